@@ -1,0 +1,2 @@
+//! Tasks of the repository, run by `cargo xtask`.
+fn main() {}
