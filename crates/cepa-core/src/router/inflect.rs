@@ -39,7 +39,16 @@ const IRREGULAR: &[(&str, &str)] = &[
 
 /// Words that are their own plural.
 const UNCOUNTABLE: &[&str] = &[
-    "equipment", "feedback", "fish", "information", "media", "money", "news", "rice", "series", "sheep",
+    "equipment",
+    "feedback",
+    "fish",
+    "information",
+    "media",
+    "money",
+    "news",
+    "rice",
+    "series",
+    "sheep",
     "species",
 ];
 

@@ -78,11 +78,12 @@ fn is_uuid(value: &[u8]) -> bool {
 /// A segment of literals and parameters, such as `{from}-{to}` or `v{major:int}.json`.
 ///
 /// The derived order is the order of precedence: more literal bytes first, then more constrained
-/// parameters; what remains only makes the order total.
+/// parameters, then more literal bytes in front; what remains only makes the order total.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mixed {
     literal_len: Reverse<usize>,
     constrained: Reverse<usize>,
+    head_len: Reverse<usize>,
     head: Box<str>,
     /// Each parameter with the literal after it, which is empty only after the last.
     params: Box<[(Kind, Box<str>)]>,
@@ -95,6 +96,7 @@ impl Mixed {
         Self {
             literal_len: Reverse(literal_len),
             constrained: Reverse(constrained),
+            head_len: Reverse(head.len()),
             head: head.into(),
             params: params.into_iter().map(|(kind, after)| (kind, after.into())).collect(),
         }
@@ -117,7 +119,12 @@ impl Mixed {
     ///
     /// Of several ways to match, the one that makes the first parameter longest wins, then the
     /// second, and so on. Time is linear in `segment.len()` times the bytes of this pattern.
-    pub(super) fn fit(&self, segment: &[u8], ignore_case: bool, bind: impl FnMut(usize, Range<usize>)) -> bool {
+    pub(super) fn fit(
+        &self,
+        segment: &[u8],
+        ignore_case: bool,
+        bind: impl FnMut(usize, Range<usize>),
+    ) -> bool {
         literal_at(segment, 0, &self.head, ignore_case)
             && Fit { mixed: self, segment, ignore_case, tried: [usize::MAX; MAX_PARAMS], bind }
                 .from(0, self.head.len())
@@ -165,7 +172,9 @@ impl<F: FnMut(usize, Range<usize>)> Fit<'_, F> {
             _ => start + 1..=start + self.run(*kind, start, limit),
         };
         for end in ends.rev() {
-            if literal_at(self.segment, end, after, self.ignore_case) && self.from(level + 1, end + after.len()) {
+            if literal_at(self.segment, end, after, self.ignore_case)
+                && self.from(level + 1, end + after.len())
+            {
                 (self.bind)(level, start..end);
                 return true;
             }

@@ -27,6 +27,7 @@ pub struct TreeOptions {
 ///
 /// 1. a literal segment,
 /// 2. literals mixed with parameters; more literal bytes first, then more constrained parameters,
+///    then more literal bytes in front,
 /// 3. a constrained parameter: `uuid`, `int`, `alpha`, `slug`,
 /// 4. `{name}`,
 /// 5. `{*name}`; the one with more segments after it first.
@@ -106,7 +107,12 @@ impl<T> Default for Tree<T> {
 
 impl<T> Node<T> {
     fn new(label: &str) -> Self {
-        Self { label: label.as_bytes().into(), literals: Literals::default(), branches: Vec::new(), value: None }
+        Self {
+            label: label.as_bytes().into(),
+            literals: Literals::default(),
+            branches: Vec::new(),
+            value: None,
+        }
     }
 }
 
@@ -176,7 +182,8 @@ impl<T> Tree<T> {
     }
 
     fn add(&mut self, node: Node<T>) -> u32 {
-        let index = u32::try_from(self.nodes.len()).expect("2^32 nodes need more memory than any machine has");
+        let index =
+            u32::try_from(self.nodes.len()).expect("2^32 nodes need more memory than any machine has");
         self.nodes.push(node);
         index
     }
@@ -239,7 +246,8 @@ impl<'t, T, R, F: FnMut(&'t T, &ParamSpans) -> Option<R>> Lookup<'t, '_, T, F> {
         if at > len {
             return self.offer(node, bound);
         }
-        if at == len && tree.options.lenient_slash
+        if at == len
+            && tree.options.lenient_slash
             && let Some(found) = self.offer(node, bound)
         {
             return Some(found);

@@ -95,7 +95,8 @@ impl Pattern {
     }
 
     fn fill<'v>(&self, value: impl Fn(usize, &str) -> Option<&'v str>) -> Result<String, UrlError> {
-        let mut fill = Fill { pattern: self, value, url: String::with_capacity(2 * self.as_str().len()), next: 0 };
+        let mut fill =
+            Fill { pattern: self, value, url: String::with_capacity(2 * self.as_str().len()), next: 0 };
         for segment in self.segments() {
             fill.segment(segment)?;
         }
@@ -165,7 +166,11 @@ impl<'v, F: Fn(usize, &str) -> Option<&'v str>> Fill<'_, F> {
     }
 
     fn refused(&self, index: usize, why: &'static str) -> UrlError {
-        UrlError::Value { pattern: self.pattern.as_str().into(), name: self.pattern.names()[index].clone(), why }
+        UrlError::Value {
+            pattern: self.pattern.as_str().into(),
+            name: self.pattern.names()[index].clone(),
+            why,
+        }
     }
 }
 

@@ -85,12 +85,15 @@ impl fmt::Display for PatternFault {
             Self::NoLeadingSlash => f.write_str("a pattern starts with \"/\"; put one in front"),
             Self::TooLong => write!(f, "a pattern has at most {MAX_PATTERN_LEN} bytes; shorten it"),
             Self::TooManyParams => {
-                write!(f, "a pattern has at most {MAX_PARAMS} parameters; take several values in one {{*name}}")
+                write!(
+                    f,
+                    "a pattern has at most {MAX_PARAMS} parameters; take several values in one {{*name}}"
+                )
             }
             Self::EmptySegment => f.write_str("a segment is empty; remove one of the two slashes"),
-            Self::DotSegment => {
-                f.write_str("clients resolve \".\" and \"..\" before they send a path; write the path they send")
-            }
+            Self::DotSegment => f.write_str(
+                "clients resolve \".\" and \"..\" before they send a path; write the path they send",
+            ),
             Self::NotInPath(sign) => write!(
                 f,
                 "a path ends before {sign:?}; leave out the query and the fragment, or write {} for the character",
@@ -100,15 +103,22 @@ impl fmt::Display for PatternFault {
                 f,
                 "a segment cannot start with \"{sign}\"; write {{name}} for a parameter, {{*name}} for the rest of the path"
             ),
-            Self::Unclosed => f.write_str("\"{\" has no \"}\" in its segment; close it, or write \"{{\" for a brace"),
+            Self::Unclosed => {
+                f.write_str("\"{\" has no \"}\" in its segment; close it, or write \"{{\" for a brace")
+            }
             Self::Unopened => f.write_str("\"}\" has no \"{\"; write \"}}\" for a brace"),
             Self::BadName(name) => write!(
                 f,
                 "{name:?} is no parameter name; use a letter or \"_\", then letters, digits and \"_\""
             ),
-            Self::DuplicateName(name) => write!(f, "a second parameter is named {name:?}; rename one of them"),
+            Self::DuplicateName(name) => {
+                write!(f, "a second parameter is named {name:?}; rename one of them")
+            }
             Self::UnknownConstraint(name) => {
-                write!(f, "{name:?} is no constraint; use int, uuid, slug or alpha, or check the value in the handler")
+                write!(
+                    f,
+                    "{name:?} is no constraint; use int, uuid, slug or alpha, or check the value in the handler"
+                )
             }
             Self::Adjacent => {
                 f.write_str("two parameters side by side have no border; put a literal between them")

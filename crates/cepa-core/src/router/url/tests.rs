@@ -17,7 +17,11 @@ fn values_are_filled_in_and_encoded() {
         ("/w/{*p}", &[("p", "a b/c//d/")], "/w/a%20b/c//d/"),
         ("/v{a}.{b:int}", &[("a", "1.x"), ("b", "7")], "/v1.x.7"),
         ("/café {{x}}", &[], "/caf%C3%A9%20%7Bx%7D"),
-        ("/users/{id}", &[("id", "3"), ("q", "x y"), ("tag", "a"), ("tag", "&")], "/users/3?q=x+y&tag=a&tag=%26"),
+        (
+            "/users/{id}",
+            &[("id", "3"), ("q", "x y"), ("tag", "a"), ("tag", "&")],
+            "/users/3?q=x+y&tag=a&tag=%26",
+        ),
         ("/users/{id}", &[("id", "3"), ("id", "4")], "/users/3"),
         ("/{x}", &[("x", "...")], "/..."),
         ("/{a}.{b}", &[("a", "x"), ("b", "y/..")], "/x.y%2F.."),
@@ -58,7 +62,9 @@ fn positions_stand_for_names() {
 
 #[test]
 fn a_query_is_started_or_continued() {
-    for (start, expected) in [("/a", "/a?k=v"), ("/a?", "/a?k=v"), ("/a?b", "/a?b&k=v"), ("/a?b&", "/a?b&k=v")] {
+    for (start, expected) in
+        [("/a", "/a?k=v"), ("/a?", "/a?k=v"), ("/a?b", "/a?b&k=v"), ("/a?b&", "/a?b&k=v")]
+    {
         let mut url = start.to_owned();
         append_query(&mut url, [("k", "v")]);
         assert_eq!(url, expected);
