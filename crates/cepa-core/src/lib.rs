@@ -2,8 +2,12 @@
 
 pub mod accept;
 pub mod date;
+pub mod de;
+pub mod disposition;
+pub mod form;
 pub mod fresh;
 mod grammar;
+pub mod location;
 pub mod media_type;
 pub mod mime;
 mod percent;
