@@ -1,4 +1,64 @@
-//! The onion and what its layers see of a request. Knows no socket, no runtime and no file system.
+//! The onion: layers and handlers around one [`Ctx`], and the words of HTTP they are written in.
+//!
+//! Knows no socket, no runtime and no file system. In reading order:
+//!
+//! - the **onion**: [`App`] is what one writes, [`Onion`] what doors call; a layer is a [`Middleware`], the way
+//!   inwards is [`Next`], at the core stands a [`Handler`] whose answer is a [`Reply`];
+//! - **one request**: [`Ctx`] holds the [`Request`] and the [`Response`], each with a [`Body`]; what fails is an
+//!   [`Error`]; the door's side of it is a [`Connection`];
+//! - **routes**: [`router`]; **cookies**: [`cookie`];
+//! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
+//!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
+//!   a response says ([`vary`], [`disposition`], [`location`]);
+//! - **bridges**: [`tower`], and [`test`], a client that calls an app in memory.
 
+mod app;
+mod body;
+mod connection;
+mod ctx;
+mod error;
+mod handler;
+mod middleware;
+mod reply;
+mod request;
+mod response;
+mod state;
+mod target;
+
+pub mod accept;
 pub mod cookie;
+pub mod date;
+pub mod de;
+pub mod disposition;
+pub mod form;
+pub mod forwarded;
+pub mod fresh;
+mod grammar;
+pub mod host;
+pub mod location;
+pub mod media_type;
+pub mod mime;
+mod percent;
 pub mod router;
+pub mod test;
+pub mod tower;
+pub mod vary;
+
+#[cfg(test)]
+mod vectors;
+
+pub use self::{
+    app::{App, Onion, Panicked, Proxies, RouteInfo, Settings, Step, StepKind},
+    body::{Body, Incoming, SendBody, Sender, channel},
+    connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
+    ctx::Ctx,
+    error::{Error, ErrorStatus, Result},
+    handler::Handler,
+    middleware::{LocalBoxFuture, Middleware, Next},
+    reply::{Html, Json, Reply, Text},
+    request::Request,
+    response::Response,
+    router::BuildError,
+    state::{Provided, State},
+    target::Target,
+};

@@ -1,21 +1,36 @@
 //! Which route answers a path: patterns, the tree that finds them, their parameters and their URLs.
 //!
-//! In reading order: a [`Pattern`] is the parsed text of a route, a [`Tree`] finds the values stored
+//! In reading order: a [`Router`] groups [`Route`]s, [`Mount`]s and [`Resources`]; the table resolves them at
+//! start. Beneath: a [`Pattern`] is the parsed text of a route, a [`Tree`] finds the values stored
 //! under patterns for a request path, [`Params`] are what a match has bound, [`Pattern::url`] goes
 //! back from values to a path, and [`resources`] writes the seven routes of a REST resource.
 
+mod builder;
 mod inflect;
+mod mount;
 mod params;
 mod pattern;
 mod percent;
+mod resource;
 mod resources;
+mod route;
 mod segment;
+mod table;
 mod tree;
 mod url;
 
+pub use builder::Router;
+pub(crate) use builder::What;
+pub use mount::{ByHandler, ByService, IntoMount, Mount};
 pub use params::{ParamNames, ParamSpans, Params};
 pub use pattern::{Pattern, PatternError, PatternFault};
+pub(crate) use percent::encode_component;
+pub use resource::Resources;
 pub use resources::{Action, ResourceRoute, resources};
+pub(crate) use route::{Endpoint, Layer};
+pub use route::{Route, all, delete, get, head, options, patch, post, put};
+pub use table::BuildError;
+pub(crate) use table::{BELOW, Fault, Found, Resolved, Table, TableBuilder};
 pub use tree::{Conflict, Tree, TreeOptions};
 pub use url::{UrlError, append_query};
 

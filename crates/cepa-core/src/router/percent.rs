@@ -16,7 +16,7 @@ pub(super) fn encode_path_literal(out: &mut String, sign: char) {
 }
 
 /// Appends `value` as JavaScript's `encodeURIComponent` writes it; `keep_slash` also leaves `/`.
-pub(super) fn encode_component(out: &mut String, value: &str, keep_slash: bool) {
+pub(crate) fn encode_component(out: &mut String, value: &str, keep_slash: bool) {
     encode(out, value, |byte| {
         let plain = byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte);
         plain || keep_slash && byte == b'/'

@@ -1,0 +1,157 @@
+//! The app: layers, routes and settings, built into an onion that doors call.
+
+mod explain;
+mod onion;
+pub(crate) mod panic;
+mod settings;
+
+use std::{fmt, panic::Location, sync::Arc};
+
+pub use self::{
+    explain::{RouteInfo, Step, StepKind},
+    onion::Onion,
+    panic::Panicked,
+    settings::{Proxies, Settings},
+};
+use crate::{
+    Handler, Middleware,
+    cookie::Keys,
+    forwarded::Trust,
+    router::{BuildError, Endpoint, Layer, Router, What},
+    state::Provided,
+    test::Client,
+    tower::AppService,
+};
+
+/// A tree of layers and routes.
+///
+/// - The layers of an app run for every request that enters it, in the order they were added, also
+///   when no route matches.
+/// - Inside of them the most specific route answers. A path that is known with other methods is
+///   answered 405 with `Allow`, a method that no route knows 501, `OPTIONS` with `Allow`, and
+///   anything else by the [`fallback`](App::fallback), which without one is a 404.
+/// - Settings of an app hold for what is mounted below it, unless that has its own.
+///
+/// ```
+/// use cepa_core::{App, Ctx, Next};
+///
+/// let app = App::new()
+///     .with(async |ctx: &mut Ctx, next: Next<'_>| {
+///         ctx.set("x-powered-by", "onion")?;
+///         next.run(ctx).await
+///     })
+///     .get("/", async |_: &mut Ctx| "Hello, onion")
+///     .get("/users/{id}", async |ctx: &mut Ctx| format!("user {}", ctx.param("id").unwrap_or_default()));
+///
+/// # cepa_core::test::block_on(async {
+/// let client = app.test();
+/// assert_eq!(client.get("/users/7").await.text(), "user 7");
+/// # });
+/// ```
+#[derive(Default)]
+pub struct App {
+    pub(crate) router: Router,
+    pub(crate) fallback: Option<Endpoint>,
+    pub(crate) settings: Settings,
+    pub(crate) provided: Provided,
+}
+
+impl App {
+    /// An app without layers and routes: every request is a 404.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a layer, inside of those added before.
+    #[must_use]
+    #[track_caller]
+    pub fn with(mut self, layer: impl Middleware) -> Self {
+        self.router.layers.push(Layer { layer: Arc::new(layer), place: Location::caller() });
+        self
+    }
+
+    /// Answers what no route answers, in place of the 404.
+    ///
+    /// Apps mounted below without a fallback of their own use this one.
+    #[must_use]
+    #[track_caller]
+    pub fn fallback<R: 'static>(mut self, handler: impl Handler<R>) -> Self {
+        self.fallback = Some(Endpoint::new(handler));
+        self
+    }
+
+    /// Provides a value to all requests: [`Ctx::provided`](crate::Ctx::provided).
+    #[must_use]
+    pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.provided.insert(value);
+        self
+    }
+
+    /// Sets the keys that cookies are signed and encrypted with, the newest first.
+    #[must_use]
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.settings.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// Sets the peers whose `X-Forwarded-*` headers are believed; nobody by default.
+    #[must_use]
+    pub fn trust(self, trust: Trust) -> Self {
+        self.proxies(Proxies::XForwarded(trust))
+    }
+
+    /// [`trust`](Self::trust) with a choice of the header that is read.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.settings.proxies = Some(Arc::new(proxies));
+        self
+    }
+
+    /// Sets how many labels at the end of a host name are no subdomains; 2 by default.
+    #[must_use]
+    pub fn subdomain_offset(mut self, labels: usize) -> Self {
+        self.settings.subdomain_offset = Some(labels);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn push(mut self, path: &str, what: What) -> Self {
+        self.router = self.router.push(path, what);
+        self
+    }
+
+    /// Resolves layers and routes into what doors call.
+    ///
+    /// # Errors
+    /// Every fault found: paths that do not parse, conflicting routes with both source places, names
+    /// used twice.
+    pub fn build(self) -> Result<Arc<Onion>, BuildError> {
+        Onion::build(self)
+    }
+
+    /// The app as a `tower::Service`.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn into_service(self) -> Result<AppService, BuildError> {
+        self.build().map(AppService)
+    }
+
+    /// A client that calls the app in memory, without a socket.
+    ///
+    /// # Panics
+    /// When the app does not build: the client is for tests.
+    #[track_caller]
+    pub fn test(self) -> Client {
+        match self.build() {
+            Ok(onion) => Client::new(onion),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("router", &self.router).field("settings", &self.settings).finish()
+    }
+}

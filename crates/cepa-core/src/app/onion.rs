@@ -1,0 +1,131 @@
+//! The resolved app: what doors call for every request.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderValue, Method, StatusCode, header::ALLOW};
+
+use super::{panic::catch, settings::Settings};
+use crate::{
+    App, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result,
+    middleware::Core,
+    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
+    state::Provided,
+};
+
+/// An [`App`] with its layers and routes resolved. It is shared by all threads; doors call
+/// [`handle`](Onion::handle).
+pub struct Onion {
+    pub(crate) layers: Box<[Arc<dyn Middleware>]>,
+    pub(crate) places: Vec<Layer>,
+    pub(crate) table: Table,
+    pub(crate) fallback: Option<Endpoint>,
+    pub(crate) settings: Settings,
+    pub(crate) provided: Vec<Arc<Provided>>,
+}
+
+impl Onion {
+    pub(super) fn build(app: App) -> Result<Arc<Self>, BuildError> {
+        let mut faults = Vec::new();
+        let onion = Self::resolve(app, &Settings::default(), &[], None, &mut faults);
+        if faults.is_empty() { Ok(Arc::new(onion)) } else { Err(BuildError(faults)) }
+    }
+
+    /// Resolves an app, and those mounted in it with what they inherit.
+    fn resolve(
+        app: App,
+        outer: &Settings,
+        provided: &[Arc<Provided>],
+        fallback: Option<&Endpoint>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let settings = app.settings.inherit(outer);
+        let mut all_provided = vec![Arc::new(app.provided)];
+        all_provided.extend_from_slice(provided);
+        let fallback = app.fallback.or_else(|| fallback.cloned());
+        let mut mount = |mount: Mount, faults: &mut Vec<Fault>| {
+            mount.resolve(|app| Self::resolve(app, &settings, &all_provided, fallback.as_ref(), faults))
+        };
+        let mut builder = TableBuilder::default();
+        builder.add_app(app.router.entries, app.router.options, &mut mount);
+        let (table, new_faults) = builder.finish();
+        faults.extend(new_faults);
+        let places = app.router.layers;
+        let layers = places.iter().map(|layer| layer.layer.clone()).collect();
+        Self { layers, places, table, fallback, settings, provided: all_provided }
+    }
+
+    /// Takes a request through the layers to its handler and back: the one call between doors and
+    /// apps.
+    ///
+    /// It always answers. An error that left the outermost layer becomes its answer, and with a 5xx
+    /// status a log line; a panic becomes a 500.
+    pub fn handle(self: &Arc<Self>, request: Request) -> LocalBoxFuture<'static, Response> {
+        let onion = Arc::clone(self);
+        Box::pin(async move {
+            let mut ctx = Ctx::new(request, Arc::clone(&onion));
+            let result = match catch(onion.run(&mut ctx)).await {
+                Ok(result) => result,
+                Err(panicked) => Err(panicked),
+            };
+            ctx.into_response(result)
+        })
+    }
+
+    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+        Next::new(&self.layers, self).run(ctx)
+    }
+
+    /// Answers what no route answers.
+    fn miss<'a>(&'a self, ctx: &'a mut Ctx, allowed: Option<HeaderValue>) -> LocalBoxFuture<'a, Result> {
+        let known = self.table.implements(ctx.method());
+        let status = match (allowed.is_some(), known) {
+            (true, true) if *ctx.method() == Method::OPTIONS => StatusCode::OK,
+            (true, true) => StatusCode::METHOD_NOT_ALLOWED,
+            (false, true) => return self.not_found(ctx),
+            (false, false) if self.fallback.is_some() => return self.not_found(ctx),
+            (_, false) => StatusCode::NOT_IMPLEMENTED,
+        };
+        ctx.response.set_status(status);
+        if status == StatusCode::OK {
+            ctx.response.replace_body("");
+        }
+        if let Some(allowed) = allowed {
+            ctx.response.headers_mut().insert(ALLOW, allowed);
+        }
+        Box::pin(async { Ok(()) })
+    }
+
+    fn not_found<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+        match &self.fallback {
+            Some(fallback) => fallback.core.call(ctx),
+            None => Box::pin(async { Ok(()) }),
+        }
+    }
+}
+
+impl Core for Onion {
+    fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+        let found = self.table.find(ctx.method(), || ctx.hostname().to_ascii_lowercase(), ctx.path());
+        match found {
+            Found::Route(route, params) => {
+                ctx.enter(route, params);
+                Next::new(&route.chain, &*route.endpoint.core).run(ctx)
+            }
+            Found::OtherMethods(methods) => {
+                let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+                let allowed = HeaderValue::from_str(&list.join(", ")).ok();
+                self.miss(ctx, allowed)
+            }
+            Found::Nothing => self.miss(ctx, None),
+        }
+    }
+}
+
+impl fmt::Debug for Onion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onion")
+            .field("layers", &self.layers.len())
+            .field("routes", &self.table.routes.len())
+            .finish()
+    }
+}

@@ -1,0 +1,290 @@
+//! Bodies of requests and responses: nothing, bytes in memory, or a stream with back-pressure.
+
+mod channel;
+mod send;
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+pub(crate) use self::send::Pump;
+pub use self::{
+    channel::{Incoming, Sender, channel},
+    send::SendBody,
+};
+use crate::{Error, Result};
+
+/// The body of a request or a response.
+///
+/// A body is read once, piece by piece with [`chunk`](Body::chunk) or whole with
+/// [`bytes`](Body::bytes). The reader sets the pace: a door reads from its socket only when the app
+/// asks for more, and asks a response stream for more only when the client has taken what was sent.
+///
+/// Every incoming body carries a **limit** in bytes (default: the server's `limits.body`); reading
+/// past it is an error with status 413. A route that takes uploads raises it with
+/// [`set_limit`](Body::set_limit).
+#[derive(Default)]
+pub struct Body(Kind);
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Incoming(Incoming),
+    Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = Error>>>),
+}
+
+impl Body {
+    /// A body of no bytes.
+    pub const fn empty() -> Self {
+        Self(Kind::Empty)
+    }
+
+    /// A streamed body, of anything that is an `http_body::Body`.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self(Kind::Stream(Box::pin(MapError(Box::pin(body)))))
+    }
+
+    /// A streamed body, of a stream of byte chunks. An `Err` item aborts the response.
+    pub fn from_stream<S, B, E>(stream: S) -> Self
+    where
+        S: futures_core::Stream<Item = Result<B, E>> + 'static,
+        B: Into<Bytes> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        Self(Kind::Stream(Box::pin(StreamBody(Box::pin(stream)))))
+    }
+
+    /// The number of bytes, when it is known beforehand.
+    pub fn len(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Empty => Some(0),
+            Kind::Bytes(bytes) => Some(bytes.len() as u64),
+            Kind::Incoming(incoming) => incoming.size_hint().exact(),
+            Kind::Stream(stream) => stream.size_hint().exact(),
+        }
+    }
+
+    /// Whether the body is known to have no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Whether the body is produced piece by piece rather than held in memory.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.0, Kind::Incoming(_) | Kind::Stream(_))
+    }
+
+    /// The bytes, if the whole body is in memory and none was read yet.
+    pub fn as_bytes(&self) -> Option<&Bytes> {
+        static EMPTY: Bytes = Bytes::new();
+        match &self.0 {
+            Kind::Empty => Some(&EMPTY),
+            Kind::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if the whole body is in memory; otherwise the body itself back.
+    pub fn try_into_bytes(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Kind::Empty => Ok(Bytes::new()),
+            Kind::Bytes(bytes) => Ok(bytes),
+            kind => Err(Self(kind)),
+        }
+    }
+
+    /// The most bytes that may be read from an incoming body; 413 past it.
+    ///
+    /// Says nothing on bodies that the app itself made.
+    pub fn set_limit(&mut self, limit: u64) {
+        if let Kind::Incoming(incoming) = &mut self.0 {
+            incoming.set_limit(limit);
+        }
+    }
+
+    /// The next piece of data, `None` at the end. Trailers are passed over.
+    ///
+    /// # Errors
+    /// 413 past the limit, 408 when the client is too slow, 400 when the framing is broken or the
+    /// client left in the middle; whatever a stream of the app's own fails with.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes>> {
+        loop {
+            match self.frame().await? {
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Some(Ok(data));
+                    }
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// The next frame: data or trailers.
+    pub async fn frame(&mut self) -> Option<Result<Frame<Bytes>>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await
+    }
+
+    /// The whole body in memory; at most `limit` bytes, 413 past it.
+    ///
+    /// A body that declares more than `limit` is refused before a byte of it is read.
+    pub async fn bytes(&mut self, limit: u64) -> Result<Bytes> {
+        if self.len().is_some_and(|length| length > limit) {
+            return Err(Error::status_only(413));
+        }
+        let first = match self.chunk().await {
+            None => return Ok(Bytes::new()),
+            Some(chunk) => chunk?,
+        };
+        let Some(second) = self.chunk().await else { return bounded(first, limit) };
+        let mut all = BytesMut::from(bounded(first, limit)?);
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            let chunk = chunk?;
+            if (all.len() + chunk.len()) as u64 > limit {
+                return Err(Error::status_only(413));
+            }
+            all.extend_from_slice(&chunk);
+            next = self.chunk().await;
+        }
+        Ok(all.freeze())
+    }
+}
+
+fn bounded(bytes: Bytes, limit: u64) -> Result<Bytes> {
+    if bytes.len() as u64 > limit { Err(Error::status_only(413)) } else { Ok(bytes) }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Kind::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Kind::Incoming(incoming) => Pin::new(incoming).poll_frame(cx),
+            Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Bytes(bytes) => bytes.is_empty(),
+            Kind::Incoming(incoming) => incoming.is_end_stream(),
+            Kind::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Incoming(incoming) => incoming.size_hint(),
+            Kind::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Empty => f.write_str("Body(empty)"),
+            Kind::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Kind::Incoming(_) => f.write_str("Body(incoming)"),
+            Kind::Stream(_) => f.write_str("Body(stream)"),
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) })
+    }
+}
+
+impl From<Incoming> for Body {
+    fn from(incoming: Incoming) -> Self {
+        Self(Kind::Incoming(incoming))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+/// A foreign body whose errors become ours: a failing stream is a 500, whatever its own error was.
+struct MapError<B>(Pin<Box<B>>);
+
+impl<B> HttpBody for MapError<B>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.0.as_mut().poll_frame(cx).map_err(|error| Error::status_only(500).with_cause(error))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// A stream of chunks as a body.
+struct StreamBody<S>(Pin<Box<S>>);
+
+impl<S, B, E> HttpBody for StreamBody<S>
+where
+    S: futures_core::Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.0.as_mut().poll_next(cx).map(|item| {
+            item.map(|item| match item {
+                Ok(chunk) => Ok(Frame::data(chunk.into())),
+                Err(error) => Err(Error::status_only(500).with_cause(error)),
+            })
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! What a request may know of, and ask of, the connection it came by.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, StatusCode};
+
+/// The far end of a connection, as the kernel knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP peer.
+    Ip(SocketAddr),
+    /// A Unix socket, with the path the peer is bound to, if any.
+    Unix(Option<PathBuf>),
+    /// No socket at all: the test client, or an app served as a `tower::Service`.
+    #[default]
+    None,
+}
+
+impl Peer {
+    /// The peer's address, when it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address.ip()),
+            _ => None,
+        }
+    }
+}
+
+/// What the TLS handshake settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// The name the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// The protocol chosen by ALPN, such as `h2`.
+    pub alpn: Option<String>,
+    /// The TLS version, such as `TLSv1.3`.
+    pub version: Option<&'static str>,
+    /// The cipher suite.
+    pub cipher: Option<String>,
+}
+
+/// What happens to a running handler when its client goes away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnClose {
+    /// Safe methods (GET, HEAD, OPTIONS, TRACE) are cancelled, all others run to their end.
+    #[default]
+    Auto,
+    /// The handler's future is dropped at its next await.
+    Cancel,
+    /// The handler runs to its end; its answer is thrown away.
+    Complete,
+}
+
+/// How the door treats the request at hand; a route may set it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// What happens when the client goes away.
+    pub on_close: OnClose,
+    /// Most time until the response head, instead of the server's `limits.request_time`.
+    pub request_time: Option<Duration>,
+    /// Most bytes of the request body, instead of the server's `limits.body`.
+    pub body_limit: Option<u64>,
+}
+
+/// The door's side of one request. Doors implement it; apps reach it through [`Ctx`](crate::Ctx).
+pub trait Connection {
+    /// The protocol, such as `http/1.1`, `h2` or `test`.
+    fn door(&self) -> &'static str;
+
+    /// The far end.
+    fn peer(&self) -> Peer {
+        Peer::None
+    }
+
+    /// The address that the client connected to.
+    fn local(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// What TLS settled; `None` on a plain connection.
+    fn tls(&self) -> Option<&TlsInfo> {
+        None
+    }
+
+    /// Ready once the client is gone. Never ready where that cannot be known.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Pending
+    }
+
+    /// Sends an informational response (1xx) ahead of the final one; `false` where that is impossible.
+    fn inform(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let _ = (status, headers);
+        false
+    }
+
+    /// Takes the route's policy for this request.
+    fn set_policy(&self, policy: Policy) {
+        let _ = policy;
+    }
+
+    /// Whether this server is about to close the connection because it drains.
+    fn is_draining(&self) -> bool {
+        false
+    }
+}
+
+/// A connection that is none: for requests made in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The peer such requests claim to come from.
+    pub peer: Peer,
+    /// Whether such requests claim to have come over TLS.
+    pub tls: Option<TlsInfo>,
+}
+
+impl Connection for Memory {
+    fn door(&self) -> &'static str {
+        "memory"
+    }
+
+    fn peer(&self) -> Peer {
+        self.peer.clone()
+    }
+
+    fn tls(&self) -> Option<&TlsInfo> {
+        self.tls.as_ref()
+    }
+}
+
+/// The raw connection after a protocol switch: bytes both ways, without a runtime's traits.
+///
+/// `poll_read` with `Ok(0)` is the end. Dropping it closes the connection.
+pub trait Io {
+    /// Reads into `into`, answering the number of bytes.
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<std::io::Result<usize>>;
+
+    /// Writes some of `from`, answering the number of bytes taken.
+    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[u8]) -> Poll<std::io::Result<usize>>;
+
+    /// Flushes what was written.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>>;
+
+    /// Says that nothing more will be written.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>>;
+}
+
+/// Runs with the raw connection after the 101 (or the 200 of an extended CONNECT) was sent.
+pub type OnUpgrade = Box<dyn FnOnce(Box<dyn Io>) -> crate::LocalBoxFuture<'static, ()>>;
+
+impl fmt::Debug for dyn Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("door", &self.door()).field("peer", &self.peer()).finish()
+    }
+}

@@ -1,0 +1,151 @@
+//! The ctx: one request and its response, and everything handlers and layers say to them.
+
+mod body;
+mod error;
+mod negotiate;
+mod request;
+mod response;
+mod route;
+
+use std::{fmt, future::poll_fn, rc::Rc, sync::Arc};
+
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Connection, Onion, Request, Response, Result, app::Settings, connection::Policy, cookie::Jar,
+    error::Error, state::State,
+};
+
+/// One request and its response.
+///
+/// Methods without a prefix read the request (`ctx.path()`, `ctx.get("accept")`) or say something to
+/// the response (`ctx.redirect("/")`), as in Koa; where both have a thing of the same name, the
+/// methods of [`request`](Self::request) and [`response`](Self::response) are exact.
+///
+/// | to | use |
+/// | --- | --- |
+/// | read the request | [`method`](Self::method) [`path`](Self::path) [`get`](Self::get) [`query`](Self::query) [`param`](Self::param) [`ip`](Self::ip) [`host`](Self::host) … |
+/// | read its body | [`json`](Self::json) [`form`](Self::form) [`text`](Self::text) [`bytes`](Self::bytes), `ctx.request.body_mut()` to stream |
+/// | negotiate | [`accepts`](Self::accepts) [`is`](Self::is) [`fresh`](Self::fresh) |
+/// | answer | [`set_body`](Self::set_body) [`set_status`](Self::set_status) [`set_type`](Self::set_type) [`redirect`](Self::redirect) [`attachment`](Self::attachment) |
+/// | set headers | [`set`](Self::set) [`append`](Self::append) [`vary`](Self::vary) [`remove`](Self::remove) |
+/// | fail | `return Err(ctx.error(403, "no"))`, [`assert`](Self::assert) |
+/// | remember | [`cookies`](Self::cookies) [`state`](Self::state) [`insert`](Self::insert) [`provided`](Self::provided) |
+pub struct Ctx {
+    /// The request.
+    pub request: Request,
+    /// The response.
+    pub response: Response,
+    state: State,
+    onion: Arc<Onion>,
+    route: Option<route::Matched>,
+    /// The prefixes below which mounted apps run; empty outside of mounts.
+    mount_path: String,
+}
+
+impl Ctx {
+    pub(crate) fn new(request: Request, onion: Arc<Onion>) -> Self {
+        Self {
+            request,
+            response: Response::new(),
+            state: State::default(),
+            onion,
+            route: None,
+            mount_path: String::new(),
+        }
+    }
+
+    /// What the app was told once.
+    pub fn settings(&self) -> &Settings {
+        &self.onion.settings
+    }
+
+    /// A value that the app [provides](crate::App::provide) to all requests.
+    ///
+    /// # Errors
+    /// 500 naming the type, when nothing provides it.
+    #[track_caller]
+    pub fn provided<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        self.onion
+            .provided
+            .iter()
+            .find_map(|provided| provided.get())
+            .ok_or_else(|| Error::new(500, format!("nothing provides a {}", std::any::type_name::<T>())))
+    }
+
+    /// A value that a layer has left on this request.
+    pub fn state<T: 'static>(&self) -> Option<&T> {
+        self.state.get()
+    }
+
+    /// A value that a layer has left on this request, to change it.
+    pub fn state_mut<T: 'static>(&mut self) -> Option<&mut T> {
+        self.state.get_mut()
+    }
+
+    /// The values left on this request.
+    pub fn states(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// Leaves a value on this request, one of each type.
+    pub fn insert<T: 'static>(&mut self, value: T) -> Option<T> {
+        self.state.insert(value)
+    }
+
+    /// The cookies: of the request to get, of the response to set.
+    pub fn cookies(&mut self) -> Jar<'_> {
+        let secure = self.secure();
+        let keys = self.onion.settings.keys.as_deref();
+        let now = std::time::SystemTime::now();
+        Jar { request: self.request.headers(), response: self.response.headers_mut(), keys, secure, now }
+    }
+
+    /// The connection this request came by.
+    pub fn connection(&self) -> &Rc<dyn Connection> {
+        self.request.connection()
+    }
+
+    /// Waits until the client is gone. Never returns where that cannot be known.
+    ///
+    /// For use beside long work: the future borrows nothing of the ctx.
+    pub fn closed(&self) -> impl Future<Output = ()> + 'static {
+        let connection = Rc::clone(self.request.connection());
+        poll_fn(move |cx| connection.poll_closed(cx))
+    }
+
+    /// Sets how the door treats this request from now on, as a route's own policy does.
+    pub fn set_policy(&mut self, policy: Policy) {
+        if let Some(limit) = policy.body_limit {
+            self.request.body_mut().set_limit(limit);
+        }
+        self.request.connection().set_policy(policy);
+    }
+
+    /// Sends `103 Early Hints` with these headers ahead of the response; `false` where the
+    /// connection cannot (HTTP/1.0, or the response has begun).
+    pub fn early_hints(&self, headers: &HeaderMap) -> bool {
+        self.request.connection().inform(StatusCode::EARLY_HINTS, headers)
+    }
+
+    /// The query as a struct or map: `ctx.query::<Page>()?`.
+    ///
+    /// Repeated keys fill a `Vec`; missing keys need an `Option` or `#[serde(default)]`.
+    ///
+    /// # Errors
+    /// 400 naming the key and what was expected.
+    #[track_caller]
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
+        let place = std::panic::Location::caller();
+        let pairs =
+            self.query_pairs().map(|(key, value)| (key.into_owned().into(), value.into_owned().into()));
+        crate::de::from_pairs(pairs).map_err(|error| Error::new(400, format!("query: {error}")).at(place))
+    }
+}
+
+impl fmt::Debug for Ctx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx").field("request", &self.request).field("response", &self.response).finish()
+    }
+}

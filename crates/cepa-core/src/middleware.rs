@@ -1,0 +1,98 @@
+//! Layers: code around the handler, and `next`, the way inwards.
+
+use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
+
+use crate::{Ctx, Result};
+
+/// A boxed future that stays on its thread.
+pub type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A layer of the onion.
+///
+/// Any `async` closure or function of `(&mut Ctx, Next<'_>)` is a layer; types with options
+/// implement the trait. What a layer does before `next.run(ctx).await` happens on the way in, what
+/// it does after it on the way out; a layer that does not run `next` answers by itself.
+///
+/// - `next` is consumed by running it: running it twice does not compile.
+/// - Forgetting the `.await` is a warning of the compiler (`unused_must_use`), which Cepa's own
+///   lints and scaffolds deny.
+/// - `?` after `next.run(ctx).await` passes an inner error outwards; what this layer has set on the
+///   response before stays there.
+///
+/// ```
+/// use cepa_core::{Ctx, Next, Result};
+///
+/// async fn stamp(ctx: &mut Ctx, next: Next<'_>) -> Result {
+///     next.run(ctx).await?;
+///     ctx.set("x-stamp", "seen")
+/// }
+///
+/// # use cepa_core::App;
+/// let app = App::new().with(stamp).with(async |ctx: &mut Ctx, next: Next<'_>| {
+///     ctx.set("x-before", "1")?;
+///     next.run(ctx).await
+/// });
+/// ```
+///
+/// This does not compile, since the first `run` took `next`:
+///
+/// ```compile_fail
+/// # use cepa_core::{Ctx, Next, Result};
+/// async fn twice(ctx: &mut Ctx, next: Next<'_>) -> Result {
+///     next.run(ctx).await?;
+///     next.run(ctx).await
+/// }
+/// ```
+pub trait Middleware: Send + Sync + 'static {
+    /// Runs the layer.
+    fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result>;
+
+    /// The name shown by `routes --explain`.
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(std::any::type_name::<Self>())
+    }
+}
+
+impl<F> Middleware for F
+where
+    F: AsyncFn(&mut Ctx, Next<'_>) -> Result + Send + Sync + 'static,
+{
+    fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
+        Box::pin(self(ctx, next))
+    }
+}
+
+/// What lies inside of the last layer: the routes, or one route's handler.
+pub(crate) trait Core: Send + Sync {
+    fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result>;
+}
+
+/// The rest of the onion, inwards of a layer.
+#[must_use = "the inner layers and the handler run only if `next.run(ctx).await` is called"]
+pub struct Next<'a> {
+    layers: &'a [Arc<dyn Middleware>],
+    core: &'a dyn Core,
+}
+
+impl<'a> Next<'a> {
+    pub(crate) fn new(layers: &'a [Arc<dyn Middleware>], core: &'a dyn Core) -> Self {
+        Self { layers, core }
+    }
+
+    /// Runs everything inwards of this layer, up to and including the handler.
+    pub fn run<'b>(self, ctx: &'b mut Ctx) -> LocalBoxFuture<'b, Result>
+    where
+        'a: 'b,
+    {
+        match self.layers.split_first() {
+            Some((layer, rest)) => layer.call(ctx, Next { layers: rest, core: self.core }),
+            None => self.core.call(ctx),
+        }
+    }
+}
+
+impl fmt::Debug for Next<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Next({} layers)", self.layers.len())
+    }
+}

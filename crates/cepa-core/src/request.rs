@@ -1,0 +1,206 @@
+//! The request as a door hands it in.
+
+use std::{fmt, rc::Rc};
+
+use http::{Extensions, HeaderMap, Method, Uri, Version};
+
+use crate::{
+    Body, Error, Result,
+    connection::{Connection, Memory},
+    target::Target,
+};
+
+/// A request: method, target, headers, body, and the connection it came by.
+pub struct Request {
+    method: Method,
+    target: Target,
+    /// The target at arrival, kept once the app has changed it.
+    original: Option<Target>,
+    version: Version,
+    headers: HeaderMap,
+    body: Body,
+    extensions: Extensions,
+    connection: Rc<dyn Connection>,
+}
+
+impl Request {
+    /// A request without headers or a body, by no connection.
+    pub fn new(method: Method, target: impl Into<String>) -> Self {
+        Self::from_door(
+            method,
+            Target::new(target),
+            Version::HTTP_11,
+            HeaderMap::new(),
+            Body::empty(),
+            Rc::new(Memory::default()),
+        )
+    }
+
+    /// A request as a door has read it. The door has checked every part.
+    pub fn from_door(
+        method: Method,
+        target: Target,
+        version: Version,
+        headers: HeaderMap,
+        body: Body,
+        connection: Rc<dyn Connection>,
+    ) -> Self {
+        Self {
+            method,
+            target,
+            original: None,
+            version,
+            headers,
+            body,
+            extensions: Extensions::new(),
+            connection,
+        }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Changes the method that routing sees.
+    pub fn set_method(&mut self, method: Method) {
+        self.method = method;
+    }
+
+    /// The target that routing sees.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Changes the target that routing sees; the original is kept.
+    pub fn change_target(&mut self, change: impl FnOnce(&mut Target)) {
+        if self.original.is_none() {
+            self.original = Some(self.target.clone());
+        }
+        change(&mut self.target);
+    }
+
+    /// The target at arrival.
+    pub fn original_target(&self) -> &Target {
+        self.original.as_ref().unwrap_or(&self.target)
+    }
+
+    /// The protocol version.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers, to change them.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The value of a header, `None` when it is missing or not visible ASCII.
+    ///
+    /// `Referer` and `Referrer` are one header.
+    pub fn get(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        let name = name.as_str();
+        if name.eq_ignore_ascii_case("referer") || name.eq_ignore_ascii_case("referrer") {
+            let value = self.headers.get("referrer").or_else(|| self.headers.get(http::header::REFERER));
+            return value?.to_str().ok();
+        }
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The body, to read it.
+    pub fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    /// Takes the body, leaving an empty one.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Puts another body in place, as a layer does that inflates it.
+    pub fn set_body(&mut self, body: impl Into<Body>) {
+        self.body = body.into();
+    }
+
+    /// Whether the request has a body: a Transfer-Encoding or a Content-Length, even of 0.
+    pub fn has_body(&self) -> bool {
+        self.headers.contains_key(http::header::TRANSFER_ENCODING)
+            || self.length().is_some()
+            || self.body.is_stream()
+    }
+
+    /// Content-Length, when there is one.
+    pub fn length(&self) -> Option<u64> {
+        self.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    /// Values that doors and bridges attach.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Values that doors and bridges attach, to change them.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    /// The connection this request came by.
+    pub fn connection(&self) -> &Rc<dyn Connection> {
+        &self.connection
+    }
+
+    /// Says that the request came by this connection.
+    pub fn set_connection(&mut self, connection: Rc<dyn Connection>) {
+        self.connection = connection;
+    }
+
+    /// The request as the `http` crate's type, taking its body.
+    ///
+    /// # Errors
+    /// 400 when the target is no URI by the `http` crate's rules.
+    pub fn to_http(&mut self) -> Result<http::Request<Body>> {
+        let uri = Uri::try_from(self.target.as_str())
+            .map_err(|error| Error::new(400, "the request target is not a URI").with_cause(error))?;
+        let mut request = http::Request::new(self.take_body());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        *request.version_mut() = self.version;
+        request.headers_mut().clone_from(&self.headers);
+        *request.extensions_mut() = std::mem::take(&mut self.extensions);
+        Ok(request)
+    }
+}
+
+impl From<http::Request<Body>> for Request {
+    fn from(request: http::Request<Body>) -> Self {
+        let (parts, body) = request.into_parts();
+        let target = Target::new(parts.uri.to_string());
+        let connection = Rc::new(Memory::default());
+        let mut request =
+            Self::from_door(parts.method, target, parts.version, parts.headers, body, connection);
+        request.extensions = parts.extensions;
+        request
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("version", &self.version)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish()
+    }
+}

@@ -1,0 +1,332 @@
+//! The response under construction, and the rules by which it is finished for a door.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{self, CONTENT_LENGTH, CONTENT_TYPE},
+};
+
+use crate::{Body, Error, connection::OnUpgrade, error::status_text};
+
+/// A response: status, headers and body.
+///
+/// It starts as a 404 without a body. The first body sets the status to 200, unless a status was
+/// set before.
+pub struct Response {
+    status: StatusCode,
+    /// Whether the app chose the status, so that a body must not change it.
+    chosen: bool,
+    reason: Option<Box<str>>,
+    headers: HeaderMap,
+    content: Content,
+    upgrade: Option<OnUpgrade>,
+}
+
+/// What was said about the body.
+#[derive(Debug)]
+enum Content {
+    /// Nothing: the answer will be the text of the status.
+    Unset,
+    /// That there is none.
+    Null,
+    Body(Body),
+}
+
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+pub(crate) const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+impl Default for Response {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Response {
+    /// A 404 that nothing was said about yet.
+    pub fn new() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            chosen: false,
+            reason: None,
+            headers: HeaderMap::new(),
+            content: Content::Unset,
+            upgrade: None,
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Chooses the status. 204, 205 and 304 drop a body that is there.
+    pub fn set_status(&mut self, status: StatusCode) {
+        self.status = status;
+        self.chosen = true;
+        self.reason = None;
+        if is_bodiless(status) && matches!(self.content, Content::Body(_)) {
+            self.clear_body();
+        }
+    }
+
+    /// Whether a status was chosen, or implied by a body.
+    pub fn is_status_chosen(&self) -> bool {
+        self.chosen
+    }
+
+    /// The reason phrase: the one that was set, otherwise the status's own text.
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_else(|| status_text(self.status))
+    }
+
+    /// The reason phrase that was set, if any.
+    pub fn custom_reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Sets the reason phrase (HTTP/1 only). Bytes that may not stand in one become spaces.
+    pub fn set_reason(&mut self, reason: &str) {
+        let clean = |c: char| if c == '\t' || (' '..='~').contains(&c) { c } else { ' ' };
+        self.reason = Some(reason.chars().map(clean).collect());
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers, to change them.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The body, if one was set.
+    pub fn body(&self) -> Option<&Body> {
+        match &self.content {
+            Content::Body(body) => Some(body),
+            Content::Unset | Content::Null => None,
+        }
+    }
+
+    /// Takes the body out, as a layer does that wraps it; put one back with [`replace_body`](Self::replace_body).
+    pub fn take_body(&mut self) -> Option<Body> {
+        match std::mem::replace(&mut self.content, Content::Unset) {
+            Content::Body(body) => Some(body),
+            other => {
+                self.content = other;
+                None
+            }
+        }
+    }
+
+    /// Puts a body in place of another, leaving status and type alone. Content-Length is dropped:
+    /// the door knows the length of what it sends.
+    pub fn replace_body(&mut self, body: impl Into<Body>) {
+        self.headers.remove(CONTENT_LENGTH);
+        self.content = Content::Body(body.into());
+    }
+
+    /// Sets the body and, where none is set yet, the given type.
+    pub(crate) fn set_body(&mut self, body: Body, default_type: HeaderValue) {
+        self.imply_ok();
+        if is_bodiless(self.status) {
+            return self.clear_body();
+        }
+        let had_body = matches!(self.content, Content::Body(_));
+        if had_body {
+            self.headers.remove(CONTENT_LENGTH);
+        }
+        if !self.headers.contains_key(CONTENT_TYPE) {
+            self.headers.insert(CONTENT_TYPE, default_type);
+        }
+        self.content = Content::Body(body);
+    }
+
+    /// Sets a body that is JSON text. The type stays if it names JSON already.
+    pub(crate) fn set_json(&mut self, text: Bytes) {
+        self.imply_ok();
+        if is_bodiless(self.status) {
+            return self.clear_body();
+        }
+        self.headers.remove(CONTENT_LENGTH);
+        let is_json = self.header_str(&CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
+        if !is_json {
+            self.headers.insert(CONTENT_TYPE, JSON);
+        }
+        self.content = Content::Body(Body::from(text));
+    }
+
+    fn imply_ok(&mut self) {
+        if !self.chosen {
+            self.status = StatusCode::OK;
+            self.chosen = true;
+        }
+    }
+
+    /// Says that there is no body: 204 unless the status has no body anyway. The headers that
+    /// describe a body go.
+    pub fn clear_body(&mut self) {
+        if !is_bodiless(self.status) {
+            self.status = StatusCode::NO_CONTENT;
+        }
+        self.chosen = true;
+        self.content = Content::Null;
+        self.remove_framing();
+    }
+
+    /// Switches protocols: after this response (101) was sent, `run` gets the raw connection.
+    pub fn on_upgrade(&mut self, run: OnUpgrade) {
+        self.upgrade = Some(run);
+    }
+
+    /// Takes what is to run after a protocol switch.
+    pub fn take_upgrade(&mut self) -> Option<OnUpgrade> {
+        self.upgrade.take()
+    }
+
+    /// The declared or computable length of the body in bytes.
+    pub fn length(&self) -> Option<u64> {
+        match self.header_str(&CONTENT_LENGTH) {
+            Some(text) => text.parse().ok(),
+            None => self.body().and_then(Body::len),
+        }
+    }
+
+    pub(crate) fn header_str(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    fn remove_framing(&mut self) {
+        for name in [CONTENT_TYPE, CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+            self.headers.remove(name);
+        }
+    }
+
+    /// Turns the response into the answer to an error.
+    ///
+    /// Headers that outer layers have set stay (CORS, cookies, request id …). Those that describe
+    /// the body that is not sent go, and so does permission to cache it.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        for name in [
+            CONTENT_TYPE,
+            CONTENT_LENGTH,
+            header::TRANSFER_ENCODING,
+            header::CONTENT_ENCODING,
+            header::CONTENT_LANGUAGE,
+            header::CONTENT_RANGE,
+            header::CONTENT_DISPOSITION,
+            header::ACCEPT_RANGES,
+            header::ETAG,
+            header::LAST_MODIFIED,
+            header::EXPIRES,
+            header::LOCATION,
+        ] {
+            self.headers.remove(name);
+        }
+        let uncached =
+            self.header_str(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
+        if !uncached {
+            self.headers.remove(header::CACHE_CONTROL);
+        }
+        let mut last = None;
+        for (name, value) in error.headers() {
+            // The first value of a name replaces what was there, further ones join it.
+            if last == Some(name) {
+                self.headers.append(name.clone(), value.clone());
+            } else {
+                self.headers.insert(name.clone(), value.clone());
+            }
+            last = Some(name);
+        }
+        self.status = error.status();
+        self.chosen = true;
+        self.reason = None;
+        self.upgrade = None;
+        self.headers.insert(CONTENT_TYPE, TEXT);
+        self.content = Content::Body(error.public_message().to_owned().into());
+    }
+
+    /// Makes the response what goes out: a body for those that have none, none for those that may
+    /// not have one.
+    pub(crate) fn finish(mut self, method: &Method) -> Self {
+        let head = *method == Method::HEAD;
+        if is_bodiless(self.status) || self.status.is_informational() {
+            self.remove_framing();
+            self.content = Content::Null;
+            return self;
+        }
+        match &self.content {
+            Content::Unset if head => {}
+            Content::Unset => {
+                self.headers.insert(CONTENT_TYPE, TEXT);
+                self.content = Content::Body(Body::from(self.reason().to_owned()));
+            }
+            Content::Null => {
+                self.remove_framing();
+                if head {
+                    self.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+                }
+            }
+            Content::Body(body) if head => {
+                if let Some(length) = body.len() {
+                    self.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+                }
+                self.content = Content::Null;
+            }
+            Content::Body(_) => {}
+        }
+        self
+    }
+
+    /// The parts a door writes: status, custom reason, headers, body.
+    pub fn into_parts(self) -> (StatusCode, Option<Box<str>>, HeaderMap, Body) {
+        let body = match self.content {
+            Content::Body(body) => body,
+            Content::Unset | Content::Null => Body::empty(),
+        };
+        (self.status, self.reason, self.headers, body)
+    }
+}
+
+/// Whether a status never has a body that this crate would send: 204, 205, 304.
+pub(crate) fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 204 | 205 | 304)
+}
+
+impl From<Response> for http::Response<Body> {
+    fn from(response: Response) -> Self {
+        let (status, _, headers, body) = response.into_parts();
+        let mut answer = http::Response::new(body);
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        answer
+    }
+}
+
+impl From<http::Response<Body>> for Response {
+    fn from(answer: http::Response<Body>) -> Self {
+        let (parts, body) = answer.into_parts();
+        Self {
+            status: parts.status,
+            chosen: true,
+            reason: None,
+            headers: parts.headers,
+            content: Content::Body(body),
+            upgrade: None,
+        }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("content", &self.content)
+            .finish()
+    }
+}
