@@ -2,5 +2,7 @@
 
 pub mod limits;
 pub mod listen;
+#[cfg(test)]
+mod scratch;
 pub mod timer;
 pub mod tls;
