@@ -3,8 +3,11 @@
 use super::*;
 use crate::scratch::Folder;
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore,
-    client::Resumption,
+    ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore,
+    client::{
+        ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
+        Tls13ClientSessionValue,
+    },
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use std::{fs, path::PathBuf};
@@ -157,6 +160,44 @@ async fn alpn_and_versions_are_negotiated() {
     assert!(info.cipher.starts_with("TLS_ECDHE_ECDSA_WITH_"), "{}", info.cipher);
 }
 
+/// The memory of a client that mixes up its servers: it offers the ticket of one name to all.
+#[derive(Debug)]
+struct Confused(ClientSessionMemoryCache);
+
+fn one() -> ServerName<'static> {
+    ServerName::try_from("one.test").unwrap()
+}
+
+impl ClientSessionStore for Confused {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(one(), group);
+    }
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&one())
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, session: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(one(), session);
+    }
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&one())
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&one());
+    }
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(one(), ticket);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&one())
+    }
+}
+
 /// Whether a second handshake of `client`, to `second`, resumes the session of a first to `first`.
 async fn resumes(client: &Arc<ClientConfig>, first: (&Tls, &str), second: (&Tls, &str)) -> bool {
     let mut pair = handshake(first.0, client, first.1).await.unwrap();
@@ -167,15 +208,20 @@ async fn resumes(client: &Arc<ClientConfig>, first: (&Tls, &str), second: (&Tls,
 }
 
 #[tokio::test]
-async fn tickets_hold_for_all_clones_and_no_other_name_or_server() {
+async fn tickets_hold_for_all_clones_and_for_no_other_name_or_server() {
     let folder = Folder::new();
     let (files, der) = install(&folder, "c", &["a.test", "b.test"]);
     let tls = Tls::load(&config(vec![files.clone()])).unwrap();
     let other = Tls::load(&config(vec![files])).unwrap();
-    let client = Arc::new(trusting(&[&der], &[]));
-    assert!(resumes(&client, (&tls, "a.test"), (&tls.clone(), "a.test")).await);
-    assert!(!resumes(&client, (&tls, "a.test"), (&other, "a.test")).await);
-    assert!(!resumes(&client, (&tls, "b.test"), (&other, "b.test")).await);
+    for version in rustls::ALL_VERSIONS {
+        let mut client = speaking(&[*version], &[&der], &[]);
+        client.resumption = Resumption::store(Arc::new(Confused(ClientSessionMemoryCache::new(8))));
+        let client = Arc::new(client);
+        assert!(resumes(&client, (&tls, "a.test"), (&tls.clone(), "a.test")).await);
+        assert!(!resumes(&client, (&tls, "a.test"), (&other, "a.test")).await);
+        assert!(!resumes(&client, (&tls, "b.test"), (&other, "b.test")).await);
+        assert!(!resumes(&client, (&tls, "a.test"), (&tls, "b.test")).await, "{version:?}");
+    }
     assert_eq!(tls.acceptor().config().max_early_data_size, 0);
 }
 
