@@ -1,7 +1,5 @@
 //! Trailers: the fields after a chunked body, and which names may not stand there (RFC 9110, section 6.5.1).
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, COOKIE, EXPECT, HOST, SET_COOKIE, TE};
-use http::header::{MAX_FORWARDS, RANGE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Reject;
@@ -33,26 +31,27 @@ pub(super) fn parse(section: &[u8], most: usize) -> Result<HeaderMap, Reject> {
 /// Whether the field means something only before the body: framing, routing, credentials, and how to read
 /// the content. `Content-Digest` may come after what it digests (RFC 9530).
 pub(super) fn is_forbidden(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 14] = [
-        AUTHORIZATION,
-        CACHE_CONTROL,
-        CONNECTION,
-        COOKIE,
-        EXPECT,
-        HOST,
-        MAX_FORWARDS,
-        RANGE,
-        SET_COOKIE,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        WWW_AUTHENTICATE,
-    ];
-    let text = name.as_str();
-    NAMES.contains(name)
-        || text == "keep-alive"
-        || text.starts_with("proxy-")
-        || text.starts_with("if-")
-        || (text.starts_with("content-") && text != "content-digest")
+    let name = name.as_str();
+    let listed = matches!(
+        name,
+        "authorization"
+            | "cache-control"
+            | "connection"
+            | "cookie"
+            | "expect"
+            | "host"
+            | "keep-alive"
+            | "max-forwards"
+            | "range"
+            | "set-cookie"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "www-authenticate"
+    );
+    listed
+        || name.starts_with("proxy-")
+        || name.starts_with("if-")
+        || (name.starts_with("content-") && name != "content-digest")
 }
