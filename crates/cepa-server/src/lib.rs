@@ -1,8 +1,20 @@
-//! The doors of Cepa and the floor under them.
+//! The doors of Cepa and the floor under them: each door turns the bytes of one protocol into requests
+//! and responses back into bytes.
+//!
+//! In reading order: a [`Server`] binds its listeners ([`listen`], [`tls`]) and runs worker threads; each owns
+//! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
+//! doors are [`http1`] and HTTP/2.
 
+mod door;
+mod floor;
+pub mod http1;
 pub mod limits;
 pub mod listen;
 #[cfg(test)]
 mod scratch;
+mod server;
 pub mod timer;
 pub mod tls;
+mod worker;
+
+pub use self::server::{ListenConfig, Running, Server, ServerConfig, ServerError, Stage, Stopper};

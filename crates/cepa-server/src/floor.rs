@@ -1,0 +1,114 @@
+//! What all connections of one worker thread stand on: the app, the limits, the timers, the drain.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use cepa_core::Onion;
+use http::HeaderValue;
+
+use crate::{limits::Limits, timer::Timers};
+
+/// Bytes that are read from a socket at once.
+pub(crate) const READ_BUFFER: usize = 32 * 1024;
+
+/// The state of one worker thread, shared by its connections.
+pub(crate) struct Floor {
+    pub(crate) onion: Arc<Onion>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) timers: Rc<Timers>,
+    /// Sent as `Server` with every response that has none.
+    pub(crate) server: Option<HeaderValue>,
+    /// Connections open now.
+    pub(crate) open: Cell<usize>,
+    draining: Cell<bool>,
+    buffers: RefCell<Vec<Box<Buffers>>>,
+}
+
+/// The memory that a connection works in while it works, and gives back before it waits.
+pub(crate) struct Buffers {
+    pub(crate) input: Box<[u8]>,
+    pub(crate) output: Vec<u8>,
+}
+
+impl Floor {
+    pub(crate) fn new(onion: Arc<Onion>, limits: Arc<Limits>, server: Option<HeaderValue>) -> Rc<Self> {
+        Rc::new(Self {
+            onion,
+            limits,
+            timers: Timers::new(),
+            server,
+            open: Cell::new(0),
+            draining: Cell::new(false),
+            buffers: RefCell::default(),
+        })
+    }
+
+    /// Whether connections should end as soon as they can.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Tells all connections to end as soon as they can.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        self.timers.wake_all();
+    }
+
+    /// Takes buffers. There is one pair per thread, unless an app's code makes another connection run
+    /// inside of it.
+    pub(crate) fn take_buffers(&self) -> Box<Buffers> {
+        let kept = self.buffers.borrow_mut().pop();
+        kept.unwrap_or_else(|| {
+            let output = Vec::with_capacity(READ_BUFFER);
+            Box::new(Buffers { input: vec![0; READ_BUFFER].into_boxed_slice(), output })
+        })
+    }
+
+    /// Gives buffers back, keeping no more memory than a pair starts with.
+    pub(crate) fn put_buffers(&self, mut buffers: Box<Buffers>) {
+        buffers.output.clear();
+        if buffers.output.capacity() > 4 * READ_BUFFER {
+            buffers.output = Vec::with_capacity(READ_BUFFER);
+        }
+        let mut kept = self.buffers.borrow_mut();
+        if kept.is_empty() {
+            kept.push(buffers);
+        }
+    }
+
+    /// How long a deadline lasts that a limit of `time` sets; zero is no limit.
+    pub(crate) fn limit(time: Duration) -> Option<Duration> {
+        (!time.is_zero()).then_some(time)
+    }
+}
+
+impl fmt::Debug for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Floor").field("open", &self.open).field("draining", &self.draining).finish()
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+pub(crate) struct Seat(Rc<Floor>);
+
+impl Seat {
+    /// A seat, unless `most` connections are open.
+    pub(crate) fn take(floor: &Rc<Floor>, most: usize) -> Option<Self> {
+        if floor.open.get() >= most {
+            return None;
+        }
+        floor.open.set(floor.open.get() + 1);
+        Some(Self(Rc::clone(floor)))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}

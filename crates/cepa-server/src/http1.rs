@@ -1,0 +1,37 @@
+//! HTTP/1.1: bytes in, events out; no socket and no clock (RFC 9110, RFC 9112).
+//!
+//! A connection walks through these parts in this order:
+//!
+//! 1. [`Preface::of`]: is this HTTP/1 at all, or the first bytes of HTTP/2?
+//! 2. [`decode_head`]: the request line and the fields, checked, as a [`Head`] and a `HeaderMap`.
+//! 3. [`BodyDecoder`]: where the data lies in the bytes that follow, then the trailers and the end.
+//! 4. [`ResponseHead::encode`], [`chunk`] and [`last_chunk`]: the answer, as bytes appended to a buffer.
+//!
+//! **The rule of this door:** what two readers could understand in two ways is refused. The caller of a
+//! function that returned a [`Reject`] sends [`answer`] with [`Reject::status`], closes the connection and
+//! parses nothing that came after.
+
+mod body;
+mod chunked;
+pub mod date;
+mod encode;
+mod fields;
+mod head;
+mod host;
+mod preface;
+mod reject;
+mod scan;
+mod target;
+mod trailers;
+
+pub use body::{BodyDecoder, BodyEvent};
+pub use chunked::ChunkLimits;
+pub use encode::{
+    ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
+};
+pub use head::{BodyLength, Head, HeadLimits, decode_head};
+pub use host::is_valid_host;
+pub use preface::{PREFACE, Preface};
+pub use reject::{Reject, answer};
+pub use scan::HeadScan;
+pub use target::{Form, Target};

@@ -1,0 +1,263 @@
+//! Encodes responses: the head, the chunks of a body, informational responses.
+
+use std::num::NonZeroUsize;
+
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
+
+use super::trailers;
+
+/// How the end of a response body is marked (RFC 9112, section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// By `Content-Length`. Also for a response to `HEAD` and a 304 whose length is known.
+    Length(u64),
+    /// By the last chunk; the body goes through [`chunk`] and [`last_chunk`]. Not for HTTP/1.0 clients.
+    Chunked,
+    /// By closing the connection, which the head then announces.
+    UntilClose,
+    /// There is no body and no length: 1xx, 204, 304, a response to `HEAD` of unknown length.
+    None,
+}
+
+/// What the head says about the connection after this response (RFC 9112, section 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectionHeader {
+    /// Nothing: it stays open, as it does by default in HTTP/1.1.
+    Implicit,
+    /// `keep-alive`: it stays open, for an HTTP/1.0 client that asked for it.
+    KeepAlive,
+    /// `close`: this is the last response.
+    Close,
+    /// `upgrade`: after this 101 the connection speaks what the `Upgrade` field names.
+    Upgrade,
+}
+
+/// The head of a final response, or of a 101.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseHead<'a> {
+    /// The version on the status line: HTTP/1.0 if it is that, otherwise HTTP/1.1.
+    pub version: Version,
+    /// The status.
+    pub status: StatusCode,
+    /// The text after the status; `None`, or one with control characters in it, is the usual text.
+    pub reason: Option<&'a str>,
+    /// The fields of the app.
+    pub headers: &'a HeaderMap,
+    /// How the body is framed.
+    pub framing: Framing,
+    /// What happens to the connection.
+    pub connection: ConnectionHeader,
+    /// The date to send if the app has set none, from [`date::now`](super::date::now).
+    pub date: &'a [u8; 29],
+}
+
+impl ResponseHead<'_> {
+    /// Appends the head with its empty line.
+    ///
+    /// `Connection`, `Keep-Alive`, `Proxy-Connection`, `Transfer-Encoding` and `Content-Length` of the app are
+    /// left out: they are written from `framing` and `connection` alone, so that they agree with
+    /// what the server does. A 1xx or 204 has no framing, whatever `framing` says. No CR, LF or NUL of
+    /// the app can get out: `HeaderValue` holds none, and a `reason` with one is not used.
+    ///
+    /// ```
+    /// use cepa_server::http1::{ConnectionHeader, Framing, ResponseHead, date};
+    ///
+    /// let mut out = Vec::new();
+    /// ResponseHead {
+    ///     version: http::Version::HTTP_11,
+    ///     status: http::StatusCode::OK,
+    ///     reason: None,
+    ///     headers: &http::HeaderMap::new(),
+    ///     framing: Framing::Length(5),
+    ///     connection: ConnectionHeader::Implicit,
+    ///     date: &date::imf_fixdate(784_111_777),
+    /// }
+    /// .encode(&mut out);
+    /// let expected = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+    /// assert_eq!(out, expected);
+    /// ```
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        debug_assert!(
+            self.framing != Framing::Chunked || self.version != Version::HTTP_10,
+            "an HTTP/1.0 client knows no chunks"
+        );
+        out.reserve(256);
+        status_line(out, self.version, self.status, self.reason);
+        if !(self.status.is_informational() || self.status == StatusCode::NO_CONTENT) {
+            match self.framing {
+                Framing::Length(length) => {
+                    out.extend_from_slice(b"content-length: ");
+                    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                    out.extend_from_slice(b"\r\n");
+                }
+                Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+                Framing::UntilClose | Framing::None => {}
+            }
+        }
+        match self.connection {
+            ConnectionHeader::Close => out.extend_from_slice(b"connection: close\r\n"),
+            ConnectionHeader::Upgrade => out.extend_from_slice(b"connection: upgrade\r\n"),
+            _ if self.framing == Framing::UntilClose => out.extend_from_slice(b"connection: close\r\n"),
+            ConnectionHeader::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
+            ConnectionHeader::Implicit => {}
+        }
+        let mut dated = false;
+        for (name, value) in self.headers {
+            let text = name.as_str();
+            if !is_framing(text) {
+                dated |= text == "date";
+                field(out, text, value);
+            }
+        }
+        if !dated {
+            out.extend_from_slice(b"date: ");
+            out.extend_from_slice(self.date);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends an informational response, such as `100 Continue` or `103 Early Hints` (RFC 9110, section 15.2).
+///
+/// To be sent to HTTP/1.1 clients only. A status outside 1xx, and 101, which ends HTTP and is encoded as a
+/// [`ResponseHead`], are bugs of the caller: in release builds nothing is appended.
+pub fn encode_informational(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
+    let informational = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+    debug_assert!(informational, "{status} is not an informational response");
+    if !informational {
+        return;
+    }
+    status_line(out, Version::HTTP_11, status, None);
+    for (name, value) in headers {
+        if !is_framing(name.as_str()) {
+            field(out, name.as_str(), value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends data as one chunk; no data is no chunk.
+pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
+    if let Some(length) = NonZeroUsize::new(data.len()) {
+        out.reserve(data.len() + 20);
+        chunk_head(out, length);
+        out.extend_from_slice(data);
+        chunk_end(out);
+    }
+}
+
+/// Appends what stands before the data of a chunk; for data that is written from where it lies.
+///
+/// An empty chunk would end the body, hence the type.
+pub fn chunk_head(out: &mut Vec<u8>, length: NonZeroUsize) {
+    let length = length.get();
+    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4);
+    for digit in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[length >> (digit * 4) & 0xf]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what stands after the data of a chunk.
+pub fn chunk_end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the last chunk and the trailers, and so ends a chunked body.
+///
+/// Trailers with a name that is only allowed in the head are left out (RFC 9110, section 6.5.1).
+pub fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.into_iter().flatten() {
+        if !trailers::is_forbidden(name) {
+            field(out, name.as_str(), value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &HeaderValue) {
+    let value = value.as_bytes();
+    debug_assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)), "a field value is one line");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a field is the server's to write; the names are in lower case.
+fn is_framing(name: &str) -> bool {
+    match name.len() {
+        10 => name == "connection" || name == "keep-alive",
+        14 => name == "content-length",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        _ => false,
+    }
+}
+
+fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode, reason: Option<&str>) {
+    let start = out.len();
+    let reason = reason.filter(|text| !text.bytes().any(|byte| byte.is_ascii_control()));
+    match usual_line(status.as_u16()) {
+        Some(line) if reason.is_none() => out.extend_from_slice(line),
+        _ => {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(status.as_str().as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(reason.or(status.canonical_reason()).unwrap_or_default().as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    if version == Version::HTTP_10 {
+        out[start + "HTTP/1.".len()] = b'0';
+    }
+}
+
+macro_rules! lines {
+    ($($code:literal $reason:literal)*) => {
+        /// The status line of a common status, whole.
+        fn usual_line(code: u16) -> Option<&'static [u8]> {
+            match code {
+                $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes()),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+lines! {
+    100 "Continue"
+    101 "Switching Protocols"
+    103 "Early Hints"
+    200 "OK"
+    201 "Created"
+    202 "Accepted"
+    204 "No Content"
+    206 "Partial Content"
+    301 "Moved Permanently"
+    302 "Found"
+    303 "See Other"
+    304 "Not Modified"
+    307 "Temporary Redirect"
+    308 "Permanent Redirect"
+    400 "Bad Request"
+    401 "Unauthorized"
+    403 "Forbidden"
+    404 "Not Found"
+    405 "Method Not Allowed"
+    409 "Conflict"
+    410 "Gone"
+    412 "Precondition Failed"
+    416 "Range Not Satisfiable"
+    422 "Unprocessable Entity"
+    429 "Too Many Requests"
+    500 "Internal Server Error"
+    502 "Bad Gateway"
+    503 "Service Unavailable"
+    504 "Gateway Timeout"
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! What the fields of a request head say about its framing and its connection (RFC 9112, sections 6 and 9).
+
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, Version};
+
+use super::host::is_valid_host;
+use super::{BodyLength, Reject};
+
+/// Collects, field by field, what decides how the request is framed; [`Fields::body`] and its siblings judge.
+#[derive(Default)]
+pub(super) struct Fields {
+    host: bool,
+    length: Option<u64>,
+    encoding: Option<Encoding>,
+    expect: Option<Expectation>,
+    close: bool,
+    keep_alive: bool,
+    upgrade_option: bool,
+    upgrade: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Encoding {
+    Chunked,
+    Unsupported,
+    Malformed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expectation {
+    Continue,
+    Unknown,
+}
+
+impl Fields {
+    /// Takes note of one field; its value has no white space around it.
+    pub(super) fn note(&mut self, name: &HeaderName, line: &httparse::Header<'_>) -> Result<(), Reject> {
+        let value = line.value;
+        // The length decides first: most names in a head differ from all of these in it.
+        match line.name.len() {
+            4 if *name == HOST => self.note_host(value),
+            6 if *name == EXPECT => {
+                let known = self.expect.is_none() && value.eq_ignore_ascii_case(b"100-continue");
+                self.expect = Some(if known { Expectation::Continue } else { Expectation::Unknown });
+                Ok(())
+            }
+            7 if *name == UPGRADE => {
+                self.upgrade = true;
+                Ok(())
+            }
+            10 if *name == CONNECTION => {
+                self.note_connection(value);
+                Ok(())
+            }
+            14 if *name == CONTENT_LENGTH => {
+                if self.length.is_some() {
+                    return Err(Reject::ContentLengthRepeated);
+                }
+                self.length = Some(decimal(value).ok_or(Reject::ContentLength)?);
+                Ok(())
+            }
+            17 if *name == TRANSFER_ENCODING => {
+                let first = self.encoding.is_none();
+                self.encoding = Some(if first { encoding(value) } else { Encoding::Malformed });
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_host(&mut self, value: &[u8]) -> Result<(), Reject> {
+        if self.host {
+            return Err(Reject::HostRepeated);
+        }
+        self.host = true;
+        if is_valid_host(value) { Ok(()) } else { Err(Reject::Host) }
+    }
+
+    fn note_connection(&mut self, value: &[u8]) {
+        for option in value.split(|&byte| byte == b',') {
+            let option = option.trim_ascii();
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade_option = true;
+            }
+        }
+    }
+
+    /// How the body is framed (RFC 9112, section 6.3), after the faults that the fields show only together.
+    pub(super) fn body(&self, version: Version) -> Result<BodyLength, Reject> {
+        if !self.host && version == Version::HTTP_11 {
+            return Err(Reject::HostMissing);
+        }
+        let body = match (self.encoding, self.length) {
+            (None, None) => BodyLength::None,
+            (None, Some(length)) => BodyLength::Length(length),
+            (Some(_), Some(_)) => return Err(Reject::LengthWithEncoding),
+            (Some(_), None) if version == Version::HTTP_10 => return Err(Reject::TransferEncodingIn10),
+            (Some(Encoding::Malformed), None) => return Err(Reject::TransferEncoding),
+            (Some(Encoding::Unsupported), None) => return Err(Reject::TransferEncodingUnsupported),
+            (Some(Encoding::Chunked), None) => BodyLength::Chunked,
+        };
+        if self.expect == Some(Expectation::Unknown) {
+            return Err(Reject::Expectation);
+        }
+        Ok(body)
+    }
+
+    /// Whether the connection may serve another request after this one (RFC 9112, section 9.3).
+    pub(super) fn keeps_alive(&self, version: Version) -> bool {
+        !self.close && (version == Version::HTTP_11 || self.keep_alive)
+    }
+
+    /// Whether the client waits for `100 Continue`; in HTTP/1.0 it is ignored (RFC 9110, section 10.1.1).
+    pub(super) fn expects_continue(&self, version: Version, body: BodyLength) -> bool {
+        self.expect.is_some()
+            && version == Version::HTTP_11
+            && !matches!(body, BodyLength::None | BodyLength::Length(0))
+    }
+
+    /// Whether the client asks for another protocol; in HTTP/1.0 it is ignored (RFC 9110, section 7.8).
+    pub(super) fn upgrades(&self, version: Version) -> bool {
+        self.upgrade && self.upgrade_option && version == Version::HTTP_11
+    }
+}
+
+/// A plain decimal number without sign, white space or superfluous zeros.
+fn decimal(value: &[u8]) -> Option<u64> {
+    match value {
+        [] | [b'0', _, ..] => None,
+        digits => digits.iter().try_fold(0u64, |number, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            number.checked_mul(10)?.checked_add(u64::from(digit))
+        }),
+    }
+}
+
+fn encoding(value: &[u8]) -> Encoding {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        Encoding::Chunked
+    } else if !value.is_empty() && value.iter().all(|&byte| is_token_byte(byte)) {
+        Encoding::Unsupported
+    } else {
+        Encoding::Malformed
+    }
+}
+
+/// Whether the byte may stand in a token (RFC 9110, section 5.6.2).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals() {
+        for (text, number) in [("0", 0), ("7", 7), ("10", 10), ("18446744073709551615", u64::MAX)] {
+            assert_eq!(decimal(text.as_bytes()), Some(number));
+        }
+        for text in
+            ["", "00", "01", "+1", "-1", " 1", "1 ", "1,1", "0x1", "1e1", "1.0", "18446744073709551616"]
+        {
+            assert_eq!(decimal(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The careful reading of a head that has not come in one piece or is broken: finds where to decide, and why.
+//!
+//! [`decode_head`](super::decode_head) parses a head that is whole at once and never comes here. All other
+//! bytes are looked at once, in order, by [`HeadScan`], however they are cut; the parser runs again only when the
+//! scan has found the one place that decides. So a head that trickles in costs linear time,
+//! and the same bytes get the same answer in every cut.
+
+use super::Reject;
+use super::fields::is_token_byte;
+use super::head::{HeadLimits, LONGEST_METHOD};
+
+/// How far the search for the end of a head has come.
+///
+/// Keep one per connection and hand it to [`decode_head`](super::decode_head) with the same unconsumed bytes
+/// (and more) each time; it resets itself at the end of a head. A fresh one is always correct, only slower.
+#[derive(Debug, Clone, Default)]
+pub struct HeadScan {
+    /// Bytes looked at; the next look starts here.
+    seen: usize,
+    /// Length of the request line with its CRLF; 0 until it is complete.
+    line: usize,
+    /// Where the current line starts.
+    start: usize,
+}
+
+/// The place that decides about a head: all bytes before `at` are needed to judge it, and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stop {
+    pub(super) at: usize,
+    /// What is wrong there if the bytes before it are in order; `None`: the head ends there.
+    pub(super) fault: Option<Reject>,
+}
+
+impl HeadScan {
+    /// Whether no byte has been looked at.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// Looks at the bytes that are new; `text` starts at the request line.
+    pub(super) fn advance(&mut self, text: &[u8], limits: &HeadLimits) -> Option<Stop> {
+        loop {
+            let end = if self.line == 0 {
+                limits.request_line
+            } else {
+                self.line.saturating_add(limits.header_bytes)
+            };
+            let window = &text[..text.len().min(end)];
+            let rest = window.get(self.seen..).unwrap_or_default();
+            let found = rest.iter().position(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f);
+            self.seen += found.unwrap_or(rest.len());
+            let (length, fault) = match window.get(self.seen..).unwrap_or_default() {
+                [b'\r', b'\n', ..] if self.line == 0 => {
+                    self.seen += 2;
+                    self.line = self.seen;
+                    self.start = self.seen;
+                    continue;
+                }
+                [b'\r', b'\n', ..] if self.start == self.seen => (2, None),
+                [b'\r', b'\n', ..] => {
+                    self.seen += 2;
+                    self.start = self.seen;
+                    continue;
+                }
+                [] | [b'\r'] if window.len() < end => return None,
+                [] | [b'\r'] => return Some(self.limit(window)),
+                [b'\r', ..] => (2, Some(Reject::BareCr)),
+                [b'\n', ..] => (1, Some(Reject::BareLf)),
+                _ => (1, Some(Reject::ControlByte)),
+            };
+            return Some(Stop { at: self.seen + length, fault });
+        }
+    }
+
+    /// The stop at the end of a window that is full.
+    fn limit(&self, window: &[u8]) -> Stop {
+        let fault = if self.line > 0 {
+            Reject::FieldsTooLarge
+        } else if window.iter().take(LONGEST_METHOD + 1).any(|&byte| byte == b' ') {
+            Reject::TargetTooLong
+        } else {
+            Reject::MethodTooLong
+        };
+        Stop { at: window.len(), fault: Some(fault) }
+    }
+}
+
+/// Names the fault that made the parser give up on these bytes; `None` if one more byte may still change it.
+pub(super) fn explain(text: &[u8], error: httparse::Error) -> Option<Reject> {
+    match error {
+        httparse::Error::Token => Some(explain_token(text)),
+        httparse::Error::Version => explain_version(text),
+        httparse::Error::NewLine | httparse::Error::Status => Some(explain_line_end(text)),
+        httparse::Error::HeaderName => Some(explain_name(text)),
+        httparse::Error::HeaderValue => Some(Reject::FieldValue),
+        httparse::Error::TooManyHeaders => Some(Reject::TooManyFields),
+    }
+}
+
+/// No version, no target, or no method.
+fn explain_token(text: &[u8]) -> Reject {
+    let method = text.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    if method > LONGEST_METHOD {
+        return Reject::MethodTooLong;
+    }
+    if method == 0 || text.get(method) != Some(&b' ') {
+        return Reject::Method;
+    }
+    let target = text[method + 1..].iter().take_while(|&&byte| byte > b' ' && byte != 0x7f).count();
+    match text.get(method + 1 + target) {
+        Some(b'\r' | b'\n') if target > 0 => Reject::Version,
+        _ => Reject::Target,
+    }
+}
+
+/// A version that is not 1.0 or 1.1: well formed with its line end, malformed, or not all there.
+fn explain_version(text: &[u8]) -> Option<Reject> {
+    const SHAPE: &[u8] = b"HTTP/0.0\r\n";
+    let version = after_target(text);
+    let fits = version.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == shape,
+    });
+    match fits {
+        false => Some(Reject::Version),
+        true if version.len() < SHAPE.len() => None,
+        true => Some(Reject::VersionUnsupported),
+    }
+}
+
+/// Something else than CRLF after the version, or a CR alone where the head could have ended.
+fn explain_line_end(text: &[u8]) -> Reject {
+    if after_target(text).get("HTTP/1.1".len()) == Some(&b'\r') { Reject::BareCr } else { Reject::Version }
+}
+
+/// What is wrong with the first field line that has no proper name.
+fn explain_name(text: &[u8]) -> Reject {
+    for line in text.split(|&byte| byte == b'\n').skip(1) {
+        let name = line.iter().take_while(|&&byte| is_token_byte(byte)).count();
+        match line.get(name) {
+            Some(b':') if name > 0 => {}
+            Some(b' ' | b'\t') if name > 0 => return Reject::SpaceBeforeColon,
+            Some(b' ' | b'\t') => return Reject::FoldedLine,
+            _ => return Reject::FieldName,
+        }
+    }
+    Reject::FieldName
+}
+
+/// The rest of the text after the second space.
+fn after_target(text: &[u8]) -> &[u8] {
+    text.splitn(3, |&byte| byte == b' ').nth(2).unwrap_or_default()
+}

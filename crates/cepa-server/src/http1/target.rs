@@ -1,0 +1,190 @@
+//! The request target: its form, and where its parts are (RFC 9112, section 3.2).
+
+use http::Method;
+
+use super::Reject;
+use super::host::{is_host_with_port, is_valid_host};
+
+/// The four forms of a request target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// `/path?query`
+    Origin,
+    /// `http://authority/path?query`; the authority stands above the `Host` field.
+    Absolute,
+    /// `host:port`, with `CONNECT` and only there.
+    Authority,
+    /// `*`, with `OPTIONS` and only there.
+    Asterisk,
+}
+
+/// A request target as it was sent, checked, and split without being changed.
+///
+/// The text is visible ASCII without `#`. Percent escapes are neither decoded nor checked here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    raw: String,
+    form: Form,
+    /// Where the authority starts: 0, or after `scheme://`.
+    authority: usize,
+    /// Where the authority ends and the path starts.
+    path: usize,
+    /// Where the path ends: at the `?`, or at the end.
+    query: usize,
+}
+
+impl Target {
+    /// Reads the target of a request with this method.
+    pub(super) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
+        let bytes = raw.as_bytes();
+        let mut query = bytes.len();
+        for (at, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b'?' if query == bytes.len() => query = at,
+                b'#' | ..=b' ' | 0x7f.. => return Err(Reject::Target),
+                _ => {}
+            }
+        }
+        let (form, authority, path) = match bytes {
+            _ if *method == Method::CONNECT => {
+                if !is_host_with_port(bytes) {
+                    return Err(Reject::Target);
+                }
+                (Form::Authority, 0, bytes.len())
+            }
+            [b'/', ..] => (Form::Origin, 0, 0),
+            b"*" if *method == Method::OPTIONS => (Form::Asterisk, 0, 0),
+            _ => {
+                let authority = after_scheme(bytes).ok_or(Reject::Target)?;
+                let rest = &bytes[authority..query];
+                let path = rest.iter().position(|&byte| byte == b'/').map_or(query, |at| authority + at);
+                if !is_valid_host(&bytes[authority..path]) {
+                    return Err(Reject::Target);
+                }
+                (Form::Absolute, authority, path)
+            }
+        };
+        Ok(Target { raw: raw.to_owned(), form, authority, path, query })
+    }
+
+    /// The whole target as it was sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.raw
+    }
+
+    /// The whole target as it was sent.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.raw
+    }
+
+    /// Which of the four forms it has.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The scheme of an absolute-form target, as it was sent (`http` or `https` in any case).
+    #[must_use]
+    pub fn scheme(&self) -> Option<&str> {
+        (self.form == Form::Absolute).then(|| &self.raw[..self.authority - "://".len()])
+    }
+
+    /// The host and port in the target; where there is one, `Host` is to be ignored (RFC 9112, section 3.2.2).
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        matches!(self.form, Form::Absolute | Form::Authority).then(|| &self.raw[self.authority..self.path])
+    }
+
+    /// The path, still escaped: never empty, `*` in asterisk-form and `/` where the target has none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match &self.raw[self.path..self.query] {
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What follows the first `?`, still escaped; `Some("")` if nothing does.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.raw.get(self.query + 1..)
+    }
+}
+
+/// Where the authority starts if the target starts with a scheme this server serves.
+fn after_scheme(bytes: &[u8]) -> Option<usize> {
+    ["http://", "https://"]
+        .into_iter()
+        .map(str::as_bytes)
+        .find_map(|scheme| bytes.get(..scheme.len())?.eq_ignore_ascii_case(scheme).then_some(scheme.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts() {
+        type Parts<'a> = (Form, Option<&'a str>, Option<&'a str>, &'a str, Option<&'a str>);
+        let table: [(&str, &str, Parts<'_>); 13] = [
+            ("GET", "/", (Form::Origin, None, None, "/", None)),
+            ("GET", "//evil/x", (Form::Origin, None, None, "//evil/x", None)),
+            ("GET", "/a%2fb?x=1?y", (Form::Origin, None, None, "/a%2fb", Some("x=1?y"))),
+            ("GET", "/?", (Form::Origin, None, None, "/", Some(""))),
+            ("GET", "/%zz|\"{}", (Form::Origin, None, None, "/%zz|\"{}", None)),
+            ("OPTIONS", "*", (Form::Asterisk, None, None, "*", None)),
+            ("GET", "http://a", (Form::Absolute, Some("http"), Some("a"), "/", None)),
+            ("GET", "HTTPS://a:1/b?c", (Form::Absolute, Some("HTTPS"), Some("a:1"), "/b", Some("c"))),
+            ("GET", "http://a?b/c", (Form::Absolute, Some("http"), Some("a"), "/", Some("b/c"))),
+            ("GET", "http://[::1]:8/", (Form::Absolute, Some("http"), Some("[::1]:8"), "/", None)),
+            ("OPTIONS", "http://a", (Form::Absolute, Some("http"), Some("a"), "/", None)),
+            ("CONNECT", "a:443", (Form::Authority, None, Some("a:443"), "/", None)),
+            ("BREW", "/pot", (Form::Origin, None, None, "/pot", None)),
+        ];
+        for (method, raw, expected) in table {
+            let target = Target::parse(raw, &method.parse().unwrap()).unwrap();
+            let parts = (target.form(), target.scheme(), target.authority(), target.path(), target.query());
+            assert_eq!(parts, expected, "{raw}");
+            assert_eq!(target.as_str(), raw);
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        for (method, raw) in [
+            ("GET", ""),
+            ("GET", "*"),
+            ("GET", "a"),
+            ("GET", "?a"),
+            ("GET", "/a#b"),
+            ("GET", "/a?b#c"),
+            ("GET", "/\u{e9}"),
+            ("GET", "/a b"),
+            ("GET", "/a\tb"),
+            ("GET", "/a\x7f"),
+            ("GET", "http://"),
+            ("GET", "http:///a"),
+            ("GET", "http://?a"),
+            ("GET", "http://u@a/"),
+            ("GET", "http://a,b/"),
+            ("GET", "http://a:99999/"),
+            ("GET", "http:/a"),
+            ("GET", "ftp://a/"),
+            ("GET", "httpx://a/"),
+            ("GET", "a:443"),
+            ("GET", "example.com/path"),
+            ("OPTIONS", "**"),
+            ("OPTIONS", "*?a"),
+            ("CONNECT", "/"),
+            ("CONNECT", "a"),
+            ("CONNECT", "*"),
+            ("CONNECT", "http://a:443/"),
+            ("CONNECT", "a:443/"),
+        ] {
+            let method = method.parse().unwrap();
+            assert_eq!(Target::parse(raw, &method), Err(Reject::Target), "{method} {raw}");
+        }
+    }
+}
