@@ -1,15 +1,19 @@
 //! The tree of routes: finds the values stored under patterns for a request path.
 
 mod literals;
+mod lookup;
+mod words;
 
-use std::{cmp::Reverse, ops::Range};
+use std::cmp::Reverse;
 
 use super::{
     params::ParamSpans,
     pattern::Pattern,
     segment::{Kind, Mixed, Segment},
 };
-use literals::{Literals, scan_segment};
+use literals::Literals;
+use lookup::Lookup;
+use words::Words;
 
 /// How a tree compares paths with patterns. The default compares exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,10 +42,11 @@ pub struct TreeOptions {
 ///
 /// A lookup takes no memory. Its time does not blow up for any path: a node stands at a fixed
 /// distance from the start of the path, or from its end if it is below a `{*name}`, so it is entered
-/// once (twice there, if a slash at the end is optional), whatever failed before. In a node the
-/// segment is read once for all literals together, and once for each byte of a mixed branch. That
-/// bounds a lookup by the length of the path times the size of the tree; a lookup that meets no wrong
-/// branch reads the path once. The stack is bounded by the segments of the longest pattern.
+/// at most once, whatever failed before. In a node the segment is read once for all literals together,
+/// once for each constraint, and once for each byte of a mixed branch; segments after a `{*name}` are
+/// counted from the end of the path. That bounds a lookup by the length of the path times the size of
+/// the tree; one that meets no wrong branch reads the path about once. The stack is bounded by the
+/// segments of the longest pattern.
 ///
 /// ```
 /// use cepa_core::router::{ParamSpans, Pattern, Tree, TreeOptions};
@@ -65,7 +70,7 @@ pub struct TreeOptions {
 #[derive(Clone, Debug)]
 pub struct Tree<T> {
     options: TreeOptions,
-    nodes: Vec<Node<T>>,
+    root: Node<T>,
 }
 
 /// A pattern was inserted that matches the same paths as one that is there.
@@ -79,11 +84,9 @@ pub struct Conflict<'t, T> {
 
 #[derive(Clone, Debug)]
 struct Node<T> {
-    /// The bytes of a literal segment; empty for the root and below a branch.
-    label: Box<[u8]>,
-    literals: Literals,
+    literals: Literals<T>,
     /// What follows besides literals, in order of precedence.
-    branches: Vec<(Branch, u32)>,
+    branches: Vec<(Branch, Node<T>)>,
     value: Option<T>,
 }
 
@@ -97,7 +100,25 @@ enum Branch {
     Rest(Reverse<usize>),
 }
 
-const ROOT: u32 = 0;
+impl<T> Default for Node<T> {
+    fn default() -> Self {
+        Self { literals: Literals::default(), branches: Vec::new(), value: None }
+    }
+}
+
+impl<T> Node<T> {
+    /// The node below a branch, made if it is not there.
+    fn branch(&mut self, branch: Branch) -> &mut Self {
+        let at = match self.branches.binary_search_by(|(known, _)| known.cmp(&branch)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.branches.insert(at, (branch, Self::default()));
+                at
+            }
+        };
+        &mut self.branches[at].1
+    }
+}
 
 impl<T> Default for Tree<T> {
     fn default() -> Self {
@@ -105,21 +126,10 @@ impl<T> Default for Tree<T> {
     }
 }
 
-impl<T> Node<T> {
-    fn new(label: &str) -> Self {
-        Self {
-            label: label.as_bytes().into(),
-            literals: Literals::default(),
-            branches: Vec::new(),
-            value: None,
-        }
-    }
-}
-
 impl<T> Tree<T> {
     /// An empty tree.
     pub fn new(options: TreeOptions) -> Self {
-        Self { options, nodes: vec![Node::new("")] }
+        Self { options, root: Node::default() }
     }
 
     /// Stores `value` under `pattern`.
@@ -136,63 +146,26 @@ impl<T> Tree<T> {
             }
             segments => segments,
         };
-        let mut node = ROOT;
+        let ignore_case = self.options.ignore_case;
+        let mut node = &mut self.root;
         for (index, segment) in segments.iter().enumerate() {
             node = match segment {
-                Segment::Literal(text) => self.literal(node, text),
-                Segment::Mixed(mixed) if self.options.ignore_case => {
-                    self.branch(node, Branch::Mixed(mixed.to_ascii_lowercase()))
+                Segment::Literal(text) => node.literals.get_or_insert(text.as_bytes(), ignore_case),
+                Segment::Mixed(mixed) if ignore_case => {
+                    node.branch(Branch::Mixed(mixed.to_ascii_lowercase()))
                 }
-                Segment::Mixed(mixed) => self.branch(node, Branch::Mixed(mixed.clone())),
-                Segment::One(kind) => self.branch(node, Branch::One(*kind)),
-                Segment::Rest => self.branch(node, Branch::Rest(Reverse(segments.len() - index - 1))),
+                Segment::Mixed(mixed) => node.branch(Branch::Mixed(mixed.clone())),
+                Segment::One(kind) => node.branch(Branch::One(*kind)),
+                Segment::Rest => node.branch(Branch::Rest(Reverse(segments.len() - index - 1))),
             };
         }
-        let slot = &mut self.nodes[node as usize].value;
-        if let Some(existing) = slot {
-            return Err(Conflict { existing, rejected: value });
-        }
-        *slot = Some(value);
-        Ok(())
-    }
-
-    /// The child of `node` for a literal, made if it is not there.
-    fn literal(&mut self, node: u32, text: &str) -> u32 {
-        let label = if self.options.ignore_case { text.to_ascii_lowercase() } else { text.to_owned() };
-        let (_, hash) = scan_segment(label.as_bytes(), 0);
-        if let Some(child) = self.literal_child(&self.nodes[node as usize], hash, label.as_bytes()) {
-            return child;
-        }
-        let child = self.add(Node::new(&label));
-        self.nodes[node as usize].literals.insert(hash, child);
-        child
-    }
-
-    /// The child of `node` for a branch, made if it is not there.
-    fn branch(&mut self, node: u32, branch: Branch) -> u32 {
-        let branches = &self.nodes[node as usize].branches;
-        match branches.binary_search_by(|(known, _)| known.cmp(&branch)) {
-            Ok(at) => branches[at].1,
-            Err(at) => {
-                let child = self.add(Node::new(""));
-                self.nodes[node as usize].branches.insert(at, (branch, child));
-                child
+        match &mut node.value {
+            Some(existing) => Err(Conflict { existing, rejected: value }),
+            free => {
+                *free = Some(value);
+                Ok(())
             }
         }
-    }
-
-    fn add(&mut self, node: Node<T>) -> u32 {
-        let index =
-            u32::try_from(self.nodes.len()).expect("2^32 nodes need more memory than any machine has");
-        self.nodes.push(node);
-        index
-    }
-
-    fn literal_child(&self, node: &Node<T>, hash: u32, segment: &[u8]) -> Option<u32> {
-        node.literals.candidates(hash).find(|&child| {
-            let label = &*self.nodes[child as usize].label;
-            label == segment || self.options.ignore_case && label.eq_ignore_ascii_case(segment)
-        })
     }
 
     /// The value under the most specific pattern that matches; `spans` then holds its parameters.
@@ -215,7 +188,8 @@ impl<T> Tree<T> {
     ) -> Option<R> {
         let path = path.as_bytes();
         let found = if path.first() == Some(&b'/') && u32::try_from(path.len()).is_ok() {
-            Lookup { tree: self, path, spans, accept }.enter(ROOT, 1, 0)
+            let words = Words::new(path, self.options.ignore_case);
+            Lookup { options: self.options, words, spans, accept }.walk(&self.root, 1, 0)
         } else {
             None
         };
@@ -223,102 +197,6 @@ impl<T> Tree<T> {
             spans.truncate(0);
         }
         found
-    }
-}
-
-/// One lookup under way.
-struct Lookup<'t, 'a, T, F> {
-    tree: &'t Tree<T>,
-    path: &'a [u8],
-    spans: &'a mut ParamSpans,
-    accept: F,
-}
-
-impl<'t, T, R, F: FnMut(&'t T, &ParamSpans) -> Option<R>> Lookup<'t, '_, T, F> {
-    /// Searches below `node` from the segment that starts at `at`; `bound` parameters are set.
-    ///
-    /// `at` is past the end of the path when there is no segment left, and at its end when one is
-    /// left that is empty.
-    fn enter(&mut self, node: u32, at: usize, bound: usize) -> Option<R> {
-        let tree = self.tree;
-        let node = &tree.nodes[node as usize];
-        let len = self.path.len();
-        if at > len {
-            return self.offer(node, bound);
-        }
-        if at == len
-            && tree.options.lenient_slash
-            && let Some(found) = self.offer(node, bound)
-        {
-            return Some(found);
-        }
-        let (end, hash) = scan_segment(self.path, at);
-        let segment = &self.path[at..end];
-        if let Some(child) = tree.literal_child(node, hash, segment)
-            && let Some(found) = self.enter(child, end + 1, bound)
-        {
-            return Some(found);
-        }
-        for (branch, child) in &node.branches {
-            let found = match branch {
-                Branch::One(kind) if kind.accepts(segment) => {
-                    self.spans.set(bound, at..end);
-                    self.enter(*child, end + 1, bound + 1)
-                }
-                Branch::Mixed(mixed) if self.fits(mixed, at..end, bound) => {
-                    self.enter(*child, end + 1, bound + mixed.params().len())
-                }
-                Branch::Rest(Reverse(after)) => self.rest(*child, *after, at, bound),
-                _ => None,
-            };
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
-    }
-
-    fn offer(&mut self, node: &'t Node<T>, bound: usize) -> Option<R> {
-        let value = node.value.as_ref()?;
-        self.spans.truncate(bound);
-        (self.accept)(value, self.spans)
-    }
-
-    fn fits(&mut self, mixed: &Mixed, segment: Range<usize>, bound: usize) -> bool {
-        let at = segment.start;
-        mixed.fit(&self.path[segment], self.tree.options.ignore_case, |index, value| {
-            self.spans.set(bound + index, at + value.start..at + value.end);
-        })
-    }
-
-    /// Gives a `{*name}` that starts at `at` all but the last `after` segments.
-    fn rest(&mut self, child: u32, after: usize, at: usize, bound: usize) -> Option<R> {
-        let len = self.path.len();
-        if after == 0 {
-            return self.rest_until(child, len, at, bound);
-        }
-        let found = self.tail_start(len, after).and_then(|tail| self.rest_until(child, tail - 1, at, bound));
-        if found.is_some() || !self.tree.options.lenient_slash || !self.path.ends_with(b"/") {
-            return found;
-        }
-        self.tail_start(len - 1, after).and_then(|tail| self.rest_until(child, tail - 1, at, bound))
-    }
-
-    fn rest_until(&mut self, child: u32, end: usize, at: usize, bound: usize) -> Option<R> {
-        if end <= at {
-            return None;
-        }
-        self.spans.set(bound, at..end);
-        self.enter(child, end + 1, bound + 1)
-    }
-
-    /// Where the last `count` segments of the first `len` bytes of the path start.
-    fn tail_start(&self, len: usize, count: usize) -> Option<usize> {
-        let mut slashes = self.path[..len].iter().rposition(|&byte| byte == b'/');
-        for _ in 1..count {
-            slashes = self.path[..slashes?].iter().rposition(|&byte| byte == b'/');
-        }
-        slashes.map(|slash| slash + 1)
     }
 }
 

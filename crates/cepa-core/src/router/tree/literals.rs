@@ -1,79 +1,102 @@
-//! The literal children of a node: a hash table from a segment to the nodes it may lead to.
+//! The literal children of a node: a hash table from a segment to the node below it.
 
-/// An open-addressing table from the hash of a label to a node; never more than half full.
+use super::{
+    Node,
+    words::{WORD, Words},
+};
+
+/// 2^64 divided by the golden ratio: multiplying by it spreads low bits over high ones.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// An open-addressing table from the key of a label to the node below it; never more than half full.
 ///
-/// It holds no labels: the caller compares the label of the node, which it reads next anyway. Only
-/// patterns fill the table, so no request can make its chains longer.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Literals {
+/// Only patterns fill it, so no request can make its chains longer.
+#[derive(Clone, Debug)]
+pub(super) struct Literals<T> {
     /// A power of two of slots, or none.
-    slots: Box<[Slot]>,
+    slots: Vec<Option<Literal<T>>>,
     len: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    hash: u32,
-    /// 0, which is the root and nobody's child, marks a free slot.
-    child: u32,
+#[derive(Clone, Debug)]
+struct Literal<T> {
+    key: u64,
+    label: Box<[u8]>,
+    child: Box<Node<T>>,
 }
 
-impl Literals {
-    /// Adds a child that is not in the table.
-    pub(super) fn insert(&mut self, hash: u32, child: u32) {
-        self.len += 1;
-        if self.len * 2 > self.slots.len() {
-            let grown = vec![Slot::default(); (self.len * 2).next_power_of_two()].into_boxed_slice();
-            for slot in std::mem::replace(&mut self.slots, grown) {
-                if slot.child != 0 {
-                    self.put(slot);
-                }
+impl<T> Default for Literals<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), len: 0 }
+    }
+}
+
+impl<T> Literals<T> {
+    /// The node below the literal `segment`, whose key is `key`.
+    #[inline(always)]
+    pub(super) fn get(&self, segment: &[u8], key: u64, ignore_case: bool) -> Option<&Node<T>> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = first_slot(key);
+        loop {
+            let literal = self.slots.get(at & mask)?.as_ref()?;
+            if literal.key == key && literal.is(segment, ignore_case) {
+                return Some(&literal.child);
             }
+            at = at.wrapping_add(1);
         }
-        self.put(Slot { hash, child });
     }
 
-    fn put(&mut self, slot: Slot) {
+    /// The node below the literal `label`, made if it is not there.
+    pub(super) fn get_or_insert(&mut self, label: &[u8], ignore_case: bool) -> &mut Node<T> {
+        let (_, key) = Words::new(label, ignore_case).segment(0);
+        if self.get(label, key, ignore_case).is_none() {
+            self.len += 1;
+            if self.len * 2 > self.slots.len() {
+                self.grow();
+            }
+        }
+        let at = self.find_slot(key, |literal| literal.is(label, ignore_case));
+        let new = || Literal { key, label: label.into(), child: Box::default() };
+        &mut self.slots[at].get_or_insert_with(new).child
+    }
+
+    fn grow(&mut self) {
+        let slots = std::iter::repeat_with(|| None).take((self.len * 2).next_power_of_two()).collect();
+        for literal in std::mem::replace(&mut self.slots, slots).into_iter().flatten() {
+            let at = self.find_slot(literal.key, |_| false);
+            self.slots[at] = Some(literal);
+        }
+    }
+
+    /// The slot of the literal with `key` that is the `wanted` one, or else the free slot for it.
+    fn find_slot(&self, key: u64, wanted: impl Fn(&Literal<T>) -> bool) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = slot.hash as usize & mask;
-        while self.slots[at].child != 0 {
+        let mut at = first_slot(key) & mask;
+        while self.slots[at].as_ref().is_some_and(|literal| literal.key != key || !wanted(literal)) {
             at = (at + 1) & mask;
         }
-        self.slots[at] = slot;
-    }
-
-    /// The children whose label has this hash.
-    pub(super) fn candidates(&self, hash: u32) -> impl Iterator<Item = u32> {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut at = hash as usize;
-        std::iter::from_fn(move || {
-            loop {
-                let slot = self.slots.get(at & mask)?;
-                at += 1;
-                if slot.child == 0 {
-                    return None;
-                }
-                if slot.hash == hash {
-                    return Some(slot.child);
-                }
-            }
-        })
+        at
     }
 }
 
-/// The end of the segment that starts at `from`, and the hash of its bytes in either ASCII case.
-///
-/// FNV-1a, folding the bit that tells ASCII cases apart: `@` meets the backquote there, which costs
-/// a comparison and no mistake.
-pub(super) fn scan_segment(path: &[u8], from: usize) -> (usize, u32) {
-    let mut hash = 0x811c_9dc5_u32;
-    let mut end = from;
-    for &byte in &path[from..] {
-        if byte == b'/' {
-            break;
+fn first_slot(key: u64) -> usize {
+    (key.wrapping_mul(MIX) >> 32) as usize
+}
+
+impl<T> Literal<T> {
+    /// Whether this is the literal `segment`, which has the same key.
+    fn is(&self, segment: &[u8], ignore_case: bool) -> bool {
+        if self.label.len() != segment.len() {
+            return false;
         }
-        hash = (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193);
-        end += 1;
+        !ignore_case && segment.len() <= WORD || self.is_byte_by_byte(segment, ignore_case)
     }
-    (end, hash)
+
+    #[inline(never)]
+    fn is_byte_by_byte(&self, segment: &[u8], ignore_case: bool) -> bool {
+        if ignore_case { self.label.eq_ignore_ascii_case(segment) } else { *self.label == *segment }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,12 +238,17 @@ fn a_hostile_table_costs_its_nodes_once() {
     assert_eq!(met, 1 << 12);
 }
 
+/// At each of 511 segments there is a choice, so each of them takes a frame.
 #[test]
 fn the_deepest_pattern_fits_a_small_stack() {
-    let deepest = "/a".repeat(512);
-    let patterns = [deepest.as_str(), "/a/{x}", "/{*x}"];
-    let run = std::thread::Builder::new().stack_size(256 * 1024);
-    let tree = tree(TreeOptions::default(), &patterns);
-    let work = move || assert_eq!(matches(&tree, &"/a".repeat(512)).len(), 2);
-    run.spawn(work).unwrap().join().unwrap();
+    let mut tree = Tree::default();
+    for depth in 0..511 {
+        tree.insert(&Pattern::parse(&format!("{}/{{x}}", "/a".repeat(depth))).unwrap(), depth).unwrap();
+    }
+    let work = move || {
+        let mut spans = ParamSpans::new();
+        assert_eq!(tree.get(&"/a".repeat(511), &mut spans), Some(&510));
+        assert_eq!(tree.get(&"/a".repeat(512), &mut spans), None);
+    };
+    std::thread::Builder::new().stack_size(512 * 1024).spawn(work).unwrap().join().unwrap();
 }
