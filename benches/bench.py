@@ -12,7 +12,7 @@
     bench.py report                         results.json -> results.md; prints its first part
 
 Each merges what it measured into --out (default results.json) under its own section and writes the
-.md beside it. --only and --skip choose servers, --rows the rows; --fresh forgets earlier rounds.
+.md beside it. --only and --skip choose servers, --rows the rows; --fresh forgets the section first.
 
 How it stays honest on a noisy, shared machine
   * Servers are pinned to one set of cores, the loader to another.
@@ -52,7 +52,7 @@ def arguments():
     p.add_argument("--out", default=HERE / "results.json", type=Path)
     p.add_argument("--only", help="server names, comma separated")
     p.add_argument("--skip", help="server names to leave out")
-    p.add_argument("--rows", help=f"row names: {','.join(ROWS)}; for insn and alloc: capability names")
+    p.add_argument("--rows", help=f"row names: {','.join(ROWS)}")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--secs", type=int, default=4)
     p.add_argument("--max-foreign", type=float, default=0.25, help="cores others may use before a run is repeated")
@@ -65,7 +65,7 @@ def arguments():
     p.add_argument("--workers", type=int, help="instead of the servers file's")
     p.add_argument("--server-cpus")
     p.add_argument("--loader-cpus")
-    p.add_argument("--fresh", action="store_true", help="run: forget earlier rounds of these cells")
+    p.add_argument("--fresh", action="store_true", help="forget what this command measured before")
     p.add_argument("--cold", action="store_true", help="build: from nothing, and take the time of it")
     return p.parse_args()
 
@@ -76,6 +76,8 @@ def main():
     conf = Conf(a)
     RUN.mkdir(exist_ok=True)
     out = json.loads(a.out.read_text()) if a.out.exists() else {}
+    for section in [a.cmd, *(["refused"] if a.cmd == "run" else [])] if a.fresh else []:
+        out.pop(section, None)
 
     def save():
         tmp = a.out.with_suffix(".tmp")

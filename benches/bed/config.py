@@ -66,8 +66,9 @@ class Conf:
         known = {x["name"] for x in self.builds + self.servers}
         self.only, self.skip = names(a.only, known), names(a.skip, known) or set()
         self.chosen = [s for s in self.servers if self.takes(s["name"])]
-        self.rows = [r for r in ROWS if r in (names(a.rows, set(ROWS) | set(COUNTED)) or ROWS)]
-        self.counted = [r for r in COUNTED if r in (names(a.rows, set(ROWS) | set(COUNTED)) or COUNTED)]
+        rows = names(a.rows, set(ROWS))
+        self.rows = [r for r in ROWS if rows is None or r in rows]
+        self.counted = [c for c in COUNTED if c in {ROWS[r]["cap"] for r in self.rows}]
 
     def takes(self, name):
         return (self.only is None or name in self.only) and name not in self.skip

@@ -14,9 +14,6 @@ def cmd_run(conf, a, out, save):
     for name in conf.rows:
         row, cells = ROWS[name], section.setdefault(name, {})
         who = [s for s in conf.chosen if row["cap"] in s["caps"]]
-        if a.fresh:
-            for s in who:
-                cells.pop(s["name"], None)
         first = max([len(cells.get(s["name"], [])) for s in who], default=0)
         for r in range(first, first + a.rounds):
             k = r % max(1, len(who))
