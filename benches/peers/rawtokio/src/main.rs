@@ -40,7 +40,8 @@ async fn connection(mut socket: TcpStream) -> io::Result<()> {
         match poll_fn(|cx| BUFFERS.with(|b| turn(&mut b.borrow_mut(), &mut socket, &mut left, cx))).await? {
             Turn::Idle => {}
             Turn::Rest { out, file, close } => {
-                if !finish(&mut socket, &mut left, out, file, close).await? {
+                // boxed, so that an idle connection does not carry its future
+                if !Box::pin(finish(&mut socket, &mut left, out, file, close)).await? {
                     return Ok(());
                 }
             }
