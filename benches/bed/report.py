@@ -8,6 +8,9 @@ from pathlib import Path
 
 from .config import COUNTED, ROWS, SUBJECT, cpu_list
 
+SAME_LOAD = [r for r, row in ROWS.items() if row["tool"] == "rate"]
+FULL_SPEED = [r for r in ROWS if r not in SAME_LOAD]
+
 
 def median(v):
     return statistics.median(v) if v else None
@@ -59,9 +62,10 @@ class Report:
     def summary(self):
         """What goes into docs/performance.md."""
         return self.head() + self.grid("CPU per request in µs, median", lambda v: f"{median([self.cpu(d) for d in calm(v)]):.2f}") \
-            + self.grid("Requests per second, median", lambda v: f"{median([d['rps'] for d in calm(v)]):,.0f}") \
+            + self.grid("Requests per second, median", lambda v: f"{median([d['rps'] for d in calm(v)]):,.0f}", FULL_SPEED) \
+            + self.grid("p99 latency in µs at the same offered load, median", lambda v: f"{median([d['p99'] for d in calm(v)]):,.0f}", SAME_LOAD) \
             + self.beside("CPU per request, theirs over ours: above 1, Cepa is the cheaper", lambda d: 1 / self.cpu(d)) \
-            + self.beside("Requests per second, ours over theirs", lambda d: d["rps"]) \
+            + self.beside("Requests per second, ours over theirs", lambda d: d["rps"], FULL_SPEED) \
             + self.counts() + self.memory()
 
     def head(self):
@@ -69,21 +73,23 @@ class Report:
         return ["# Measured side by side", "", f"{machine()}. Servers on cores {cpu_list(c.server_cpus)} with {c.workers} workers, "
                 f"loader on cores {cpu_list(c.loader_cpus)}. " + versions(self.out.get("build", {})), ""]
 
-    def grid(self, title, cell):
+    def grid(self, title, cell, rows=ROWS):
         """Servers down, rows across."""
-        servers = [s for s in self.order if any(s in c for c in self.run.values())]
+        run = {r: c for r, c in self.run.items() if r in rows}
+        servers = [s for s in self.order if any(s in c for c in run.values())]
         one = lambda s, c: "–" if s not in c else "errors" if has_errors(c[s]) else cell(c[s])
-        return rows_of(title, ["server", *self.run], [[self.name(s), *(one(s, c) for c in self.run.values())] for s in servers])
+        return rows_of(title, ["server", *run], [[self.name(s), *(one(s, c) for c in run.values())] for s in servers])
 
-    def beside(self, title, f):
+    def beside(self, title, f, rows=ROWS):
         """Our server against each other one: the median of the per-round ratios."""
+        run = {r: c for r, c in self.run.items() if r in rows}
         body = []
         for s in (s for s in self.order if s != SUBJECT):
             ratios = [per_round(f, c[SUBJECT], c[s]) if SUBJECT in c and s in c and not has_errors(c[s] + c[SUBJECT]) else []
-                      for c in self.run.values()]
+                      for c in run.values()]
             if any(ratios):
                 body.append([self.name(s), *(f"{median(r):.2f}" if r else "–" for r in ratios)])
-        return rows_of(title, [f"{SUBJECT} against", *self.run], body)
+        return rows_of(title, [f"{SUBJECT} against", *run], body)
 
     def section(self, title, key, columns, cell):
         data = self.out.get(key, {})
