@@ -1,2 +1,55 @@
 //! Tasks of the repository, run by `cargo xtask`.
-fn main() {}
+
+mod bench;
+mod ci;
+mod fuzz;
+mod process;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <task>
+
+  ci [--install] [STEP…]      everything a change must pass: fmt, clippy, doc, deny, fuzz, test
+                              (named steps: only those; --install or CI=true: get missing cargo tools)
+  fuzz [--install] [--seconds N] [TARGET…]
+                              run the fuzz targets, N seconds each (default 10)
+  bench [OPTIONS]             build, verify and measure Cepa beside its peers, then report
+                              (--rounds N --secs S --rows A,B --only A,B --skip A,B)
+  bench COMMAND [OPTIONS]     one part of it: build, verify, run, mem, insn, alloc, sys, start, report
+";
+
+/// What a task that ran to its end says; a usage error is told apart so that it can exit with 2.
+enum Failure {
+    /// The task ran and something in it failed; it has said what.
+    Failed,
+    /// The command line makes no sense, for this reason.
+    Usage(String),
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match args.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let result = match task {
+        "ci" => ci::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "bench" => bench::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(Failure::Usage(format!("there is no task {other:?}"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed) => ExitCode::FAILURE,
+        Err(Failure::Usage(why)) => {
+            eprint!("xtask: {why}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
