@@ -5,6 +5,7 @@ use std::{
     fmt,
     rc::Rc,
     sync::Arc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -26,7 +27,9 @@ pub(crate) struct Floor {
     /// Connections open now.
     pub(crate) open: Cell<usize>,
     draining: Cell<bool>,
-    buffers: RefCell<Vec<Box<Buffers>>>,
+    /// Who waits for the last connection to end.
+    emptied: Cell<Option<Waker>>,
+    buffers: RefCell<Vec<Buffers>>,
 }
 
 /// The memory that a connection works in while it works, and gives back before it waits.
@@ -44,6 +47,7 @@ impl Floor {
             server,
             open: Cell::new(0),
             draining: Cell::new(false),
+            emptied: Cell::new(None),
             buffers: RefCell::default(),
         })
     }
@@ -59,18 +63,27 @@ impl Floor {
         self.timers.wake_all();
     }
 
+    /// Ready when no connection is open.
+    pub(crate) fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.open.get() == 0 {
+            return Poll::Ready(());
+        }
+        self.emptied.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
     /// Takes buffers. There is one pair per thread, unless an app's code makes another connection run
     /// inside of it.
-    pub(crate) fn take_buffers(&self) -> Box<Buffers> {
+    pub(crate) fn take_buffers(&self) -> Buffers {
         let kept = self.buffers.borrow_mut().pop();
         kept.unwrap_or_else(|| {
             let output = Vec::with_capacity(READ_BUFFER);
-            Box::new(Buffers { input: vec![0; READ_BUFFER].into_boxed_slice(), output })
+            Buffers { input: vec![0; READ_BUFFER].into_boxed_slice(), output }
         })
     }
 
     /// Gives buffers back, keeping no more memory than a pair starts with.
-    pub(crate) fn put_buffers(&self, mut buffers: Box<Buffers>) {
+    pub(crate) fn put_buffers(&self, mut buffers: Buffers) {
         buffers.output.clear();
         if buffers.output.capacity() > 4 * READ_BUFFER {
             buffers.output = Vec::with_capacity(READ_BUFFER);
@@ -109,6 +122,12 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
+        let open = self.0.open.get() - 1;
+        self.0.open.set(open);
+        if open == 0
+            && let Some(waiting) = self.0.emptied.take()
+        {
+            waiting.wake();
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1: bytes in, events out; no socket and no clock (RFC 9110, RFC 9112).
+//! HTTP/1.1 (RFC 9110, RFC 9112): a codec — bytes in, events out; no socket and no clock — and its driver.
 //!
 //! A connection walks through these parts in this order:
 //!
@@ -10,27 +10,40 @@
 //! **The rule of this door:** what two readers could understand in two ways is refused. The caller of a
 //! function that returned a [`Reject`] sends [`answer`] with [`Reject::status`], closes the connection and
 //! parses nothing that came after.
+//!
+//! That is the codec. The connection task drives it over a socket: `connection` in one synchronous turn
+//! wherever it can, `exchange` where something must be waited for.
 
 mod body;
 mod chunked;
+mod connection;
 pub mod date;
 mod encode;
+mod exchange;
 mod fields;
 mod head;
 mod host;
+mod link;
+mod outgoing;
 mod preface;
+mod reading;
 mod reject;
+mod respond;
 mod scan;
 mod target;
 mod trailers;
+mod upgrade;
 
 pub use body::{BodyDecoder, BodyEvent};
 pub use chunked::ChunkLimits;
+pub(crate) use connection::{End, serve};
 pub use encode::{
     ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
 };
+pub(crate) use head::MOST_FIELDS;
 pub use head::{BodyLength, Head, HeadLimits, decode_head};
 pub use host::is_valid_host;
+pub(crate) use link::Link;
 pub use preface::{PREFACE, Preface};
 pub use reject::{Reject, answer};
 pub use scan::HeadScan;

@@ -8,6 +8,7 @@
 mod door;
 mod floor;
 pub mod http1;
+mod http2;
 pub mod limits;
 pub mod listen;
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! assert_eq!((limits.body, limits.http2.streams, limits.headers), (50 << 20, 64, 100));
 //!
 //! let error = toml::from_str::<Limits>("headers = 0").unwrap_err();
-//! assert!(error.to_string().contains("headers is 0: it must be from 1 to 4096"));
+//! assert!(error.to_string().contains("headers is 0: it must be from 1 to 128"));
 //! ```
 
 pub mod units;
@@ -18,6 +18,8 @@ pub mod units;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{ops::RangeInclusive, time::Duration};
 use units::{duration, size};
+
+use crate::http1::MOST_FIELDS;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -192,8 +194,7 @@ impl Limits {
         const LARGEST: u64 = 16 << 20;
         within("connections", self.connections as u64, 1..=100_000_000)?;
         within("request_line", self.request_line as u64, 64..=LARGEST)?;
-        // A `http::HeaderMap` holds at most 24,576 entries.
-        within("headers", self.headers as u64, 1..=4_096)?;
+        within("headers", self.headers as u64, 1..=MOST_FIELDS as u64)?;
         within("header_bytes", self.header_bytes as u64, 256..=LARGEST)?;
         within("pipeline", self.pipeline as u64, 1 << 10..=LARGEST)?;
         self.http2.check()
@@ -285,7 +286,7 @@ preface = "10s"
     fn what_cannot_be_kept_is_refused_with_its_name() {
         for (text, fault) in [
             ("connections = 0", "connections is 0: it must be from 1"),
-            ("headers = 5000", "headers is 5000: it must be from 1 to 4096"),
+            ("headers = 5000", "headers is 5000: it must be from 1 to 128"),
             ("header_bytes = '1 GiB'", "header_bytes is 1073741824"),
             ("pipeline = 0", "pipeline is 0"),
             ("[http2]\nstreams = 0", "http2.streams is 0"),

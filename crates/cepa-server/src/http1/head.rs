@@ -11,7 +11,7 @@ use super::scan::{HeadScan, explain};
 use super::{Reject, Target};
 
 /// The most fields a head may have, whatever [`HeadLimits::fields`] says.
-const MOST_FIELDS: usize = 128;
+pub(crate) const MOST_FIELDS: usize = 128;
 
 /// The longest method; the longest registered one has 17 bytes.
 pub(super) const LONGEST_METHOD: usize = 32;

@@ -153,7 +153,7 @@ macro_rules! answers {
 
 /// Appends the whole answer of a door that gives up on a connection: head, `Date`, a body of one line.
 ///
-/// Known are 400, 408, 413, 414, 417, 431, 500, 501, 503 and 505; any other status is answered as 500.
+/// Known are 400, 408, 413, 414, 417, 421, 431, 500, 501, 503 and 505; any other status is answered as 500.
 /// The answer says `connection: close`; the caller closes after it.
 ///
 /// ```
@@ -171,6 +171,7 @@ pub fn answer(out: &mut Vec<u8>, status: StatusCode, date: &[u8; 29]) {
         413 "Content Too Large" 18
         414 "URI Too Long" 13
         417 "Expectation Failed" 19
+        421 "Misdirected Request" 20
         431 "Request Header Fields Too Large" 32
         501 "Not Implemented" 16
         503 "Service Unavailable" 20
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_one_complete_response() {
-        for code in [400, 408, 413, 414, 417, 431, 500, 501, 503, 505] {
+        for code in [400, 408, 413, 414, 417, 421, 431, 500, 501, 503, 505] {
             let mut out = Vec::new();
             answer(&mut out, StatusCode::from_u16(code).unwrap(), &crate::http1::date::imf_fixdate(0));
             let mut fields = [httparse::EMPTY_HEADER; 8];

@@ -45,11 +45,17 @@ pub enum Protocol {
 impl Protocol {
     /// Its name in the registry of ALPN protocol ids.
     #[must_use]
-    pub const fn id(self) -> &'static [u8] {
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Http2 => b"h2",
-            Self::Http1 => b"http/1.1",
+            Self::Http2 => "h2",
+            Self::Http1 => "http/1.1",
         }
+    }
+
+    /// [`name`](Self::name) as the bytes that a handshake carries.
+    #[must_use]
+    pub const fn id(self) -> &'static [u8] {
+        self.name().as_bytes()
     }
 
     /// The protocol of an ALPN id.

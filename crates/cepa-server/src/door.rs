@@ -1,0 +1,127 @@
+//! From an accepted connection to the door that serves it.
+
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use cepa_core::{Peer, TlsInfo};
+use http::StatusCode;
+use tokio::task::spawn_local;
+
+use crate::{
+    floor::{Floor, Seat},
+    http1::{self, End, Link, date},
+    http2,
+    listen::{Accepted, Endpoint, Stream},
+    tls::{self, Protocol, Tls},
+};
+
+/// A connection that was accepted, and where.
+pub(crate) struct Arrival {
+    stream: Stream,
+    peer: Peer,
+    local: Option<SocketAddr>,
+}
+
+impl Arrival {
+    /// `listener` is the address that is listened on, which is the connection's own unless it is a wildcard.
+    pub(crate) fn new(accepted: Accepted, listener: &Endpoint) -> Self {
+        let Accepted { stream, peer } = accepted;
+        let local = match listener {
+            Endpoint::Tcp(address) if !address.ip().is_unspecified() => Some(*address),
+            Endpoint::Tcp(_) => match stream.local_addr() {
+                Ok(Endpoint::Tcp(address)) => Some(address),
+                // The client is gone already; the first read will say so.
+                _ => None,
+            },
+            Endpoint::Unix(_) => None,
+        };
+        let peer = match peer {
+            Endpoint::Tcp(address) => Peer::Ip(address),
+            Endpoint::Unix(path) => Peer::Unix(path.map(|path| path.into_path_buf())),
+        };
+        Self { stream, peer, local }
+    }
+}
+
+/// Serves a connection in a task of its own.
+pub(crate) fn open(arrival: Arrival, tls: Option<&Tls>, floor: &Rc<Floor>, seat: Seat) {
+    let floor = Rc::clone(floor);
+    match tls {
+        None => drop(spawn_local(plain(arrival, floor, seat))),
+        Some(tls) => drop(spawn_local(encrypted(arrival, tls.clone(), floor, seat))),
+    }
+}
+
+async fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) {
+    let Arrival { stream, peer, local } = arrival;
+    let link = Link::new(floor, peer, local, None, own_waker().await);
+    if let End::Http2(io, read) = http1::serve(stream, Rc::clone(&link), Vec::new()).await {
+        Box::pin(http2::serve(io, read, link)).await;
+    }
+    drop(seat);
+}
+
+async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
+    let Arrival { stream, peer, local } = arrival;
+    let handshake = Box::pin(tls.acceptor().accept(stream));
+    let stream = match within(floor.limits.handshake, &floor, handshake).await {
+        Some(Ok(stream)) => Box::new(stream),
+        Some(Err(error)) => return tracing::debug!(target: "cepa::tls", %error, "handshake failed"),
+        None => return tracing::debug!(target: "cepa::tls", "handshake took longer than limits.handshake"),
+    };
+    let info = tls::peer_info(&stream);
+    let protocol = info.protocol;
+    let info = TlsInfo {
+        server_name: info.server_name.map(str::to_owned),
+        alpn: protocol.map(|protocol| protocol.name().to_owned()),
+        version: Some(info.version),
+        cipher: Some(info.cipher.to_owned()),
+    };
+    let link = Link::new(floor, peer, local, Some(Box::new(info)), own_waker().await);
+    if protocol == Some(Protocol::Http2) {
+        Box::pin(http2::serve(stream, Vec::new(), link)).await;
+    } else {
+        http1::serve(stream, link, Vec::new()).await;
+    }
+    drop(seat);
+}
+
+/// Answers 503 to a connection for which there is no room, without a task and without waiting: whatever the
+/// kernel does not take at once is dropped. A TLS client learns no more than that the connection is closed.
+pub(crate) fn refuse(arrival: &Arrival, tls: bool) {
+    if tls {
+        return;
+    }
+    let mut answer = Vec::new();
+    http1::answer(&mut answer, StatusCode::SERVICE_UNAVAILABLE, &date::now());
+    // What the client has sent already must be read, or closing resets the connection and takes the answer along.
+    let mut thrown = [0; 8 * 1024];
+    let _ = arrival.stream.try_write(&answer);
+    let _ = arrival.stream.try_read(&mut thrown);
+}
+
+async fn own_waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+/// Runs a future for at most as long as a limit allows; `None` when that was not long enough.
+async fn within<F: Future>(limit: Duration, floor: &Rc<Floor>, future: F) -> Option<F::Output> {
+    let timer = floor.timers.register(own_waker().await);
+    if let Some(time) = Floor::limit(limit) {
+        timer.set(time);
+    }
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        timer.poll_expired(cx).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,456 @@
+//! Serves one HTTP/1.1 connection: reads requests, has the app answer them, writes the answers.
+//!
+//! The common case — a whole request in one read, answered at once, written in one write — is one
+//! synchronous [`Conn::poll_turn`] in the worker thread's own buffers. Whatever needs to wait goes on
+//! in an [`Exchange`](super::exchange::Exchange), boxed, so that an idle connection is small: it
+//! holds its socket, its place in the timer wheel, and no buffer.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cepa_core::{Body, Incoming, Request, Response, Target, channel};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    BodyDecoder, BodyLength, ChunkLimits, Head, HeadLimits, HeadScan, Preface, Reject, answer, date,
+    decode_head,
+    exchange::{Exchange, Reading},
+    link::Link,
+    respond::{Answer, Respond},
+};
+use crate::{
+    floor::{Buffers, Floor},
+    timer::Entry,
+};
+
+/// A response body up to this size is copied behind its head; a larger one is written from where it is.
+pub(super) const COPIED: usize = 8 * 1024;
+
+/// Answers that may wait for one write when requests are pipelined.
+const BATCH: usize = 64 * 1024;
+
+/// A connection between requests.
+pub(crate) struct Conn<S> {
+    pub(super) io: S,
+    pub(super) link: Rc<Link>,
+    pub(super) timer: Entry,
+    /// Bytes that came and were not used: the beginning of the next request.
+    pub(super) left: Vec<u8>,
+    scan: HeadScan,
+    served: u32,
+    born: u32,
+    waits: Waits,
+    /// `left` may hold a whole request, left by an exchange.
+    pub(super) unread: bool,
+}
+
+/// What an idle connection waits for; says which limit its deadline is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    FirstByte,
+    Head,
+    Next,
+}
+
+/// How a connection ended.
+pub(crate) enum End<S> {
+    /// Closed, by us or by the client.
+    Closed,
+    /// The client speaks HTTP/2; the bytes have been read already.
+    Http2(S, Vec<u8>),
+}
+
+/// What came out of one turn.
+enum Turn {
+    /// Everything read is answered and written: read on.
+    Idle,
+    /// Something must be waited for.
+    Exchange(Box<Exchange>),
+    Http2,
+    /// The connection is over; `linger` when the client may still be sending.
+    Close {
+        linger: bool,
+    },
+}
+
+/// Serves a connection until it ends. `left` holds bytes that were read already.
+pub(crate) async fn serve<S>(io: S, link: Rc<Link>, left: Vec<u8>) -> End<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let mut conn = Conn::new(io, link, left, waker);
+    loop {
+        match poll_fn(|cx| conn.poll_turn(cx)).await {
+            Ok(Turn::Idle) => {}
+            Ok(Turn::Exchange(exchange)) => match Box::pin(exchange.run(&mut conn)).await {
+                Ok(After::Next) => {}
+                Ok(After::Close { linger: false }) | Err(_) => return End::Closed,
+                Ok(After::Close { linger: true }) => return conn.linger().await,
+                Ok(After::Upgrade(run)) => {
+                    Box::pin(run(Box::new(super::upgrade::Raw::new(conn.io, conn.left)))).await;
+                    return End::Closed;
+                }
+            },
+            Ok(Turn::Http2) => return End::Http2(conn.io, conn.left),
+            Ok(Turn::Close { linger: true }) => return conn.linger().await,
+            Ok(Turn::Close { linger: false }) | Err(_) => return End::Closed,
+        }
+    }
+}
+
+/// What follows an exchange.
+pub(super) enum After {
+    Next,
+    Close { linger: bool },
+    Upgrade(cepa_core::OnUpgrade),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
+    fn new(io: S, link: Rc<Link>, left: Vec<u8>, waker: Waker) -> Self {
+        let timer = link.floor.timers.register(waker);
+        let born = link.floor.timers.now_tick();
+        let unread = !left.is_empty();
+        let conn = Self {
+            io,
+            link,
+            timer,
+            left,
+            scan: HeadScan::default(),
+            served: 0,
+            born,
+            waits: Waits::FirstByte,
+            unread,
+        };
+        conn.wait_for(conn.floor().limits.first_byte);
+        conn
+    }
+
+    pub(super) fn floor(&self) -> &Rc<Floor> {
+        &self.link.floor
+    }
+
+    fn wait_for(&self, limit: Duration) {
+        match Floor::limit(limit) {
+            Some(time) => self.timer.set(time),
+            None => self.timer.clear(),
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+        if self.timer.expired() {
+            return self.give_up(cx);
+        }
+        let floor = Rc::clone(self.floor());
+        if floor.is_draining() && self.left.is_empty() && self.waits != Waits::FirstByte {
+            return Poll::Ready(Ok(Turn::Close { linger: false }));
+        }
+        let mut buffers = floor.take_buffers();
+        let turn = self.poll_with(cx, &mut buffers);
+        floor.put_buffers(buffers);
+        turn
+    }
+
+    fn poll_with(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<io::Result<Turn>> {
+        if std::mem::take(&mut self.unread) {
+            let left = std::mem::take(&mut self.left);
+            if let Some(turn) = self.take_requests(cx, &left, &mut buffers.output) {
+                return turn;
+            }
+        }
+        let mut into = ReadBuf::new(&mut buffers.input);
+        match Pin::new(&mut self.io).poll_read(cx, &mut into) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {}
+        }
+        let read = into.filled();
+        if read.is_empty() {
+            return Poll::Ready(Ok(Turn::Close { linger: false }));
+        }
+        let turn = if self.left.is_empty() {
+            self.take_requests(cx, read, &mut buffers.output)
+        } else {
+            let mut left = std::mem::take(&mut self.left);
+            left.extend_from_slice(read);
+            self.take_requests(cx, &left, &mut buffers.output)
+        };
+        turn.unwrap_or(Poll::Ready(Ok(Turn::Idle)))
+    }
+
+    /// Answers the requests at the start of `data`, keeps what is left of it; `None`: read on.
+    fn take_requests(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Option<Poll<io::Result<Turn>>> {
+        if self.served == 0 && self.waits == Waits::FirstByte && !self.link.is_tls() {
+            match Preface::of(data) {
+                Preface::Absent => {}
+                Preface::Possible => {
+                    self.left = data.to_vec();
+                    return None;
+                }
+                Preface::Present => {
+                    self.left = data.to_vec();
+                    return Some(Poll::Ready(Ok(Turn::Http2)));
+                }
+            }
+        }
+        let mut used = 0;
+        let ended = loop {
+            match self.next_request(cx, &data[used..], output) {
+                Step::NeedMore => break None,
+                Step::Answered(length) => used += length,
+                Step::Done(length, turn) => {
+                    used += length;
+                    break Some(turn);
+                }
+            }
+            if used == data.len() {
+                break None;
+            }
+            if output.len() > BATCH {
+                self.unread = true;
+                break None;
+            }
+        };
+        if used < data.len() && !matches!(ended, Some(Turn::Close { .. })) {
+            self.left = data[used..].to_vec();
+        }
+        if let Some(turn) = ended {
+            return Some(self.write_then(cx, output, turn));
+        }
+        self.await_next(used > 0);
+        match self.write(cx, output) {
+            Ok(written) if written == output.len() => self.unread.then(|| Poll::Ready(Ok(Turn::Idle))),
+            Ok(written) => {
+                let rest = Exchange::write_rest(output[written..].to_vec());
+                Some(Poll::Ready(Ok(Turn::Exchange(Box::new(rest)))))
+            }
+            Err(error) => Some(Poll::Ready(Err(error))),
+        }
+    }
+
+    /// Sets the deadline of what comes next.
+    pub(super) fn await_next(&mut self, answered: bool) {
+        let limits = Rc::clone(self.floor());
+        let limits = &limits.limits;
+        if !self.left.is_empty() {
+            // The time for a head counts from its first byte; more bytes of it do not prolong it.
+            if answered || self.waits != Waits::Head {
+                self.waits = Waits::Head;
+                self.wait_for(limits.header_time);
+            }
+        } else {
+            self.waits = Waits::Next;
+            self.wait_for(limits.idle);
+        }
+    }
+
+    /// Decodes and answers one request.
+    fn next_request(&mut self, cx: &mut Context<'_>, data: &[u8], output: &mut Vec<u8>) -> Step {
+        let floor = Rc::clone(self.floor());
+        let limits = HeadLimits {
+            request_line: floor.limits.request_line,
+            header_bytes: floor.limits.header_bytes,
+            fields: floor.limits.headers,
+        };
+        let mut headers = HeaderMap::new();
+        let (head, length) = match decode_head(data, &mut self.scan, &limits, &mut headers) {
+            Ok(Some(decoded)) => decoded,
+            Ok(None) => return Step::NeedMore,
+            Err(reject) => return Step::Done(0, refuse(output, reject)),
+        };
+        self.served = self.served.saturating_add(1);
+        let (body, taken, reading) = self.body(&head, &data[length..]);
+        let respond = Respond::new(&head, self.keeps(&head));
+        self.link.begin(head.version == http::Version::HTTP_11);
+        let request = request(head, headers, body, &self.link);
+        let mut app = floor.onion.handle(request);
+        let used = length + taken;
+        let response = match app.as_mut().poll(cx) {
+            Poll::Ready(response) => response,
+            Poll::Pending => {
+                let exchange = Exchange::run_app(app, respond, reading);
+                return Step::Done(used, Turn::Exchange(Box::new(exchange)));
+            }
+        };
+        self.respond(response, respond, reading, used, output)
+    }
+
+    fn respond(
+        &mut self,
+        response: Response,
+        mut respond: Respond,
+        mut reading: Option<Reading>,
+        used: usize,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        output.append(&mut self.link.end_hints());
+        if let Some(reading) = &mut reading {
+            respond.body_unread(reading, output);
+        }
+        let keep = respond.keeps();
+        match respond.write(response, self.floor(), output) {
+            Answer::Whole(None) if reading.is_none() && keep => Step::Answered(used),
+            Answer::Whole(None) if reading.is_none() => Step::Done(used, Turn::Close { linger: false }),
+            answer => Step::Done(used, Turn::Exchange(Box::new(Exchange::answer(answer, keep, reading)))),
+        }
+    }
+
+    /// The body of a request: its bytes if they are all there, otherwise an end to fill.
+    fn body(&self, head: &Head, rest: &[u8]) -> (Body, usize, Option<Reading>) {
+        let limit = self.floor().limits.body;
+        match head.body {
+            BodyLength::None | BodyLength::Length(0) => (Body::empty(), 0, None),
+            BodyLength::Length(length) if length <= limit && length <= rest.len() as u64 => {
+                let bytes = Bytes::copy_from_slice(&rest[..length as usize]);
+                (Body::from(bytes), length as usize, None)
+            }
+            framing => {
+                let length = match framing {
+                    BodyLength::Length(length) => Some(length),
+                    BodyLength::None | BodyLength::Chunked => None,
+                };
+                let (sender, incoming): (_, Incoming) = channel(length, limit);
+                let decoder = BodyDecoder::new(framing, ChunkLimits::default());
+                (Body::from(incoming), 0, Some(Reading::new(sender, decoder, length, head.expect_continue)))
+            }
+        }
+    }
+
+    /// Whether the connection may serve another request after this one.
+    fn keeps(&self, head: &Head) -> bool {
+        let floor = self.floor();
+        let limits = &floor.limits;
+        let most = limits.requests_per_connection;
+        let age = u64::from(floor.timers.now_tick().wrapping_sub(self.born));
+        head.keep_alive
+            && !floor.is_draining()
+            && (most == 0 || u64::from(self.served) < most)
+            && (limits.connection_age.is_zero() || age < limits.connection_age.as_secs())
+    }
+
+    /// Writes what is in the buffer before going on with `turn`.
+    fn write_then(
+        &mut self,
+        cx: &mut Context<'_>,
+        output: &mut Vec<u8>,
+        turn: Turn,
+    ) -> Poll<io::Result<Turn>> {
+        if let Turn::Exchange(mut exchange) = turn {
+            exchange.prepend(output);
+            return Poll::Ready(Ok(Turn::Exchange(exchange)));
+        }
+        Poll::Ready(match self.write(cx, output) {
+            Ok(written) if written == output.len() => Ok(turn),
+            Ok(written) => {
+                let linger = matches!(turn, Turn::Close { linger: true });
+                let rest = Exchange::write_last(output[written..].to_vec(), linger);
+                Ok(Turn::Exchange(Box::new(rest)))
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Writes as much as the socket takes now.
+    fn write(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while written < output.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &output[written..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(length)) => written += length,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        if self.link.is_tls() && written == output.len() {
+            // TLS buffers what the socket did not take; the next turn flushes on.
+            let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+        }
+        Ok(written)
+    }
+
+    /// A deadline has passed: says so where a request had begun, and closes.
+    fn give_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+        let mut output = Vec::new();
+        if self.waits == Waits::Head {
+            answer(&mut output, StatusCode::REQUEST_TIMEOUT, &date::now());
+        }
+        self.write_then(cx, &mut output, Turn::Close { linger: self.waits == Waits::Head })
+    }
+
+    /// Closes so that the last answer arrives: what the client still sends is read and thrown away
+    /// for a while, since closing with unread bytes would make the kernel reset the connection and
+    /// the client lose the answer.
+    async fn linger(mut self) -> End<S> {
+        const TIME: Duration = Duration::from_secs(2);
+        const MOST: usize = 512 * 1024;
+        self.timer.set(TIME);
+        let floor = Rc::clone(self.floor());
+        let mut thrown = 0;
+        let mut shut = false;
+        poll_fn(|cx| {
+            if !shut {
+                match Pin::new(&mut self.io).poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => shut = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            let mut buffers = floor.take_buffers();
+            let ended = loop {
+                let mut into = ReadBuf::new(&mut buffers.input);
+                match Pin::new(&mut self.io).poll_read(cx, &mut into) {
+                    Poll::Ready(Ok(())) if !into.filled().is_empty() && thrown < MOST => {
+                        thrown += into.filled().len();
+                    }
+                    Poll::Ready(_) => break Poll::Ready(()),
+                    Poll::Pending => break Poll::Pending,
+                }
+            };
+            floor.put_buffers(buffers);
+            if ended.is_pending() { self.timer.poll_expired(cx) } else { ended }
+        })
+        .await;
+        End::Closed
+    }
+}
+
+/// What came of looking for one request.
+enum Step {
+    NeedMore,
+    /// The request took so many bytes and its answer is in the buffer.
+    Answered(usize),
+    /// The same, and the turn ends.
+    Done(usize, Turn),
+}
+
+fn refuse(output: &mut Vec<u8>, reject: Reject) -> Turn {
+    tracing::debug!(target: "cepa::http1", %reject, "request refused");
+    answer(output, reject.status(), &date::now());
+    Turn::Close { linger: true }
+}
+
+fn request(head: Head, mut headers: HeaderMap, body: Body, link: &Rc<Link>) -> Request {
+    if let Some(authority) = head.target.authority()
+        && head.method != http::Method::CONNECT
+    {
+        // RFC 9112, section 3.2.2: the authority of an absolute target takes the place of Host.
+        if let Ok(value) = HeaderValue::from_str(authority) {
+            headers.insert(header::HOST, value);
+        }
+    }
+    let target = Target::new(head.target.into_string());
+    Request::from_door(head.method, target, head.version, headers, body, link.clone())
+}

@@ -1,0 +1,148 @@
+//! What an app sees of its HTTP/1.1 connection.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use cepa_core::{Connection, OnClose, Peer, Policy, TlsInfo};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::floor::Floor;
+
+/// One per connection; what it says of the request at hand is reset for each.
+pub(crate) struct Link {
+    pub(crate) floor: Rc<Floor>,
+    peer: Peer,
+    local: Option<SocketAddr>,
+    tls: Option<Box<TlsInfo>>,
+    policy: Cell<Policy>,
+    closed: Cell<bool>,
+    /// Whether an informational response may go out: HTTP/1.1, and the final one has not begun.
+    informs: Cell<bool>,
+    /// Informational responses that wait to be written.
+    hints: RefCell<Vec<u8>>,
+    /// Who waits in [`Connection::poll_closed`].
+    watcher: Cell<Option<Waker>>,
+    /// The connection's own task.
+    task: Waker,
+}
+
+impl Link {
+    pub(crate) fn new(
+        floor: Rc<Floor>,
+        peer: Peer,
+        local: Option<SocketAddr>,
+        tls: Option<Box<TlsInfo>>,
+        task: Waker,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            floor,
+            peer,
+            local,
+            tls,
+            policy: Cell::default(),
+            closed: Cell::new(false),
+            informs: Cell::new(false),
+            hints: RefCell::default(),
+            watcher: Cell::default(),
+            task,
+        })
+    }
+
+    /// Begins a request.
+    pub(crate) fn begin(&self, informs: bool) {
+        self.policy.set(Policy::default());
+        self.informs.set(informs);
+    }
+
+    /// Ends the time in which informational responses may go out, and hands over those that wait.
+    pub(crate) fn end_hints(&self) -> Vec<u8> {
+        self.informs.set(false);
+        self.take_hints()
+    }
+
+    pub(crate) fn take_hints(&self) -> Vec<u8> {
+        self.hints.take()
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy.get()
+    }
+
+    /// Whether a running handler for this method is dropped when the client goes.
+    pub(crate) fn cancels(&self, method: &Method) -> bool {
+        cancels(self.policy.get().on_close, method)
+    }
+
+    /// Says that the client is gone.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+/// Whether a policy drops a running handler of this method when the client goes.
+pub(crate) fn cancels(on_close: OnClose, method: &Method) -> bool {
+    match on_close {
+        OnClose::Auto => method.is_safe(),
+        OnClose::Cancel => true,
+        OnClose::Complete => false,
+    }
+}
+
+impl Connection for Link {
+    fn door(&self) -> &'static str {
+        "http/1.1"
+    }
+
+    fn peer(&self) -> Peer {
+        self.peer.clone()
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    fn tls(&self) -> Option<&TlsInfo> {
+        self.tls.as_deref()
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.closed.get() {
+            return Poll::Ready(());
+        }
+        self.watcher.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    fn inform(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let allowed =
+            self.informs.get() && status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+        if allowed {
+            super::encode_informational(&mut self.hints.borrow_mut(), status, headers);
+            self.task.wake_by_ref();
+        }
+        allowed
+    }
+
+    fn set_policy(&self, policy: Policy) {
+        self.policy.set(policy);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.floor.is_draining()
+    }
+}

@@ -1,0 +1,158 @@
+//! Turns a response into bytes: chooses framing and connection header, writes the head.
+
+use bytes::Bytes;
+use cepa_core::{Body, OnUpgrade, Response};
+use http::{HeaderMap, Method, StatusCode, Version, header};
+
+use super::{ConnectionHeader, Framing, Head, ResponseHead, connection::COPIED, date, exchange::Reading};
+use crate::floor::Floor;
+
+/// An unread request body of up to this many bytes is read and thrown away to keep the connection.
+pub(super) const DRAINED: u64 = 64 * 1024;
+
+/// Asks for a request body.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What the answer to a request depends on besides the response.
+pub(super) struct Respond {
+    pub(super) method: Method,
+    version: Version,
+    keep: bool,
+    upgradable: bool,
+}
+
+/// What is still to be written after the head.
+pub(super) enum Answer {
+    /// Nothing, or these bytes.
+    Whole(Option<Bytes>),
+    /// A stream, framed so.
+    Stream(Body, Framing),
+    /// Another protocol takes over.
+    Upgrade(OnUpgrade),
+}
+
+impl Respond {
+    pub(super) fn new(head: &Head, keep: bool) -> Self {
+        Self { method: head.method.clone(), version: head.version, keep, upgradable: head.upgrade }
+    }
+
+    /// Whether the connection is kept after this answer.
+    pub(super) fn keeps(&self) -> bool {
+        self.keep
+    }
+
+    /// Closes after this answer.
+    pub(super) fn close(&mut self) {
+        self.keep = false;
+    }
+
+    /// Decides what becomes of the connection when the answer begins before the body was read.
+    pub(super) fn body_unread(&mut self, reading: &mut Reading, output: &mut Vec<u8>) {
+        if reading.is_read() {
+            // The answer is made of the body as it comes: now is the last time to ask for it.
+            if reading.take_continue() {
+                output.extend_from_slice(CONTINUE);
+            }
+        } else if reading.awaits_continue() || reading.rest().is_none_or(|rest| rest > DRAINED) {
+            // A client that waits for 100 may or may not send its body after a final answer
+            // (RFC 9110, section 10.1.1): nobody could tell the body from the next request.
+            self.keep = false;
+        }
+    }
+
+    /// Appends the head, and the body if it is at hand and small.
+    pub(super) fn write(&mut self, mut response: Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
+        let upgrade = response.take_upgrade();
+        let connect = self.method == Method::CONNECT;
+        if upgrade.is_some() != (response.status() == StatusCode::SWITCHING_PROTOCOLS) && !connect
+            || upgrade.is_some() && !self.upgradable && !connect
+            || upgrade.is_none() && connect && response.status().is_success()
+        {
+            return self.write_misuse(floor, output);
+        }
+        let (status, reason, mut headers, body) = response.into_parts();
+        if let Some(server) = &floor.server
+            && !headers.contains_key(header::SERVER)
+        {
+            headers.insert(header::SERVER, server.clone());
+        }
+        if upgrade.is_none() && self.keep && asks_close(&headers) {
+            self.keep = false;
+        }
+        let framing = self.framing(status, &headers, &body, upgrade.is_some());
+        if framing == Framing::UntilClose {
+            self.keep = false;
+        }
+        let connection = match (&upgrade, self.keep) {
+            (Some(_), _) if connect => ConnectionHeader::Implicit,
+            (Some(_), _) => ConnectionHeader::Upgrade,
+            (None, false) => ConnectionHeader::Close,
+            (None, true) if self.version == Version::HTTP_10 => ConnectionHeader::KeepAlive,
+            (None, true) => ConnectionHeader::Implicit,
+        };
+        let date = date::now();
+        let reason = reason.as_deref();
+        ResponseHead {
+            version: self.version,
+            status,
+            reason,
+            headers: &headers,
+            framing,
+            connection,
+            date: &date,
+        }
+        .encode(output);
+        if let Some(run) = upgrade {
+            return Answer::Upgrade(run);
+        }
+        match body.try_into_bytes() {
+            Ok(bytes) if bytes.len() <= COPIED => {
+                output.extend_from_slice(&bytes);
+                Answer::Whole(None)
+            }
+            Ok(bytes) => Answer::Whole(Some(bytes)),
+            Err(stream) => Answer::Stream(stream, framing),
+        }
+    }
+
+    /// The app switched protocols where the client had not asked for it, or said 101 without a
+    /// protocol to go on with, or accepted a CONNECT without a tunnel.
+    fn write_misuse(&mut self, floor: &Floor, output: &mut Vec<u8>) -> Answer {
+        let mut response = Response::new();
+        let status = if self.method == Method::CONNECT {
+            StatusCode::NOT_IMPLEMENTED
+        } else {
+            tracing::error!(target: "cepa::http1", "a response switched protocols without being asked, or did not say to which");
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        response.set_status(status);
+        response.replace_body(status.canonical_reason().unwrap_or_default());
+        self.keep = false;
+        self.method = Method::GET;
+        self.write(response, floor, output)
+    }
+
+    fn framing(&self, status: StatusCode, headers: &HeaderMap, body: &Body, upgrade: bool) -> Framing {
+        let declared = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+        let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT || upgrade;
+        if bodiless {
+            return Framing::None;
+        }
+        if self.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
+            return declared().map_or(Framing::None, Framing::Length);
+        }
+        match body.len() {
+            Some(length) => Framing::Length(length),
+            None => match declared() {
+                Some(length) => Framing::Length(length),
+                None if self.version == Version::HTTP_10 => Framing::UntilClose,
+                None => Framing::Chunked,
+            },
+        }
+    }
+}
+
+fn asks_close(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close")))
+}

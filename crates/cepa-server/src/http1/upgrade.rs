@@ -1,0 +1,50 @@
+//! The raw connection that another protocol takes over.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use cepa_core::Io;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A connection with the bytes that were read ahead.
+pub(crate) struct Raw<S> {
+    io: S,
+    left: Vec<u8>,
+}
+
+impl<S> Raw<S> {
+    pub(crate) fn new(io: S, left: Vec<u8>) -> Self {
+        Self { io, left }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Io for Raw<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        if !self.left.is_empty() {
+            let length = self.left.len().min(into.len());
+            into[..length].copy_from_slice(&self.left[..length]);
+            self.left.drain(..length);
+            if self.left.is_empty() {
+                self.left = Vec::new();
+            }
+            return Poll::Ready(Ok(length));
+        }
+        let mut into = ReadBuf::new(into);
+        Pin::new(&mut self.io).poll_read(cx, &mut into).map_ok(|()| into.filled().len())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, from)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,138 @@
+//! A worker thread: its runtime, its listeners, the life of its connections, and its end.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use cepa_core::Onion;
+use http::HeaderValue;
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::watch,
+    task::spawn_local,
+};
+
+use crate::{
+    door::{self, Arrival},
+    floor::{Floor, Seat},
+    limits::Limits,
+    listen::{Acceptor, Socket},
+    server::{Stage, TLS_WATCH},
+    tls::Tls,
+};
+
+/// A bound socket with what speaks on it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: Socket,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// What a worker thread starts from.
+pub(crate) struct Ground {
+    pub(crate) onion: Arc<Onion>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) server: Option<HeaderValue>,
+    pub(crate) connections: usize,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) stage: watch::Receiver<Stage>,
+    pub(crate) watched: Vec<Tls>,
+}
+
+/// Runs a worker until the server ends.
+pub(crate) fn run(ground: Ground) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let result = runtime.block_on(serve(ground));
+    // Work that blocks gets a moment; it cannot be interrupted.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(ground: Ground) -> io::Result<()> {
+    let Ground { onion, limits, server, connections, listeners, mut stage, watched } = ground;
+    let floor = Floor::new(onion, limits, server);
+    spawn_local(Rc::clone(&floor.timers).run());
+    for tls in watched {
+        spawn_local(async move { tls.watch(TLS_WATCH).await });
+    }
+    let mut accepting = Vec::new();
+    for Listener { socket, tls } in listeners {
+        let acceptor = Acceptor::new(socket)?;
+        let (floor, stage) = (Rc::clone(&floor), stage.clone());
+        accepting.push(spawn_local(async move { accept(acceptor, tls, &floor, connections, stage).await }));
+    }
+    past(&mut stage, Stage::Serving).await;
+    for accepting in accepting {
+        // An accept loop ends by itself once the stage has changed; if it panicked, the drain goes on.
+        if let Ok(Err(error)) = accepting.await {
+            tracing::error!(target: "cepa::server", %error, "a listener failed");
+        }
+    }
+    drain(&floor, &mut stage).await;
+    Ok(())
+}
+
+/// Waits until the server is past a stage.
+async fn past(stage: &mut watch::Receiver<Stage>, than: Stage) {
+    // The sender lives as long as the server; should it be gone, the server is over as well.
+    let _ = stage.wait_for(|stage| *stage > than).await;
+}
+
+/// Accepts connections until the server drains; then takes those that wait in the backlog already, since
+/// closing the socket would reset them.
+async fn accept(
+    acceptor: Acceptor,
+    tls: Option<Tls>,
+    floor: &Rc<Floor>,
+    most: usize,
+    mut stage: watch::Receiver<Stage>,
+) -> io::Result<()> {
+    let mut ending = pin!(past(&mut stage, Stage::Serving));
+    let mut ended = false;
+    loop {
+        let mut accepting = pin!(acceptor.accept());
+        let accepted = poll_fn(|cx| {
+            if let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
+                return Poll::Ready(Some(accepted));
+            }
+            ended = ended || ending.as_mut().poll(cx).is_ready();
+            if ended { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await;
+        let Some(accepted) = accepted else { return Ok(()) };
+        let arrival = Arrival::new(accepted?, acceptor.local_addr());
+        match Seat::take(floor, most) {
+            Some(seat) => door::open(arrival, tls.as_ref(), floor, seat),
+            None => door::refuse(&arrival, tls.is_some()),
+        }
+    }
+}
+
+/// Lets open connections finish for as long as the limits say.
+async fn drain(floor: &Rc<Floor>, stage: &mut watch::Receiver<Stage>) {
+    floor.drain();
+    let deadline = match Floor::limit(floor.limits.drain) {
+        Some(time) => time,
+        None => Duration::from_secs(u64::from(u32::MAX)),
+    };
+    let mut deadline = pin!(tokio::time::sleep(deadline));
+    let mut cut = pin!(past(stage, Stage::Draining));
+    poll_fn(|cx| {
+        let empty = floor.poll_empty(cx).is_ready();
+        if empty || deadline.as_mut().poll(cx).is_ready() || cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+    let left = floor.open.get();
+    if left > 0 {
+        tracing::warn!(target: "cepa::server", connections = left, "connections were cut at the end of the drain");
+    }
+}
