@@ -23,6 +23,7 @@ mod exchange;
 mod fields;
 mod head;
 mod host;
+mod linger;
 mod link;
 mod outgoing;
 mod preface;
@@ -37,7 +38,7 @@ mod upgrade;
 
 pub use body::{BodyDecoder, BodyEvent};
 pub use chunked::ChunkLimits;
-pub(crate) use connection::{End, serve};
+pub(crate) use connection::{End, Serve};
 pub use encode::{
     ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
 };
