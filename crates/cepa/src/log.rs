@@ -40,6 +40,8 @@ impl TryFrom<String> for Level {
         let mut targets = Targets::new();
         for part in text.split(',').map(str::trim) {
             let (target, level) = part.split_once('=').unwrap_or(("", part));
+            // To `tracing`, no text is a level as well.
+            let level = Some(level).filter(|level| !level.is_empty()).ok_or(LevelError)?;
             let level: LevelFilter = level.parse().map_err(|_| LevelError)?;
             targets = match target {
                 "" => targets.with_default(level),
@@ -52,7 +54,7 @@ impl TryFrom<String> for Level {
 
 /// A text that says no levels.
 #[derive(Debug, thiserror::Error)]
-#[error("write off, error, warn, info, debug or trace, or levels by target: \"info,my_app=debug\"")]
+#[error("the levels are off, error, warn, info, debug and trace; also by target: \"info,my_app=debug\"")]
 struct LevelError;
 
 #[derive(Debug, Default, Deserialize)]

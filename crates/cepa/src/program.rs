@@ -175,7 +175,11 @@ fn url(scheme: &str, endpoint: &Endpoint) -> String {
 fn summary(boot: &Boot, onion: &Onion) -> String {
     let files: Vec<_> = boot.settings().files().iter().map(|path| path.display().to_string()).collect();
     let files = if files.is_empty() { "no configuration file".to_owned() } else { files.join(", ") };
-    format!("ok: environment {}, {files}, {} route(s)\n", boot.env(), onion.routes().len())
+    let routes = match onion.routes().len() {
+        1 => "1 route".to_owned(),
+        count => format!("{count} routes"),
+    };
+    format!("ok: environment {}, {files}, {routes}\n", boot.env())
 }
 
 /// Prints what was asked for. A reader that has had enough, such as `head`, is no failure.

@@ -282,8 +282,7 @@ fn an_error_of_the_server_names_its_key() {
 #[test]
 fn an_error_of_a_source_names_it() {
     let mut told = Vec::new();
-    for text in ["[mail", "[mail]\nhost = a", "[mail]\nport = 1\n\nport = 2", "x = 1\n[x]", "a = 0x", "\u{0}"]
-    {
+    for text in ["[mail", "[mail]\nhost = a", "[mail]\nport = 1\n\nport = 2", "x = 1\n[x]", "a = 0x", "= 1"] {
         told.push(fault::<Mail>(text, "mail"));
     }
     let folder = Folder::new(&[("test.toml", "[log]\n")]);
