@@ -255,8 +255,9 @@ impl Ctx {
             }
             self.response.fail(&error);
         }
-        let method = self.request.method().clone();
-        self.response.finish(&method)
+        self.response.finish(self.request.method());
+        self.request.reuse_headers();
+        self.response
     }
 
     /// Whether the response has a body or will not have one: what a layer asks that fills in pages.

@@ -15,8 +15,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use cepa_core::{Body, Incoming, Request, Response, Target, channel};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use cepa_core::{Body, Headers, Incoming, Request, Response, channel};
+use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
@@ -265,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             header_bytes: floor.limits.header_bytes,
             fields: floor.limits.headers,
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::new();
         let (head, length) = match decode_head(data, &mut self.scan, &limits, &mut headers) {
             Ok(Some(decoded)) => decoded,
             Ok(None) => return Step::NeedMore,
@@ -442,15 +442,14 @@ fn refuse(output: &mut Vec<u8>, reject: Reject) -> Turn {
     Turn::Close { linger: true }
 }
 
-fn request(head: Head, mut headers: HeaderMap, body: Body, link: &Rc<Link>) -> Request {
+fn request(head: Head, mut headers: Headers, body: Body, link: &Rc<Link>) -> Request {
     if let Some(authority) = head.target.authority()
         && head.method != http::Method::CONNECT
     {
         // RFC 9112, section 3.2.2: the authority of an absolute target takes the place of Host.
         if let Ok(value) = HeaderValue::from_str(authority) {
-            headers.insert(header::HOST, value);
+            headers.map_mut().insert(header::HOST, value);
         }
     }
-    let target = Target::new(head.target.into_string());
-    Request::from_door(head.method, target, head.version, headers, body, link.clone())
+    Request::from_door(head.method, head.target.into_core(), head.version, headers, body, link.clone())
 }
