@@ -48,7 +48,7 @@ use crate::config::{Config, ConfigError, Layers, Setting};
 /// 1. the defaults of the type that is read;
 /// 2. `config/default.toml`;
 /// 3. `config/{env}.toml`;
-/// 4. the variable `CEPA__SECTION__KEY`, in capitals: `CEPA__SERVER__LIMITS__IDLE=30s`;
+/// 4. the variable `CEPA__SECTION__KEY`, such as `CEPA__SERVER__LIMITS__IDLE=30s`, for keys in lower case;
 /// 5. flags: `--set server.limits.idle=30s`, and those that have a name of their own.
 ///
 /// The values of variables and flags are TOML where they can be, otherwise text; `[1, 2]`, `true` and `"true"` are a
@@ -82,8 +82,7 @@ impl Boot {
     /// A name that no environment has, or a configuration that cannot be read.
     pub fn load(env: &str) -> Result<Self> {
         let env = Some(env.parse()?);
-        let name = env!("CARGO_PKG_NAME").to_owned();
-        Ok(Self::new(Surroundings { name, env, dir: None, flags: Vec::new() })?)
+        Ok(Self::new(Surroundings { name: process_name(), env, dir: None, flags: Vec::new() })?)
     }
 
     pub(crate) fn new(from: Surroundings) -> Result<Self, BootError> {
@@ -147,6 +146,12 @@ impl fmt::Debug for Boot {
     }
 }
 
+/// The name of the file that the process was started from.
+pub(crate) fn process_name() -> String {
+    let path = PathBuf::from(env::args_os().next().unwrap_or_default());
+    path.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Why there is nothing to build an app with.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootError {
@@ -154,7 +159,7 @@ pub(crate) enum BootError {
     Config(#[from] ConfigError),
     #[error("CEPA_ENV: {0}")]
     Variable(#[source] EnvNameError),
-    #[error("{path}: no such folder; leave out --config, or name the folder of the configuration", path = .0.display())]
+    #[error("{}: no such folder; leave out --config, or name the folder of the configuration", .0.display())]
     NoFolder(PathBuf),
     #[error("the current directory cannot be used: {0}")]
     Root(#[source] io::Error),

@@ -48,7 +48,8 @@ struct RoutesFlags {
 // The flags that every command takes, before its name or behind it. (Documentation here would become the help's.)
 #[derive(Args)]
 struct Flags {
-    /// The environment, which chooses the file NAME.toml [default: $CEPA_ENV, else development or production by the kind of build]
+    /// The environment, which chooses the file NAME.toml [default: $CEPA_ENV, else development or production
+    /// by the kind of build]
     #[arg(long, value_name = "NAME")]
     env: Option<EnvName>,
     /// The folder of the configuration files [default: config]
@@ -57,7 +58,8 @@ struct Flags {
     /// Sets a key of the configuration; may be repeated
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<Setting>,
-    /// Listens here, and not where the configuration says: 127.0.0.1:3000, unix:/run/app.sock; may be repeated
+    /// Listens here, and not where the configuration says: 127.0.0.1:3000, unix:/run/app.sock; may be
+    /// repeated
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<Address>,
     /// The number of worker threads, 0 for one per processor

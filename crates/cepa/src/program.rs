@@ -3,7 +3,6 @@
 use std::{
     env,
     io::{self, Write},
-    path::Path,
     process::ExitCode,
     sync::Arc,
 };
@@ -13,7 +12,7 @@ use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls}
 use tracing::info;
 
 use crate::{
-    boot::{Boot, BootError, Surroundings},
+    boot::{self, Boot, BootError, Surroundings},
     command::{self, Command},
     config::ConfigError,
     log::{self, LogConfig},
@@ -59,9 +58,7 @@ impl Program {
 
     /// The program that the process was started as.
     pub(crate) fn of_process() -> Self {
-        let path = env::args_os().next().unwrap_or_default();
-        let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
-        Self::new(name.unwrap_or_else(|| "app".to_owned()), concat!("(cepa ", env!("CARGO_PKG_VERSION"), ")"))
+        Self::new(boot::process_name(), concat!("(cepa ", env!("CARGO_PKG_VERSION"), ")"))
     }
 
     /// Does what the command line asks for, with the app that `app` builds; see [`run`](crate::run).

@@ -49,11 +49,11 @@ impl Signals {
                 };
                 match (name, draining) {
                     ("SIGHUP", _) if !at_terminal => {
-                        warn!(target: "cepa", "SIGHUP: nothing is read anew; restart to apply changes")
+                        warn!(target: "cepa", "SIGHUP: nothing is read anew; restart to apply changes");
                     }
                     ("SIGHUP", true) => {}
                     (_, false) => {
-                        info!(target: "cepa", "{name}: no new connections, open ones finish; a second signal cuts them");
+                        info!(target: "cepa", "{name}: open connections finish; a second signal cuts them");
                         stopper.drain();
                         draining = true;
                     }

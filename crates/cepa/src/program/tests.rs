@@ -85,7 +85,7 @@ fn an_endpoint_is_shown_as_what_a_browser_takes() {
     for (endpoint, shown) in [
         (Endpoint::Tcp(([127, 0, 0, 1], 80).into()), "https://127.0.0.1:80"),
         (Endpoint::Tcp("[::1]:3000".parse().unwrap()), "https://[::1]:3000"),
-        (Endpoint::Unix(Some(Path::new("/run/app.sock").into())), "unix:/run/app.sock"),
+        (Endpoint::Unix(Some(std::path::Path::new("/run/app.sock").into())), "unix:/run/app.sock"),
     ] {
         assert_eq!(url("https", &endpoint), shown);
     }
