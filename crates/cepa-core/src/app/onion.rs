@@ -67,7 +67,8 @@ impl Onion {
                 Ok(result) => result,
                 Err(panicked) => Err(panicked),
             };
-            ctx.into_response(result)
+            ctx.finish(result);
+            ctx.response
         })
     }
 

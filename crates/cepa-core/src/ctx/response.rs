@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Ctx;
 use crate::{
-    Error, Reply, Response, Result, date,
+    Error, Reply, Result, date,
     disposition::Disposition,
     location::{html_escape, is_same_site, normalise_location},
     mime,
@@ -241,8 +241,8 @@ impl Ctx {
         self.set(header::CACHE_CONTROL, control)
     }
 
-    /// The finished response: the error's answer if there was one, a body where none was said.
-    pub(crate) fn into_response(mut self, result: Result) -> Response {
+    /// Finishes the response: the error's answer if there was one, a body where none was said.
+    pub(crate) fn finish(&mut self, result: Result) {
         if let Err(error) = result {
             if error.status().is_server_error() {
                 tracing::error!(
@@ -257,7 +257,6 @@ impl Ctx {
         }
         self.response.finish(self.request.method());
         self.request.reuse_headers();
-        self.response
     }
 
     /// Whether the response has a body or will not have one: what a layer asks that fills in pages.

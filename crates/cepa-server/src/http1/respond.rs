@@ -70,11 +70,12 @@ impl Respond {
         {
             return self.write_misuse(floor, output);
         }
-        let (status, reason, headers, body) = response.into_parts();
-        if upgrade.is_none() && self.keep && asks_close(&headers) {
+        let body = response.take_body().unwrap_or_default();
+        let (status, headers) = (response.status(), response.headers());
+        if upgrade.is_none() && self.keep && asks_close(headers) {
             self.keep = false;
         }
-        let framing = self.framing(status, &headers, &body, upgrade.is_some());
+        let framing = self.framing(status, headers, &body, upgrade.is_some());
         if framing == Framing::UntilClose {
             self.keep = false;
         }
@@ -86,11 +87,10 @@ impl Respond {
             (None, true) => ConnectionHeader::Implicit,
         };
         let date = date::now();
-        let reason = reason.as_deref();
-        let (version, server) = (self.version, floor.server.as_ref());
-        ResponseHead { version, status, reason, headers: &headers, framing, connection, date: &date, server }
+        let (version, reason, server) = (self.version, response.custom_reason(), floor.server.as_ref());
+        ResponseHead { version, status, reason, headers, framing, connection, date: &date, server }
             .encode(output);
-        reuse_headers(headers);
+        reuse_headers(std::mem::take(response.headers_mut()));
         if let Some(run) = upgrade {
             return Answer::Upgrade(run);
         }
