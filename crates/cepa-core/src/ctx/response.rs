@@ -97,6 +97,7 @@ impl Ctx {
     }
 
     /// Removes a response header.
+    #[expect(clippy::needless_pass_by_value, reason = "names are small, and `HeaderMap` takes them so too")]
     pub fn remove(&mut self, name: impl header::AsHeaderName) {
         // Without an owned name the entry is looked up first: `remove` wants the map's own key.
         if self.response.headers().contains_key(name.as_str()) {
