@@ -346,6 +346,7 @@ mod tests {
     #[test]
     fn a_status_alone_is_its_own_text() {
         for (status, reason, expected) in [
+            (203, None, "Non-Authoritative Information"),
             (404, None, "Not Found"),
             (418, None, "I'm a Teapot"),
             (599, None, "599"),
