@@ -156,7 +156,7 @@ impl Ctx {
     /// Absolute `http(s)` URLs are normalised as a browser reads them; what a URL cannot hold is
     /// percent-encoded in the header. The body says where to in readable text, as HTML for clients that accept it.
     ///
-    /// A URL that a client has sent must be checked: [`location::is_local`](crate::location::is_local).
+    /// A URL that a client has sent must be checked: [`location::is_local`].
     ///
     /// # Errors
     /// 500 when an absolute URL has user information or no valid host.
