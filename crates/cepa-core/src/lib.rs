@@ -18,10 +18,12 @@ mod connection;
 mod ctx;
 mod error;
 mod handler;
+mod headers;
 mod middleware;
 mod reply;
 mod request;
 mod response;
+mod spare;
 mod state;
 mod target;
 
@@ -54,11 +56,13 @@ pub use self::{
     ctx::Ctx,
     error::{Error, ErrorStatus, Result},
     handler::Handler,
+    headers::Headers,
     middleware::{LocalBoxFuture, Middleware, Next},
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,
     router::BuildError,
+    spare::{reuse_headers, spare_headers},
     state::{Provided, State},
     target::Target,
 };

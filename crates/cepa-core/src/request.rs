@@ -7,6 +7,7 @@ use http::{Extensions, HeaderMap, Method, Uri, Version};
 use crate::{
     Body, Error, Result,
     connection::{Connection, Memory},
+    headers::Headers,
     target::Target,
 };
 
@@ -17,7 +18,7 @@ pub struct Request {
     /// The target at arrival, kept once the app has changed it.
     original: Option<Target>,
     version: Version,
-    headers: HeaderMap,
+    headers: Headers,
     body: Body,
     extensions: Extensions,
     connection: Rc<dyn Connection>,
@@ -30,7 +31,7 @@ impl Request {
             method,
             Target::new(target),
             Version::HTTP_11,
-            HeaderMap::new(),
+            Headers::new(),
             Body::empty(),
             Rc::new(Memory::default()),
         )
@@ -41,7 +42,7 @@ impl Request {
         method: Method,
         target: Target,
         version: Version,
-        headers: HeaderMap,
+        headers: impl Into<Headers>,
         body: Body,
         connection: Rc<dyn Connection>,
     ) -> Self {
@@ -50,7 +51,7 @@ impl Request {
             target,
             original: None,
             version,
-            headers,
+            headers: headers.into(),
             body,
             extensions: Extensions::new(),
             connection,
@@ -90,14 +91,20 @@ impl Request {
         self.version
     }
 
-    /// The headers.
+    /// The headers as a map. It is made when first asked for: for a look at one header, [`get`](Self::get)
+    /// is faster.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.headers.map()
     }
 
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+        self.headers.map_mut()
+    }
+
+    /// Gives the memory of the headers back for the next request.
+    pub(crate) fn reuse_headers(&mut self) {
+        self.headers.reuse();
     }
 
     /// The value of a header, `None` when it is missing or not visible ASCII.
@@ -106,11 +113,17 @@ impl Request {
     #[expect(clippy::needless_pass_by_value, reason = "names are small, and `HeaderMap` takes them so too")]
     pub fn get(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         let name = name.as_str();
-        if name.eq_ignore_ascii_case("referer") || name.eq_ignore_ascii_case("referrer") {
-            let value = self.headers.get("referrer").or_else(|| self.headers.get(http::header::REFERER));
-            return value?.to_str().ok();
-        }
-        self.headers.get(name)?.to_str().ok()
+        let value = if name.eq_ignore_ascii_case("referer") || name.eq_ignore_ascii_case("referrer") {
+            self.headers.get("referrer").or_else(|| self.headers.get("referer"))
+        } else {
+            self.headers.get(name)
+        };
+        visible(value?)
+    }
+
+    /// The values of all headers of this name that are visible ASCII.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.get_all(name).filter_map(visible)
     }
 
     /// The body.
@@ -135,14 +148,12 @@ impl Request {
 
     /// Whether the request has a body: a Transfer-Encoding or a Content-Length, even of 0.
     pub fn has_body(&self) -> bool {
-        self.headers.contains_key(http::header::TRANSFER_ENCODING)
-            || self.length().is_some()
-            || self.body.is_stream()
+        self.headers.contains("transfer-encoding") || self.length().is_some() || self.body.is_stream()
     }
 
     /// Content-Length, when there is one.
     pub fn length(&self) -> Option<u64> {
-        self.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        visible(self.headers.get("content-length")?)?.parse().ok()
     }
 
     /// Values that doors and bridges attach.
@@ -176,10 +187,16 @@ impl Request {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.version_mut() = self.version;
-        request.headers_mut().clone_from(&self.headers);
+        request.headers_mut().clone_from(self.headers.map());
         *request.extensions_mut() = std::mem::take(&mut self.extensions);
         Ok(request)
     }
+}
+
+/// A header value as text, if it is visible ASCII, spaces and tabs.
+fn visible(value: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')).then_some(text)
 }
 
 impl From<http::Request<Body>> for Request {

@@ -62,13 +62,14 @@ impl Onion {
     /// status a log line; a panic becomes a 500.
     pub fn handle(self: &Arc<Self>, request: Request) -> LocalBoxFuture<'static, Response> {
         let onion = Arc::clone(self);
+        let mut ctx = Ctx::new(request, Arc::clone(self));
         Box::pin(async move {
-            let mut ctx = Ctx::new(request, Arc::clone(&onion));
             let result = match catch(onion.run(&mut ctx)).await {
                 Ok(result) => result,
                 Err(panicked) => Err(panicked),
             };
-            ctx.into_response(result)
+            ctx.finish(result);
+            ctx.response
         })
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Ctx;
 use crate::{
-    Error, Reply, Response, Result, date,
+    Error, Reply, Result, date,
     disposition::Disposition,
     location::{self, html_escape, is_same_site, normalise_location},
     mime,
@@ -243,8 +243,8 @@ impl Ctx {
         self.set(header::CACHE_CONTROL, control)
     }
 
-    /// The finished response: the error's answer if there was one, a body where none was said.
-    pub(crate) fn into_response(mut self, result: Result) -> Response {
+    /// Finishes the response: the error's answer if there was one, a body where none was said.
+    pub(crate) fn finish(&mut self, result: Result) {
         if let Err(error) = result {
             if error.status().is_server_error() {
                 tracing::error!(
@@ -257,8 +257,8 @@ impl Ctx {
             }
             self.response.fail(&error);
         }
-        let method = self.request.method().clone();
-        self.response.finish(&method)
+        self.response.finish(self.request.method());
+        self.request.reuse_headers();
     }
 
     /// Whether the response has a body or will not have one: what a layer asks that fills in pages.

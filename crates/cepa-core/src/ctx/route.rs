@@ -7,18 +7,15 @@ use serde::de::DeserializeOwned;
 use super::Ctx;
 use crate::{
     Error, Onion, Result, Target, de,
-    router::{ParamNames, ParamSpans, Params, Resolved, append_query, encode_component},
+    router::{ParamSpans, Params, Resolved, append_query, encode_component},
 };
 
 /// What matched, kept for the time of the request.
-#[derive(Default)]
 pub(super) struct Matched {
-    names: ParamNames,
+    route: Arc<Resolved>,
     spans: ParamSpans,
     /// The path that the spans lie in, kept once the request's own path is another.
     path: Option<Box<str>>,
-    pattern: Arc<str>,
-    name: Option<Arc<str>>,
     /// The parameters of the mounts around it.
     outer: Vec<(Box<str>, String)>,
 }
@@ -65,12 +62,12 @@ impl Ctx {
 
     /// The pattern of the matched route, such as `/users/{id}`.
     pub fn route_pattern(&self) -> Option<&str> {
-        self.route.as_ref().map(|route| &*route.pattern)
+        self.route.as_ref().map(|matched| &*matched.route.pattern_text)
     }
 
     /// The name of the matched route.
     pub fn route_name(&self) -> Option<&str> {
-        self.route.as_ref().and_then(|route| route.name.as_deref())
+        self.route.as_ref().and_then(|matched| matched.route.name.as_deref())
     }
 
     /// The prefix below which the mounted app runs; empty outside of mounts.
@@ -115,9 +112,9 @@ impl Ctx {
 
     fn matched_params(&self) -> Params<'_> {
         match &self.route {
-            Some(route) => {
-                let path = route.path.as_deref().unwrap_or_else(|| self.path());
-                Params::new(&route.names, &route.spans, path)
+            Some(matched) => {
+                let path = matched.path.as_deref().unwrap_or_else(|| self.path());
+                Params::new(matched.route.pattern.names(), &matched.spans, path)
             }
             None => Params::default(),
         }
@@ -133,16 +130,9 @@ impl Ctx {
     }
 
     /// Notes the route that answers.
-    pub(crate) fn enter(&mut self, route: &Resolved, spans: ParamSpans) {
-        let outer = self.route.take().map_or_else(Vec::new, |route| route.outer);
-        self.route = Some(Matched {
-            names: Arc::clone(route.pattern.names()),
-            spans,
-            path: None,
-            pattern: Arc::clone(&route.pattern_text),
-            name: route.name.clone(),
-            outer,
-        });
+    pub(crate) fn enter(&mut self, route: &Arc<Resolved>, spans: ParamSpans) {
+        let outer = self.route.take().map_or_else(Vec::new, |matched| matched.outer);
+        self.route = Some(Matched { route: Arc::clone(route), spans, path: None, outer });
         if route.has_policy {
             self.set_policy(route.policy);
         }

@@ -36,7 +36,7 @@ pub(crate) const BELOW: &str = "below_mount";
 
 /// What a lookup found.
 pub(crate) enum Found<'a> {
-    Route(&'a Resolved, ParamSpans),
+    Route(&'a Arc<Resolved>, ParamSpans),
     /// The path is known, but only with other methods.
     OtherMethods(Vec<&'a Method>),
     Nothing,
@@ -46,7 +46,7 @@ pub(crate) enum Found<'a> {
 pub(crate) struct Table {
     /// Tables for a host come before those for any.
     hosts: Vec<HostTable>,
-    pub(crate) routes: Vec<Resolved>,
+    pub(crate) routes: Vec<Arc<Resolved>>,
     names: HashMap<String, usize>,
     /// Methods that some route answers.
     methods: Vec<Method>,
@@ -100,7 +100,7 @@ impl Table {
 
     /// The route of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Resolved> {
-        self.names.get(name).map(|&route| &self.routes[route])
+        self.names.get(name).map(|&route| &*self.routes[route])
     }
 }
 
@@ -336,7 +336,7 @@ impl TableBuilder {
                 self.table.methods.push(method.clone());
             }
         }
-        self.table.routes.push(draft.resolve(around.host.clone()));
+        self.table.routes.push(Arc::new(draft.resolve(around.host.clone())));
     }
 
     /// Enters a route into its host's tree, answering the route it conflicts with.

@@ -15,8 +15,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use cepa_core::{Body, Incoming, Request, Response, Target, channel};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use cepa_core::{Body, Headers, Incoming, Request, Response, channel};
+use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
@@ -70,8 +70,8 @@ pub(crate) enum End<S> {
 
 /// What came out of one turn.
 enum Turn {
-    /// Everything read is answered and written: read on.
-    Idle,
+    /// More requests may lie in what was read: go on.
+    Again,
     /// Something must be waited for.
     Exchange(Box<Exchange>),
     Http2,
@@ -90,7 +90,7 @@ where
     let mut conn = Conn::new(io, link, left, waker);
     loop {
         match poll_fn(|cx| conn.poll_turn(cx)).await {
-            Ok(Turn::Idle) => {}
+            Ok(Turn::Again) => {}
             Ok(Turn::Exchange(exchange)) => match Box::pin(exchange.run(&mut conn)).await {
                 Ok(After::Next) => {}
                 Ok(After::Close { linger: false }) | Err(_) => return End::Closed,
@@ -166,24 +166,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
                 return turn;
             }
         }
-        let mut into = ReadBuf::new(&mut buffers.input);
-        match Pin::new(&mut self.io).poll_read(cx, &mut into) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => {}
+        loop {
+            let mut into = ReadBuf::new(&mut buffers.input);
+            match Pin::new(&mut self.io).poll_read(cx, &mut into) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            let read = into.filled();
+            if read.is_empty() {
+                return Poll::Ready(Ok(Turn::Close { linger: false }));
+            }
+            let turn = if self.left.is_empty() {
+                self.take_requests(cx, read, &mut buffers.output)
+            } else {
+                let mut left = std::mem::take(&mut self.left);
+                left.extend_from_slice(read);
+                self.take_requests(cx, &left, &mut buffers.output)
+            };
+            if let Some(turn) = turn {
+                return turn;
+            }
+            buffers.output.clear();
         }
-        let read = into.filled();
-        if read.is_empty() {
-            return Poll::Ready(Ok(Turn::Close { linger: false }));
-        }
-        let turn = if self.left.is_empty() {
-            self.take_requests(cx, read, &mut buffers.output)
-        } else {
-            let mut left = std::mem::take(&mut self.left);
-            left.extend_from_slice(read);
-            self.take_requests(cx, &left, &mut buffers.output)
-        };
-        turn.unwrap_or(Poll::Ready(Ok(Turn::Idle)))
     }
 
     /// Answers the requests at the start of `data`, keeps what is left of it; `None`: read on.
@@ -232,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         }
         self.await_next(used > 0);
         match self.write(cx, output) {
-            Ok(written) if written == output.len() => self.unread.then(|| Poll::Ready(Ok(Turn::Idle))),
+            Ok(written) if written == output.len() => self.unread.then(|| Poll::Ready(Ok(Turn::Again))),
             Ok(written) => {
                 let rest = Exchange::write_rest(output[written..].to_vec());
                 Some(Poll::Ready(Ok(Turn::Exchange(Box::new(rest)))))
@@ -265,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             header_bytes: floor.limits.header_bytes,
             fields: floor.limits.headers,
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::new();
         let (head, length) = match decode_head(data, &mut self.scan, &limits, &mut headers) {
             Ok(Some(decoded)) => decoded,
             Ok(None) => return Step::NeedMore,
@@ -442,15 +447,14 @@ fn refuse(output: &mut Vec<u8>, reject: Reject) -> Turn {
     Turn::Close { linger: true }
 }
 
-fn request(head: Head, mut headers: HeaderMap, body: Body, link: &Rc<Link>) -> Request {
+fn request(head: Head, mut headers: Headers, body: Body, link: &Rc<Link>) -> Request {
     if let Some(authority) = head.target.authority()
         && head.method != http::Method::CONNECT
     {
         // RFC 9112, section 3.2.2: the authority of an absolute target takes the place of Host.
         if let Ok(value) = HeaderValue::from_str(authority) {
-            headers.insert(header::HOST, value);
+            headers.map_mut().insert(header::HOST, value);
         }
     }
-    let target = Target::new(head.target.into_string());
-    Request::from_door(head.method, target, head.version, headers, body, link.clone())
+    Request::from_door(head.method, head.target.into_core(), head.version, headers, body, link.clone())
 }
