@@ -284,8 +284,9 @@ impl Response {
     /// The body of an answer that was only given a status: its reason phrase, or its number where it has none.
     fn status_body(&self) -> Body {
         match (&self.reason, self.status.canonical_reason()) {
+            (Some(reason), _) => reason.to_string().into(),
+            (None, Some(_)) => status_text(self.status).into(),
             (None, None) => self.status.as_str().to_owned().into(),
-            _ => self.reason().to_owned().into(),
         }
     }
 
