@@ -10,7 +10,7 @@
 //! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
 //!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
 //!   a response says ([`vary`], [`disposition`], [`location`]);
-//! - **bridges**: [`tower`], and [`test`], a client that calls an app in memory.
+//! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory.
 
 mod app;
 mod body;

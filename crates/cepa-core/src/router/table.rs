@@ -218,7 +218,7 @@ impl TableBuilder {
             match what {
                 What::Route(route) => self.add_route(&path, route, around, place),
                 What::Nest(router) => {
-                    self.add_router(router, Around { prefix: path, ..around.clone() }, mount)
+                    self.add_router(router, Around { prefix: path, ..around.clone() }, mount);
                 }
                 What::Host(host, router) => {
                     self.add_router(router, Around { host: Some(host), ..around.clone() }, mount);
@@ -352,7 +352,7 @@ impl TableBuilder {
         };
         let leaf = &mut table.leaves[leaf];
         let Some(method) = draft.methods.first() else {
-            return std::mem::replace(&mut leaf.any, Some(at));
+            return leaf.any.replace(at);
         };
         let conflict = leaf.methods.iter().find(|(known, _)| known == method).map(|(_, first)| *first);
         leaf.methods.push((method.clone(), at));
