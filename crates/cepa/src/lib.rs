@@ -86,3 +86,13 @@ pub fn run(app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
 pub fn serve(onion: Arc<Onion>, config: ServerConfig) -> Result<Running, ServerError> {
     server::Server::bind(config, onion)?.start()
 }
+
+/// Takes SIGTERM and SIGINT to end a server: the first drains it, a second one cuts it.
+///
+/// For programs that [`serve()`] by themselves; [`run`] does it too.
+///
+/// # Errors
+/// When the signals cannot be taken.
+pub fn stop_on_signals(stopper: server::Stopper) -> std::io::Result<()> {
+    signals::Signals::take()?.stop(stopper)
+}
