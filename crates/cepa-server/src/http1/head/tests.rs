@@ -305,7 +305,7 @@ const ACCEPTED: &[(&[u8], &str, &str, BodyLength, bool)] = &[
         BodyLength::None,
         true,
     ),
-    (b"GET /a/../%2e%01?b HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a/../%2e%00", BodyLength::None, true),
+    (b"GET /a/../%2e%01?b HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a/../%2e%01", BodyLength::None, true),
     (b"GET http://b/c HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/c", BodyLength::None, true),
     (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS", "*", BodyLength::None, true),
     (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "CONNECT", "/", BodyLength::None, true),
