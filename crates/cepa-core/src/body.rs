@@ -104,12 +104,20 @@ impl Body {
         }
     }
 
-    /// The most bytes that may be read from an incoming body; 413 past it.
+    /// The most bytes that may be read from a body that came in, or is in memory; 413 past it.
     ///
-    /// Says nothing on bodies that the app itself made.
+    /// Says nothing on streams that the app itself made.
     pub fn set_limit(&mut self, limit: u64) {
-        if let Kind::Incoming(incoming) = &mut self.0 {
-            incoming.set_limit(limit);
+        match &mut self.0 {
+            Kind::Incoming(incoming) => incoming.set_limit(limit),
+            // A small body comes whole, and is bound by the limit no less than one that comes in pieces.
+            Kind::Bytes(bytes) if bytes.len() as u64 > limit => {
+                let (mut sender, incoming) = channel(Some(bytes.len() as u64), limit);
+                sender.send(std::mem::take(bytes));
+                sender.finish(None);
+                self.0 = Kind::Incoming(incoming);
+            }
+            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => {}
         }
     }
 
