@@ -27,6 +27,9 @@ use crate::{
     tls::Tls,
 };
 
+/// More connections than any backlog holds.
+const LONGEST_BACKLOG: usize = 65_535;
+
 /// A bound socket with what speaks on it.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -105,11 +108,20 @@ async fn accept(
             if ended { Poll::Ready(None) } else { Poll::Pending }
         })
         .await;
-        let Some(accepted) = accepted else { return Ok(()) };
-        let arrival = Arrival::new(accepted?, acceptor.local_addr());
-        match Seat::take(floor, most) {
-            Some(seat) => door::open(arrival, tls.as_ref(), floor, seat),
-            None => door::refuse(&arrival, tls.is_some()),
+        let arrive = |accepted| {
+            let arrival = Arrival::new(accepted, acceptor.local_addr());
+            match Seat::take(floor, most) {
+                Some(seat) => door::open(arrival, tls.as_ref(), floor, seat),
+                None => door::refuse(&arrival, tls.is_some()),
+            }
+        };
+        match accepted {
+            Some(accepted) => arrive(accepted?),
+            None => {
+                // Not by `accept`, which also waits when the runtime has not heard of a connection yet.
+                std::iter::from_fn(|| acceptor.accept_waiting()).take(LONGEST_BACKLOG).for_each(arrive);
+                return Ok(());
+            }
         }
     }
 }
