@@ -14,6 +14,7 @@ use http::StatusCode;
 use tokio::task::spawn_local;
 
 use crate::{
+    ends::Ends,
     floor::{Floor, Seat},
     http1::{self, End, Link, date},
     http2,
@@ -60,9 +61,10 @@ pub(crate) fn open(arrival: Arrival, tls: Option<&Tls>, floor: &Rc<Floor>, seat:
 
 async fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) {
     let Arrival { stream, peer, local } = arrival;
-    let link = Link::new(floor, peer, local, None, own_waker().await);
-    if let End::Http2(io, read) = http1::serve(stream, Rc::clone(&link), Vec::new()).await {
-        Box::pin(http2::serve(io, read, link)).await;
+    let ends = Rc::new(Ends { peer, local, tls: None });
+    let link = Link::new(Rc::clone(&floor), Rc::clone(&ends), own_waker().await);
+    if let End::Http2(io, read) = http1::serve(stream, link, Vec::new()).await {
+        Box::pin(http2::serve(io, read, floor, ends)).await;
     }
     drop(seat);
 }
@@ -83,11 +85,11 @@ async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
         version: Some(info.version),
         cipher: Some(info.cipher.to_owned()),
     };
-    let link = Link::new(floor, peer, local, Some(Box::new(info)), own_waker().await);
+    let ends = Rc::new(Ends { peer, local, tls: Some(Box::new(info)) });
     if protocol == Some(Protocol::Http2) {
-        Box::pin(http2::serve(stream, Vec::new(), link)).await;
+        Box::pin(http2::serve(stream, Vec::new(), floor, ends)).await;
     } else {
-        http1::serve(stream, link, Vec::new()).await;
+        http1::serve(stream, Link::new(floor, ends, own_waker().await), Vec::new()).await;
     }
     drop(seat);
 }

@@ -6,11 +6,13 @@
 //! doors are [`http1`] and HTTP/2.
 
 mod door;
+mod ends;
 mod floor;
 pub mod http1;
 mod http2;
 pub mod limits;
 pub mod listen;
+mod pace;
 #[cfg(test)]
 mod scratch;
 mod server;

@@ -14,7 +14,7 @@ use super::{Reject, Target};
 pub(crate) const MOST_FIELDS: usize = 128;
 
 /// The longest method; the longest registered one has 17 bytes.
-pub(super) const LONGEST_METHOD: usize = 32;
+pub(crate) const LONGEST_METHOD: usize = 32;
 
 /// From how many fields on their values share one copy of the head, instead of having a copy each.
 const SHARED_FROM: usize = 4;

@@ -35,7 +35,7 @@ pub struct Target {
 
 impl Target {
     /// Reads the target of a request with this method.
-    pub(super) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
+    pub(crate) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
         let bytes = raw.as_bytes();
         let mut query = bytes.len();
         for (at, &byte) in bytes.iter().enumerate() {
