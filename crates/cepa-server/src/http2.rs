@@ -31,6 +31,7 @@ use std::{
     pin::pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -51,6 +52,9 @@ use crate::{
 
 /// Bytes that a stream hands to `h2` ahead of the socket.
 const AHEAD: usize = 64 * 1024;
+
+/// How long a peer may not know yet that we have reset a stream.
+const IN_FLIGHT: Duration = Duration::from_secs(30);
 
 /// Serves a connection until it ends and its last handler has; `read` holds bytes that were read already.
 pub(crate) async fn serve<S>(io: S, read: Vec<u8>, floor: Rc<Floor>, ends: Rc<Ends>)
@@ -104,8 +108,9 @@ fn builder(limits: &Http2Limits) -> Builder {
         .initial_connection_window_size(limits.connection_window)
         .max_header_list_size(limits.header_list)
         .max_send_buffer_size(AHEAD)
-        // Frames that were on their way when a stream was reset are no errors; there are as many such streams.
+        // Frames that were on their way when their stream was reset are no errors.
         .max_concurrent_reset_streams(limits.streams as usize)
+        .reset_stream_duration(IN_FLIGHT)
         // The meter counts within a time. These count for ever, or between two looks of the driver.
         .max_pending_accept_reset_streams(limits.resets as usize)
         .max_local_error_reset_streams(Some(2 * limits.local_resets as usize));

@@ -11,7 +11,7 @@ use h2::{Reason, server::Connection};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    exchange::{self, remaining},
+    exchange::{self, before, remaining},
     streams::Streams,
     wire::{Gauge, Wire},
 };
@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn set_deadline(&mut self) {
         let next = self.deadlines(self.now()).into_iter().flatten().map(|(seconds, _)| seconds).min();
         match next {
-            Some(seconds) => self.timer.set(Duration::from_secs(seconds.into())),
+            Some(seconds) => self.timer.set(before(seconds)),
             None => self.timer.clear(),
         }
     }

@@ -268,7 +268,7 @@ impl Exchange {
         ];
         let Some(waiting) = &self.waiting else { return };
         match deadlines.into_iter().flatten().min() {
-            Some(seconds) => waiting.timer.set(Duration::from_secs(seconds.into())),
+            Some(seconds) => waiting.timer.set(before(seconds)),
             None => waiting.timer.clear(),
         }
         let _ = waiting.timer.poll_expired(cx);
@@ -300,4 +300,9 @@ impl Drop for Exchange {
 pub(super) fn remaining(limit: Duration, since: u32, now: u32) -> Option<u32> {
     let limit = Floor::limit(limit)?.as_secs().max(1).min(u64::from(u32::MAX - 1)) as u32;
     Some((limit + 1).saturating_sub(now.wrapping_sub(since)))
+}
+
+/// What to set a timer to that is to fire when [`remaining`] has come to 0: it fires in the tick after.
+pub(super) fn before(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.saturating_sub(1).into())
 }
