@@ -65,8 +65,8 @@ where
     let gauge = Gauge::new(&floor.limits.http2, Rc::clone(&floor.timers));
     let wire = Wire::new(io, read, Rc::clone(&gauge));
     let Some(h2) = open(wire, &gauge, &timer, &floor).await else { return };
-    let streams = Streams::new(floor, ends);
-    let mut driver = Driver::new(h2, gauge, Rc::clone(&streams), timer);
+    let streams = Streams::new(floor, ends, gauge);
+    let mut driver = Driver::new(h2, Rc::clone(&streams), timer);
     poll_fn(|cx| driver.poll(cx)).await;
     drop(driver);
     poll_fn(|cx| streams.poll_empty(cx)).await;

@@ -1,4 +1,5 @@
 //! HTTP/2 end to end: a server on a real socket, and clients of others where they are installed.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{
     fs,
@@ -98,7 +99,7 @@ fn nghttp_and_h2load_find_no_fault() {
     if let Some(output) = program("nghttp", &["-nv", "--no-dep", &format!("{origin}/large")]) {
         let log = text(&output);
         assert!(log.contains(":status: 200"), "{log}");
-        assert!(!log.contains("GOAWAY frame <length=8, flags=0x00, stream_id=0>\n          (last_stream_id=1, error_code=PROTOCOL"));
+        assert!(!log.contains("RST_STREAM") && !log.contains("error_code=PROTOCOL_ERROR"), "{log}");
     }
     let load = ["-n", "5000", "-c", "10", "-m", "50", &origin];
     if let Some(output) = program("h2load", &load) {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     exchange::{self, before, remaining},
     streams::Streams,
-    wire::{Gauge, Wire},
+    wire::Wire,
 };
 use crate::timer::Entry;
 
@@ -23,10 +23,12 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// Time for the peer to acknowledge that no more requests are taken, once none is at work.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// Requests that are taken at a time, before other connections of the thread have their turn.
+const TURN: u32 = 64;
+
 /// A connection after its preface.
 pub(super) struct Driver<S> {
     h2: Connection<Wire<S>, Bytes>,
-    gauge: Rc<Gauge>,
     streams: Rc<Streams>,
     timer: Entry,
     born: u32,
@@ -53,14 +55,9 @@ enum Act {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    pub(super) fn new(
-        h2: Connection<Wire<S>, Bytes>,
-        gauge: Rc<Gauge>,
-        streams: Rc<Streams>,
-        timer: Entry,
-    ) -> Self {
+    pub(super) fn new(h2: Connection<Wire<S>, Bytes>, streams: Rc<Streams>, timer: Entry) -> Self {
         let born = timer.timers().now_tick();
-        Self { h2, gauge, streams, timer, born, served: 0, stage: Stage::Serving }
+        Self { h2, streams, timer, born, served: 0, stage: Stage::Serving }
     }
 
     /// Ready when the connection is over; dropping the driver closes it.
@@ -71,9 +68,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.streams.floor.is_draining() {
             self.leave();
         }
+        let mut taken = 0;
         loop {
+            if taken == TURN {
+                cx.waker().wake_by_ref();
+                break;
+            }
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    taken += 1;
                     self.served += 1;
                     exchange::begin(cx, request, respond, &self.streams);
                     let most = self.streams.floor.limits.requests_per_connection;
@@ -86,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => match self.gauge.fault() {
+                Poll::Pending => match self.streams.gauge.fault() {
                     Some(reason) if !matches!(self.stage, Stage::Closing(_)) => self.close(reason),
                     _ => break,
                 },
@@ -142,22 +145,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Seconds until each limit is passed, the most pressing ones first.
     fn deadlines(&self, now: u32) -> [Option<(u32, Act)>; 7] {
-        let limits = &self.streams.floor.limits;
+        let (limits, gauge) = (&self.streams.floor.limits, &self.streams.gauge);
         let within = |limit, since: Option<u32>, act| Some((remaining(limit, since?, now)?, act));
         let (serving, leaving, closing) = match self.stage {
-            _ if self.gauge.gave_up().is_some() => (None, None, self.gauge.gave_up()),
+            _ if gauge.gave_up().is_some() => (None, None, gauge.gave_up()),
             Stage::Serving => (Some(self.born), None, None),
             Stage::Leaving(since) => (None, Some(since), None),
             Stage::Closing(since) => (None, None, Some(since)),
         };
         let open = |since: Option<u32>| since.filter(|_| closing.is_none());
         let idle = self.streams.idle_since();
+        let blocked = gauge.blocked();
+        // While nothing can be written, h2 may leave what it answers unread.
+        let unfinished = gauge.unfinished().filter(|_| blocked.is_none());
         let left = leaving.zip(idle).map(|(leaving, idle)| leaving.max(idle));
         [
             within(CLOSING, closing, Act::Cut),
-            within(limits.write_stall, self.gauge.blocked(), Act::Cut),
-            within(limits.http2.preface, open(self.gauge.unsettled()), Act::Close(Reason::PROTOCOL_ERROR)),
-            within(limits.header_time, open(self.gauge.unfinished()), Act::Close(Reason::ENHANCE_YOUR_CALM)),
+            within(limits.write_stall, blocked, Act::Cut),
+            within(limits.http2.preface, open(gauge.unsettled()), Act::Close(Reason::PROTOCOL_ERROR)),
+            within(limits.header_time, open(unfinished), Act::Close(Reason::ENHANCE_YOUR_CALM)),
             within(LEAVING, left, Act::Close(Reason::NO_ERROR)),
             within(limits.connection_age, serving, Act::Leave),
             within(limits.idle, serving.and(idle), Act::Leave),

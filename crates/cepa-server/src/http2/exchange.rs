@@ -233,7 +233,7 @@ impl Exchange {
                 self.answer(refusal(StatusCode::SERVICE_UNAVAILABLE));
             }
         } else if let Some(sending) = &self.sending {
-            if sending.deadline(now, limits.http2.stream_stall) == Some(0) {
+            if sending.deadline(now, limits.http2.stream_stall, streams.gauge.slow()) == Some(0) {
                 self.reset(Reason::CANCEL);
                 return Poll::Ready(());
             }
@@ -259,10 +259,12 @@ impl Exchange {
     /// Wakes up again when the next limit may have been passed.
     fn set_deadline(&mut self, cx: &mut Context<'_>) {
         let now = self.now();
-        let limits = &self.link.streams.floor.limits;
+        let streams = &self.link.streams;
+        let limits = &streams.floor.limits;
+        let (stall, slow) = (limits.http2.stream_stall, streams.gauge.slow());
         let deadlines = [
             self.reading.as_ref().and_then(|reading| reading.deadline(now, limits)),
-            self.sending.as_ref().and_then(|sending| sending.deadline(now, limits.http2.stream_stall)),
+            self.sending.as_ref().and_then(|sending| sending.deadline(now, stall, slow)),
             self.app_deadline(now),
             self.rest_deadline(now),
         ];

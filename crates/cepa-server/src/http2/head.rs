@@ -4,6 +4,7 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST},
     request::Parts,
+    uri::Authority,
 };
 
 use crate::{
@@ -58,11 +59,13 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
     if method.as_str().len() > LONGEST_METHOD || !matches!(uri.scheme_str(), None | Some("http" | "https")) {
         return Err(StatusCode::BAD_REQUEST.into());
     }
-    let authority = settle_host(uri.authority().map(|authority| authority.as_str()), &mut headers)?;
+    // An empty path and one that is missing differ only here.
+    let http::uri::Parts { authority, path_and_query, .. } = uri.into_parts();
+    let path = path_and_query.ok_or(Refusal::Malformed)?;
+    let authority = settle_host(authority.as_ref().map(Authority::as_str), &mut headers)?;
     if !authority_matches(server_name, authority) {
         return Err(StatusCode::MISDIRECTED_REQUEST.into());
     }
-    let path = uri.path_and_query().ok_or(Refusal::Malformed)?;
     let target = match Target::parse(path.as_str(), &method) {
         Ok(target) if matches!(target.form(), Form::Origin | Form::Asterisk) => target.into_string(),
         _ => return Err(StatusCode::BAD_REQUEST.into()),

@@ -100,14 +100,14 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
 
-    fn answer(method: Method, change: impl FnOnce(&mut Response)) -> Answer {
+    fn answer(method: &Method, change: impl FnOnce(&mut Response)) -> Answer {
         let onion = App::new().build().unwrap();
         let floor = Floor::new(onion, Arc::new(Limits::default()), Some(HeaderValue::from_static("onion")));
         let mut response = Response::new();
         response.set_status(StatusCode::OK);
         response.replace_body("12345");
         change(&mut response);
-        Answer::new(response, &method, &floor)
+        Answer::new(response, method, &floor)
     }
 
     fn length(answer: &Answer) -> Option<&str> {
@@ -116,19 +116,19 @@ mod tests {
 
     #[test]
     fn the_length_is_that_of_the_body() {
-        let plain = answer(Method::GET, |response| {
+        let plain = answer(&Method::GET, |response| {
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(7));
         });
         assert_eq!((length(&plain), plain.length, plain.body.len()), (Some("5"), Some(5), Some(5)));
-        let head = answer(Method::HEAD, |response| {
+        let head = answer(&Method::HEAD, |response| {
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(7));
         });
         assert_eq!((length(&head), head.body.len()), (Some("7"), Some(0)));
         for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED] {
-            let none = answer(Method::GET, |response| response.set_status(status));
+            let none = answer(&Method::GET, |response| response.set_status(status));
             assert_eq!((length(&none), none.body.len()), (None, Some(0)), "{status}");
         }
-        let wrong = answer(Method::HEAD, |response| {
+        let wrong = answer(&Method::HEAD, |response| {
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("many"));
         });
         assert_eq!(length(&wrong), None);
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn headers_of_a_connection_do_not_go_out_and_those_of_the_server_do() {
-        let answer = answer(Method::GET, |response| {
+        let answer = answer(&Method::GET, |response| {
             for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"]
             {
                 response.headers_mut().insert(name, HeaderValue::from_static("x"));
@@ -148,9 +148,9 @@ mod tests {
 
     #[test]
     fn a_protocol_switch_is_a_server_error() {
-        let switched = answer(Method::GET, |response| response.set_status(StatusCode::SWITCHING_PROTOCOLS));
+        let switched = answer(&Method::GET, |response| response.set_status(StatusCode::SWITCHING_PROTOCOLS));
         assert_eq!(switched.head.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        let upgraded = answer(Method::GET, |response| response.on_upgrade(Box::new(|_| Box::pin(async {}))));
+        let upgraded = answer(&Method::GET, |response| response.on_upgrade(Box::new(|_| Box::pin(async {}))));
         assert_eq!(upgraded.head.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -14,7 +14,8 @@ use cepa_core::Body;
 use h2::{Reason, SendStream};
 use http_body::Body as _;
 
-use crate::{floor::Floor, http1::is_forbidden_trailer};
+use super::exchange::remaining;
+use crate::http1::is_forbidden_trailer;
 
 /// Bytes that the peer must take for its window not to be holding the stream up. With one byte a time it would
 /// hold it for ever.
@@ -152,9 +153,9 @@ impl Sending {
         Ok(self.stream.send_trailers(trailers)?)
     }
 
-    /// Seconds until the peer has held up the stream for too long, 0 when it has.
-    pub(super) fn deadline(&self, now: u32, limit: Duration) -> Option<u32> {
-        let limit = Floor::limit(limit)?.as_secs() as u32;
-        Some(limit.saturating_add(1).saturating_sub(now.wrapping_sub(self.held?)))
+    /// Seconds until the peer's window has held up the stream for too long, 0 when it has. Up to the tick `slow` it
+    /// was the socket.
+    pub(super) fn deadline(&self, now: u32, limit: Duration, slow: u32) -> Option<u32> {
+        remaining(limit, self.held?.max(slow), now)
     }
 }

@@ -6,12 +6,14 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use super::wire::Gauge;
 use crate::{ends::Ends, floor::Floor};
 
 /// One per connection; lives until the last of its exchanges has ended.
 pub(super) struct Streams {
     pub(super) floor: Rc<Floor>,
     pub(super) ends: Rc<Ends>,
+    pub(super) gauge: Rc<Gauge>,
     /// Handlers at work, those of streams that the client has reset included.
     handlers: Cell<u32>,
     /// Exchanges that wait for something.
@@ -23,10 +25,10 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(floor: Rc<Floor>, ends: Rc<Ends>) -> Rc<Self> {
+    pub(super) fn new(floor: Rc<Floor>, ends: Rc<Ends>, gauge: Rc<Gauge>) -> Rc<Self> {
         let busy = Cell::new(floor.timers.now_tick());
         let (handlers, exchanges, emptied) = (Cell::default(), Cell::default(), Cell::default());
-        Rc::new(Self { floor, ends, handlers, exchanges, busy, emptied })
+        Rc::new(Self { floor, ends, gauge, handlers, exchanges, busy, emptied })
     }
 
     /// Counts a handler as being at work, unless as many are as streams are allowed.

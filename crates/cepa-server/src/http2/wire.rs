@@ -23,11 +23,18 @@ pub(super) struct Gauge {
     timers: Rc<Timers>,
     /// The tick since which the peer takes nothing.
     blocked: Cell<Option<u32>>,
+    /// The last tick in which the peer did not take everything at once.
+    slow: Cell<u32>,
 }
 
 impl Gauge {
     pub(super) fn new(limits: &Http2Limits, timers: Rc<Timers>) -> Rc<Self> {
-        Rc::new(Self { meter: RefCell::new(Meter::new(limits)), timers, blocked: Cell::new(None) })
+        Rc::new(Self {
+            meter: RefCell::new(Meter::new(limits)),
+            timers,
+            blocked: Cell::default(),
+            slow: Cell::default(),
+        })
     }
 
     /// See [`Meter::fault`].
@@ -60,6 +67,11 @@ impl Gauge {
         self.blocked.get()
     }
 
+    /// The last tick in which the socket was what held up the streams.
+    pub(super) fn slow(&self) -> u32 {
+        if self.blocked.get().is_some() { self.timers.now_tick() } else { self.slow.get() }
+    }
+
     fn read(&self, bytes: &[u8]) -> usize {
         self.meter.borrow_mut().read(bytes, self.timers.now_tick())
     }
@@ -74,10 +86,12 @@ impl Gauge {
     }
 
     fn note<T>(&self, polled: &Poll<T>) {
-        match polled {
-            Poll::Pending if self.blocked.get().is_none() => self.blocked.set(Some(self.timers.now_tick())),
-            Poll::Pending => {}
-            Poll::Ready(_) => self.blocked.set(None),
+        if polled.is_ready() {
+            self.blocked.set(None);
+        } else {
+            let now = self.timers.now_tick();
+            self.slow.set(now);
+            self.blocked.set(self.blocked.get().or(Some(now)));
         }
     }
 }

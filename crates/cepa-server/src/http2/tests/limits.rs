@@ -147,6 +147,39 @@ fn a_window_that_stays_shut_or_opens_by_a_byte_resets_the_stream() {
 }
 
 #[test]
+fn a_slow_link_is_not_a_shut_window() {
+    let app = App::new().get("/", async |_: &mut Ctx| vec![b'x'; 200_000]);
+    run(async {
+        let (_served, io) = Served::new(app, Limits::default(), 4096);
+        let mut raw = Raw { io, read: VecDeque::new() };
+        raw.send(PREFACE).await;
+        raw.send(&frame(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff])).await;
+        raw.send(&frame(8, 0, 0, &[0x7f, 0, 0, 0])).await;
+        for n in 0..40 {
+            raw.send(&request(2 * n + 1, GET, true)).await;
+        }
+        // Each stream comes by once in two minutes.
+        let (mut bytes, mut space) = (Vec::new(), [0; 5000]);
+        for _ in 0..300 {
+            let count = raw.io.read(&mut space).await.unwrap();
+            bytes.extend_from_slice(&space[..count]);
+            sleep(Duration::from_secs(1)).await;
+        }
+        let mut frames = super::super::frames::Frames::after(0);
+        let mut at = 0;
+        while at < bytes.len() {
+            let (used, frame) = frames.next(&bytes[at..]);
+            at += used;
+            assert!(
+                frame.is_none_or(|frame| !matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY)),
+                "{frame:?}"
+            );
+        }
+        assert!(bytes.len() > 1_000_000);
+    });
+}
+
+#[test]
 fn a_peer_that_reads_nothing_is_cut() {
     let app = App::new().get("/", async |_: &mut Ctx| vec![b'x'; 1 << 20]);
     run(async {

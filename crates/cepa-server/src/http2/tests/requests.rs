@@ -279,3 +279,34 @@ fn what_the_door_refuses_is_answered_on_its_stream_and_the_connection_goes_on() 
         assert_eq!(text(client.get("/").await).await.0, 200);
     });
 }
+
+#[test]
+fn a_request_without_a_path_is_malformed() {
+    run(async {
+        // `host` in place of `:authority`: h2 would take it for `/`.
+        let (_served, mut raw) = Raw::new(echo(), Limits::default(), &[]).await;
+        raw.send(&request(1, b"\x82\x86\x0f\x17\x01a", true)).await;
+        loop {
+            let (kind, _, stream, payload) = raw.next().await.expect("the connection stays");
+            if stream == 1 {
+                assert_eq!((kind, &payload[..]), (kind::RST_STREAM, &[0, 0, 0, 1][..]));
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_burst_of_requests_is_answered_whole() {
+    run(async {
+        let (_served, mut raw) = Raw::new(echo(), Limits::default(), &[]).await;
+        let burst: Vec<u8> = (0..128).flat_map(|n| request(2 * n + 1, GET, true)).collect();
+        raw.send(&burst).await;
+        let mut answers = 0;
+        while answers < 128 {
+            let (kind, _, _, payload) = raw.next().await.expect("the connection stays");
+            assert_ne!(kind, kind::RST_STREAM);
+            answers += u32::from(kind == kind::DATA && payload == b"Hello, onion");
+        }
+    });
+}
