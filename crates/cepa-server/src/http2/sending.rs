@@ -83,11 +83,10 @@ impl Sending {
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) if self.left.is_some_and(|left| left > 0) => {
-                    tracing::error!(target: "cepa::http2", "a response stream is shorter than its content-length");
-                    return Poll::Ready(Err(Broken::App));
+                Poll::Ready(None) => {
+                    self.check_end()?;
+                    self.last = true;
                 }
-                Poll::Ready(None) => self.last = true,
                 Poll::Ready(Some(Err(error))) => {
                     tracing::warn!(target: "cepa::http2", %error, "a response stream failed");
                     return Poll::Ready(Err(Broken::App));
@@ -117,6 +116,15 @@ impl Sending {
         Ok(())
     }
 
+    /// Whether as much came as was declared.
+    fn check_end(&self) -> Result<(), Broken> {
+        if self.left.is_some_and(|left| left > 0) {
+            tracing::error!(target: "cepa::http2", "a response stream is shorter than its content-length");
+            return Err(Broken::App);
+        }
+        Ok(())
+    }
+
     /// Sends of the piece what the windows take; ready when that is all of it.
     fn poll_send(&mut self, cx: &mut Context<'_>, now: u32) -> Poll<Result<(), Broken>> {
         while !self.piece.is_empty() {
@@ -143,9 +151,7 @@ impl Sending {
     }
 
     fn send_trailers(&mut self, mut trailers: http::HeaderMap) -> Result<(), Broken> {
-        if self.left.is_some_and(|left| left > 0) {
-            return Err(Broken::App);
-        }
+        self.check_end()?;
         let forbidden: Vec<_> = trailers.keys().filter(|name| is_forbidden_trailer(name)).cloned().collect();
         for name in forbidden {
             trailers.remove(name);
