@@ -2,11 +2,12 @@
 
 mod explain;
 mod onion;
-pub(crate) mod panic;
+mod panic;
 mod settings;
 
 use std::{fmt, panic::Location, sync::Arc};
 
+pub(crate) use self::panic::catch;
 pub use self::{
     explain::{RouteInfo, Step, StepKind},
     onion::Onion,

@@ -54,7 +54,7 @@ pub use self::{
     ctx::Ctx,
     error::{Error, ErrorStatus, Result},
     handler::Handler,
-    middleware::{LocalBoxFuture, Middleware, Next},
+    middleware::{LocalBoxFuture, Middleware, Next, Run},
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
-use super::{panic::catch, settings::Settings};
+use super::settings::Settings;
 use crate::{
-    App, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result,
+    App, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result, Run,
     middleware::Core,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
     state::Provided,
@@ -63,15 +63,12 @@ impl Onion {
         let onion = Arc::clone(self);
         Box::pin(async move {
             let mut ctx = Ctx::new(request, Arc::clone(&onion));
-            let result = match catch(onion.run(&mut ctx)).await {
-                Ok(result) => result,
-                Err(panicked) => Err(panicked),
-            };
+            let result = onion.run(&mut ctx).await;
             ctx.into_response(result)
         })
     }
 
-    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {
         Next::new(&self.layers, self).run(ctx)
     }
 
@@ -109,7 +106,7 @@ impl Core for Onion {
         match found {
             Found::Route(route, params) => {
                 ctx.enter(route, params);
-                Next::new(&route.chain, &*route.endpoint.core).run(ctx)
+                Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
             }
             Found::OtherMethods(methods) => {
                 let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
