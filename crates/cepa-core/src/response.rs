@@ -297,6 +297,11 @@ pub(crate) fn is_bodiless(status: StatusCode) -> bool {
     matches!(status.as_u16(), 204 | 205 | 304)
 }
 
+/// Whether a status redirects: 300 to 303, 305, 307, 308.
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 300..=303 | 305 | 307 | 308)
+}
+
 impl From<Response> for http::Response<Body> {
     fn from(response: Response) -> Self {
         let (status, _, headers, body) = response.into_parts();

@@ -245,8 +245,8 @@ impl Answer {
     }
 }
 
-/// Runs a future to its end on this thread, for tests that need no runtime.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+/// Runs a future, or what becomes one, to its end on this thread, for tests that need no runtime.
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -255,7 +255,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut future = pin!(future.into_future());
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,

@@ -79,7 +79,7 @@ fn layers_run_in_the_order_they_were_added_and_back() {
         ("/nowhere", "a( b( fallback b) a)"),
         ("/nest/nowhere", "a( b( fallback b) a)"),
     ] {
-        block_on(client.get(path).into_future());
+        block_on(client.get(path));
         assert_eq!(log.take(), expected, "{path}");
     }
 }
@@ -92,7 +92,7 @@ fn a_layer_that_does_not_run_next_answers_by_itself() {
         .with(async |ctx: &mut Ctx, _: Next<'_>| ctx.set_body("closed"))
         .get("/", log.handler("never"))
         .test();
-    let answer = block_on(client.get("/").into_future());
+    let answer = block_on(client.get("/"));
     assert_eq!((answer.status().as_u16(), answer.text()), (200, "closed"));
     assert_eq!(log.take(), "a( a)");
 }
@@ -119,7 +119,7 @@ fn an_error_passes_all_layers_and_keeps_the_headers_they_have_set() {
             Err(ctx.error(422, "no such colour"))
         })
         .test();
-    let answer = block_on(client.get("/").into_future());
+    let answer = block_on(client.get("/"));
     assert_eq!((answer.status().as_u16(), answer.text()), (422, "no such colour"));
     assert_eq!(log.take(), "a( b( b!422 a!422");
     for (name, value) in [
@@ -146,9 +146,9 @@ fn a_layer_may_answer_an_inner_error() {
         .get("/missing", async |ctx: &mut Ctx| -> Result { Err(ctx.error(404, "gone")) })
         .get("/broken", async |ctx: &mut Ctx| -> Result { Err(ctx.error(409, "conflict")) })
         .test();
-    let missing = block_on(client.get("/missing").into_future());
+    let missing = block_on(client.get("/missing"));
     assert_eq!((missing.status().as_u16(), missing.text()), (200, "a kinder page"));
-    let broken = block_on(client.get("/broken").into_future());
+    let broken = block_on(client.get("/broken"));
     assert_eq!((broken.status().as_u16(), broken.text()), (409, "conflict"));
 }
 
@@ -169,7 +169,7 @@ fn headers_of_an_error_are_in_its_answer() {
                 .with_header(HeaderName::from_static("retry-after"), HeaderValue::from(3)))
         })
         .test();
-    let answer = block_on(client.get("/").into_future());
+    let answer = block_on(client.get("/"));
     let challenges: Vec<_> = answer.headers().get_all(header::WWW_AUTHENTICATE).iter().collect();
     assert_eq!(challenges, ["Bearer", "Negotiate"]);
     assert_eq!(answer.header("retry-after"), "3");
@@ -203,7 +203,7 @@ fn a_client_reads_the_messages_of_4xx_and_never_a_cause() {
         ("/unnamed", 499, "left"),
         ("/header", 500, "Internal Server Error"),
     ] {
-        let answer = block_on(client.get(path).into_future());
+        let answer = block_on(client.get(path));
         assert_eq!((answer.status().as_u16(), answer.text()), (status, body), "{path}");
         assert!(!format!("{:?}", answer.headers()).contains("hunter2"), "{path}");
     }
@@ -253,14 +253,14 @@ fn a_panic_is_an_error_to_the_layers_around_it_and_a_500_to_the_client() {
         ("/hasty", "a( b( b!500 a!500"),
         ("/mount", "a( mounted( mounted!500 a!500"),
     ] {
-        let answer = block_on(client.get(path).into_future());
+        let answer = block_on(client.get(path));
         assert_eq!((answer.status().as_u16(), answer.text()), (500, "Internal Server Error"), "{path}");
         assert_eq!((answer.header("x-outer"), answer.header("x-path")), ("kept", path));
         assert!(!format!("{answer:?}").contains("hunter2"), "{path}");
         assert_eq!(log.take(), expected, "{path}");
     }
     // The layer in front panics on a panic without text; that too is only an error to those outside.
-    assert_eq!(block_on(client.get("/layer").into_future()).status(), 500);
+    assert_eq!(block_on(client.get("/layer")).status(), 500);
     assert_eq!(log.take(), "a( b( b!500 a!500");
 }
 
@@ -284,7 +284,7 @@ async fn one_poll(ctx: &mut Ctx, next: Next<'_>) -> Result {
     };
     match done {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(ctx.error(503, format!("too slow: {}{}", ctx.mount_path(), ctx.path())).expose(true)),
+        Poll::Pending => Err(ctx.error(503, format!("too slow: {}|{}", ctx.mount_path(), ctx.path())).expose(true)),
     }
 }
 
@@ -292,8 +292,8 @@ async fn one_poll(ctx: &mut Ctx, next: Next<'_>) -> Result {
 fn a_layer_may_give_up_on_what_is_inside_and_finds_the_ctx_as_it_was() {
     let inner = App::new().get("/slow/{id}", async |_: &mut Ctx| pending::<()>().await);
     let client = App::new().with(one_poll).mount("/mount", inner).test();
-    let answer = block_on(client.get("/mount/slow/7").into_future());
-    assert_eq!((answer.status().as_u16(), answer.text()), (503, "too slow: /mount/slow/7"));
+    let answer = block_on(client.get("/mount/slow/7"));
+    assert_eq!((answer.status().as_u16(), answer.text()), (503, "too slow: |/mount/slow/7"));
 }
 
 #[test]

@@ -102,10 +102,11 @@ impl Onion {
 
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
-        let found = self.table.find(ctx.method(), || ctx.hostname().to_ascii_lowercase(), ctx.path());
+        let found = self.table.find(ctx.method(), || ctx.hostname(), ctx.path());
         match found {
-            Found::Route(route, params) => {
-                ctx.enter(route, params);
+            Found::Route(at, params) => {
+                ctx.enter(at, params);
+                let route = &self.table.routes[at];
                 Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
             }
             Found::OtherMethods(methods) => {

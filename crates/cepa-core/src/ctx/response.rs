@@ -11,7 +11,7 @@ use crate::{
     disposition::Disposition,
     location::{html_escape, is_same_site, normalise_location},
     mime,
-    response::{HTML, TEXT, is_bodiless},
+    response::{HTML, TEXT, is_bodiless, is_redirect},
     vary,
 };
 
@@ -163,7 +163,7 @@ impl Ctx {
     pub fn redirect(&mut self, url: &str) -> Result {
         let location = normalise_location(url)?;
         self.set(header::LOCATION, &*location)?;
-        if !matches!(self.status().as_u16(), 300..=303 | 305 | 307 | 308) {
+        if !is_redirect(self.status()) {
             self.response.set_status(StatusCode::FOUND);
         }
         let html = self.accepts(&["html"]).is_some();
