@@ -64,6 +64,11 @@ pub fn normalise_location(url: &str) -> Result<Cow<'_, str>, InvalidLocation> {
     })
 }
 
+/// What the page of a redirect to `url` calls it: an absolute URL as it was normalised, anything else as it was given.
+pub(crate) fn shown<'u>(url: &'u str, location: &'u str) -> &'u str {
+    if absolute::is_absolute(url) { location } else { url }
+}
+
 /// Whether `url` leads to a path of the same site: it starts with exactly one `/`, no `\` follows, and it holds no
 /// control character.
 ///

@@ -103,6 +103,7 @@ impl Request {
     /// The value of a header, `None` when it is missing or not visible ASCII.
     ///
     /// `Referer` and `Referrer` are one header.
+    #[expect(clippy::needless_pass_by_value, reason = "names are small, and `HeaderMap` takes them so too")]
     pub fn get(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         let name = name.as_str();
         if name.eq_ignore_ascii_case("referer") || name.eq_ignore_ascii_case("referrer") {

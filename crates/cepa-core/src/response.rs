@@ -263,7 +263,7 @@ impl Response {
             Content::Unset if head => {}
             Content::Unset => {
                 self.headers.insert(CONTENT_TYPE, TEXT);
-                self.content = Content::Body(Body::from(self.reason().to_owned()));
+                self.content = Content::Body(self.status_body());
             }
             Content::Null => {
                 self.remove_framing();
@@ -280,6 +280,14 @@ impl Response {
             Content::Body(_) => {}
         }
         self
+    }
+
+    /// The body of an answer that was only given a status: its reason phrase, or its number where it has none.
+    fn status_body(&self) -> Body {
+        match (&self.reason, self.status.canonical_reason()) {
+            (None, None) => self.status.as_str().to_owned().into(),
+            _ => self.reason().to_owned().into(),
+        }
     }
 
     /// The parts a door writes: status, custom reason, headers, body.
@@ -333,5 +341,27 @@ impl fmt::Debug for Response {
             .field("headers", &self.headers)
             .field("content", &self.content)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_alone_is_its_own_text() {
+        for (status, reason, expected) in [
+            (404, None, "Not Found"),
+            (418, None, "I'm a Teapot"),
+            (599, None, "599"),
+            (599, Some("Odd"), "Odd"),
+            (404, Some("Nothing Here"), "Nothing Here"),
+        ] {
+            let mut response = Response::new();
+            response.set_status(StatusCode::from_u16(status).unwrap());
+            reason.into_iter().for_each(|reason| response.set_reason(reason));
+            let response = response.finish(&Method::GET);
+            assert_eq!(response.body().and_then(Body::as_bytes), Some(&Bytes::from(expected)), "{status}");
+        }
     }
 }

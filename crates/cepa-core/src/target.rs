@@ -1,6 +1,6 @@
 //! The request target: its text, and where path and query lie in it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A request target in one of the four forms of RFC 9112 section 3.2.
 ///
@@ -62,19 +62,30 @@ impl Target {
         before_path.find("://").map(|at| &before_path[at + 3..])
     }
 
-    /// Replaces the path and keeps the query.
+    /// Replaces the path and keeps the rest. A `?` or `#` in it is escaped: it would end the path.
     pub(crate) fn set_path(&mut self, path: &str) {
-        *self = Self::new(format!("{path}{}", self.search()));
+        let path = escape(path, &[('?', "%3F"), ('#', "%23")]);
+        let start = self.path as usize;
+        self.text.replace_range(start..self.query as usize, &path);
+        self.query = (start + path.len()) as u32;
     }
 
-    /// Replaces the query, given without its `?`; empty removes it.
+    /// Replaces the query, given with or without its `?`; empty removes it. A `#` in it is escaped.
     pub(crate) fn set_query(&mut self, query: &str) {
+        let query = escape(query.strip_prefix('?').unwrap_or(query), &[('#', "%23")]);
         self.text.truncate(self.query as usize);
         if !query.is_empty() {
             self.text.push('?');
-            self.text.push_str(query);
+            self.text.push_str(&query);
         }
     }
+}
+
+fn escape<'t>(text: &'t str, escapes: &[(char, &str)]) -> Cow<'t, str> {
+    escapes.iter().fold(Cow::Borrowed(text), |text, (char, escape)| match text.contains(*char) {
+        true => Cow::Owned(text.replace(*char, escape)),
+        false => text,
+    })
 }
 
 fn path_start(text: &str) -> usize {
@@ -136,7 +147,19 @@ mod tests {
         assert_eq!(target.as_str(), "/c?d=2");
         target.set_query("");
         assert_eq!(target.as_str(), "/c");
-        target.set_query("e");
-        assert_eq!((target.path(), target.query()), ("/c", "e"));
+        target.set_query("?e#f");
+        assert_eq!((target.path(), target.query()), ("/c", "e%23f"));
+        target.set_path("/a?b#c");
+        assert_eq!((target.path(), target.query()), ("/a%3Fb%23c", "e%23f"));
+        target.set_path("//x://y");
+        assert_eq!((target.path(), target.is_absolute()), ("//x://y", false));
+    }
+
+    #[test]
+    fn an_absolute_form_keeps_its_authority() {
+        let mut target = Target::new("http://host:80?q");
+        target.set_path("/a");
+        target.set_query("b");
+        assert_eq!((target.as_str(), target.authority()), ("http://host:80/a?b", Some("host:80")));
     }
 }

@@ -6,8 +6,9 @@ use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::settings::Settings;
 use crate::{
-    App, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result, Run,
+    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result, Run,
     middleware::Core,
+    response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
     state::Provided,
 };
@@ -84,7 +85,7 @@ impl Onion {
         };
         ctx.response.set_status(status);
         if status == StatusCode::OK {
-            ctx.response.replace_body("");
+            ctx.response.set_body(Body::empty(), TEXT);
         }
         if let Some(allowed) = allowed {
             ctx.response.headers_mut().insert(ALLOW, allowed);
@@ -125,5 +126,24 @@ impl fmt::Debug for Onion {
             .field("layers", &self.layers.len())
             .field("routes", &self.table.routes.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use crate::{App, Ctx, test::block_on};
+
+    #[test]
+    fn options_is_answered_with_the_methods_and_an_empty_text() {
+        let client = App::new().get("/a", async |_: &mut Ctx| "a").put("/a", async |_: &mut Ctx| "b").test();
+        block_on(async {
+            let answer = client.request(Method::OPTIONS, "/a").await;
+            assert_eq!((answer.status().as_u16(), answer.text()), (200, ""));
+            assert_eq!(answer.header("allow"), "HEAD, GET, PUT");
+            assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+            assert_eq!(client.request(Method::OPTIONS, "/b").await.status(), 404);
+        });
     }
 }

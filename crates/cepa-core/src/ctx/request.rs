@@ -48,7 +48,7 @@ impl Ctx {
         self.request.target().path()
     }
 
-    /// Changes the path and keeps the query.
+    /// Changes the path and keeps the query; a `?` or `#` in it is escaped.
     pub fn set_path(&mut self, path: &str) {
         self.keep_params();
         self.request.change_target(|target| target.set_path(path));
@@ -59,7 +59,7 @@ impl Ctx {
         self.request.target().query()
     }
 
-    /// Changes the query, given without its `?`; empty removes it.
+    /// Changes the query, given with or without its `?`; empty removes it.
     pub fn set_querystring(&mut self, query: &str) {
         self.keep_params();
         self.request.change_target(|target| target.set_query(query));

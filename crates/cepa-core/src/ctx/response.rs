@@ -9,7 +9,7 @@ use super::Ctx;
 use crate::{
     Error, Reply, Response, Result, date,
     disposition::Disposition,
-    location::{html_escape, is_same_site, normalise_location},
+    location::{self, html_escape, is_same_site, normalise_location},
     mime,
     response::{HTML, TEXT, is_bodiless, is_redirect},
     vary,
@@ -97,6 +97,7 @@ impl Ctx {
     }
 
     /// Removes a response header.
+    #[expect(clippy::needless_pass_by_value, reason = "names are small, and `HeaderMap` takes them so too")]
     pub fn remove(&mut self, name: impl header::AsHeaderName) {
         // Without an owned name the entry is looked up first: `remove` wants the map's own key.
         if self.response.headers().contains_key(name.as_str()) {
@@ -153,7 +154,7 @@ impl Ctx {
     /// Redirects with status 302, unless a redirect status was set before.
     ///
     /// Absolute `http(s)` URLs are normalised as a browser reads them; what a URL cannot hold is
-    /// percent-encoded. The body says where to, as HTML for clients that accept it.
+    /// percent-encoded in the header. The body says where to in readable text, as HTML for clients that accept it.
     ///
     /// A URL that a client has sent must be checked: [`location::is_local`](crate::location::is_local).
     ///
@@ -168,9 +169,10 @@ impl Ctx {
         }
         let html = self.accepts(&["html"]).is_some();
         self.remove(header::CONTENT_TYPE);
+        let shown = location::shown(url, &location);
         let (text, kind) = match html {
-            true => (format!("Redirecting to {}.", html_escape(&location)), HTML),
-            false => (format!("Redirecting to {location}."), TEXT),
+            true => (format!("Redirecting to {}.", html_escape(shown)), HTML),
+            false => (format!("Redirecting to {shown}."), TEXT),
         };
         self.response.set_body(text.into(), kind);
         Ok(())
@@ -284,4 +286,31 @@ where
 fn unusable(what: &'static str, error: impl Into<http::Error>) -> Error {
     let error: http::Error = error.into();
     Error::new(500, format!("not usable as {what}")).with_cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{App, Ctx, test::block_on};
+
+    #[test]
+    fn the_page_of_a_redirect_is_readable_and_escaped() {
+        let app = App::new().get("/", async |ctx: &mut Ctx| {
+            let to = ctx.query_value("to").unwrap_or_default().into_owned();
+            ctx.redirect(&to)
+        });
+        let client = app.test();
+        block_on(async {
+            for (query, accept, location, page) in [
+                ("/é?a b", "*/*", "/%C3%A9?a%20b", "/é?a b"),
+                ("/<b>", "text/html", "/%3Cb%3E", "/&lt;b&gt;"),
+                ("/<b>", "application/json", "/%3Cb%3E", "/<b>"),
+                ("HTTP://Ex.test/a b", "*/*", "http://ex.test/a%20b", "http://ex.test/a%20b"),
+            ] {
+                let query = crate::form::to_string([("to", query)]);
+                let answer = client.get(&format!("/?{query}")).header("accept", accept).await;
+                assert_eq!(answer.header("location"), location);
+                assert_eq!(answer.text(), format!("Redirecting to {page}."));
+            }
+        });
+    }
 }

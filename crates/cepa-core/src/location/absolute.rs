@@ -34,6 +34,11 @@ pub(super) fn normalise(url: &str) -> Option<Result<Cow<'_, str>, InvalidLocatio
     Some(normalise_rest(scheme, rest).map(Cow::Owned))
 }
 
+/// Whether `url` is absolute with one of the two schemes.
+pub(super) fn is_absolute(url: &str) -> bool {
+    split_scheme(url).is_some()
+}
+
 /// Whether `url` is absolute and leads to `host`.
 pub(super) fn has_host(url: &str, host: &str) -> bool {
     let Some((scheme, rest)) = split_scheme(url) else { return false };
