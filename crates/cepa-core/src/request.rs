@@ -2,7 +2,7 @@
 
 use std::{fmt, rc::Rc};
 
-use http::{Extensions, HeaderMap, Method, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version, header::HOST};
 
 use crate::{
     Body, Error, Result,
@@ -123,14 +123,14 @@ impl Request {
         &mut self.body
     }
 
-    /// Takes the body, leaving an empty one.
+    /// Takes the body with its limit, leaving an empty one.
     pub fn take_body(&mut self) -> Body {
-        std::mem::take(&mut self.body)
+        self.body.take()
     }
 
-    /// Puts another body in place, as a layer does that inflates it.
+    /// Puts another body in place, as a layer does that inflates it. It has the limit of the one before.
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        self.body = body.into();
+        self.body.replace(body.into());
     }
 
     /// Whether the request has a body: a Transfer-Encoding or a Content-Length, even of 0.
@@ -183,10 +183,24 @@ impl Request {
 }
 
 impl From<http::Request<Body>> for Request {
+    /// Takes a request of the `http` crate. A [`Memory`] among its extensions becomes its connection.
+    ///
+    /// HTTP/2 and later say in pseudo-headers what HTTP/1 says in the request line and in `Host` (RFC 9113,
+    /// section 8.3.1): such a request becomes one in origin form with a `Host`.
     fn from(request: http::Request<Body>) -> Self {
-        let (parts, body) = request.into_parts();
-        let target = Target::new(parts.uri.to_string());
-        let connection = Rc::new(Memory::default());
+        let (mut parts, body) = request.into_parts();
+        let authority = parts.uri.authority().map(|authority| authority.as_str());
+        if let Some(authority) = authority
+            && !parts.headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(authority)
+        {
+            parts.headers.insert(HOST, host);
+        }
+        let target = match parts.uri.path_and_query() {
+            Some(path) if parts.version >= Version::HTTP_2 => Target::new(path.as_str()),
+            _ => Target::new(parts.uri.to_string()),
+        };
+        let connection = Rc::new(parts.extensions.remove::<Memory>().unwrap_or_default());
         let mut request =
             Self::from_door(parts.method, target, parts.version, parts.headers, body, connection);
         request.extensions = parts.extensions;

@@ -46,15 +46,19 @@ impl Ctx {
     /// The parameters as a value, a tuple, or a struct: `let id: u64 = ctx.params()?`.
     ///
     /// # Errors
-    /// 404 when a value is not of its type: no such thing has that path.
+    /// 404 when a value is not of its type: no such thing has that path. 500 when the route has not the
+    /// parameters that are asked for.
     #[track_caller]
     pub fn params<T: DeserializeOwned>(&self) -> Result<T> {
-        let pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = self
-            .param_pairs()
-            .map(|(name, value)| (Cow::Owned(name.to_owned()), Cow::Owned(value.into_owned())))
-            .collect();
         let place = Location::caller();
-        de::from_params(pairs).map_err(|error| Error::status_only(404).with_cause(error).at(place))
+        let pairs = self.param_pairs().map(|(name, value)| (Cow::Borrowed(name), value));
+        de::from_params(pairs).map_err(|error| {
+            let status = match error {
+                de::Error::Invalid { .. } | de::Error::Refused { .. } => 404,
+                _ => 500,
+            };
+            Error::status_only(status).with_cause(error).at(place)
+        })
     }
 
     /// The pattern of the matched route, such as `/users/{id}`; `None` where no route answers.
