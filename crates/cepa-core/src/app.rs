@@ -81,6 +81,22 @@ impl App {
         self
     }
 
+    /// Compares the literal parts of the app's paths without regard to ASCII case. A mounted app has a
+    /// choice of its own.
+    #[must_use]
+    pub fn ignore_case(mut self) -> Self {
+        self.router = self.router.ignore_case();
+        self
+    }
+
+    /// Lets the app's paths match with one trailing slash more or less. A mounted app has a choice of its
+    /// own.
+    #[must_use]
+    pub fn lenient_slash(mut self) -> Self {
+        self.router = self.router.lenient_slash();
+        self
+    }
+
     /// Provides a value to all requests: [`Ctx::provided`](crate::Ctx::provided).
     #[must_use]
     pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {

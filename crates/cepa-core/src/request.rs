@@ -1,12 +1,16 @@
 //! The request as a door hands it in.
 
-use std::{fmt, rc::Rc};
+use std::{borrow::Cow, fmt, rc::Rc};
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version, header::HOST};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{self, CONTENT_TYPE, HOST},
+};
 
 use crate::{
     Body, Error, Result,
     connection::{Connection, Memory},
+    media_type,
     target::Target,
 };
 
@@ -145,6 +149,22 @@ impl Request {
         self.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
+    /// The media type of the body without parameters, as it was sent; empty when there is none.
+    pub fn content_type(&self) -> &str {
+        essence(self.get(CONTENT_TYPE))
+    }
+
+    /// The charset that the type of the body names, as it was sent.
+    pub fn charset(&self) -> Option<Cow<'_, str>> {
+        media_type::charset(self.get(CONTENT_TYPE)?)
+    }
+
+    /// Whether the method may be repeated without harm: GET, HEAD, PUT, DELETE, OPTIONS, TRACE (RFC 9110,
+    /// section 9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+
     /// Values that doors and bridges attach.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
@@ -182,6 +202,11 @@ impl Request {
     }
 }
 
+/// A type without its parameters.
+pub(crate) fn essence(content_type: Option<&str>) -> &str {
+    content_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
+}
+
 impl From<http::Request<Body>> for Request {
     /// Takes a request of the `http` crate. A [`Memory`] among its extensions becomes its connection.
     ///
@@ -214,8 +239,26 @@ impl fmt::Debug for Request {
             .field("method", &self.method)
             .field("target", &self.target)
             .field("version", &self.version)
-            .field("headers", &self.headers)
+            .field("headers", &WithoutSecrets(&self.headers))
             .field("body", &self.body)
             .finish()
+    }
+}
+
+/// Headers for a log: the values that let somebody in are left out.
+pub(crate) struct WithoutSecrets<'a>(pub(crate) &'a HeaderMap);
+
+impl fmt::Debug for WithoutSecrets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECRET: [header::HeaderName; 4] =
+            [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::SET_COOKIE];
+        let mut map = f.debug_map();
+        for (name, value) in self.0 {
+            match SECRET.contains(name) {
+                true => map.entry(&name.as_str(), &format_args!("…")),
+                false => map.entry(&name.as_str(), value),
+            };
+        }
+        map.finish()
     }
 }

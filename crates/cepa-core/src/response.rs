@@ -4,11 +4,11 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderValue, Method, StatusCode,
     header::{self, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use crate::{Body, Error, connection::OnUpgrade, error::status_text};
+use crate::{Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets};
 
 /// A response: status, headers and body.
 ///
@@ -99,6 +99,11 @@ impl Response {
         &self.headers
     }
 
+    /// The value of a header, `None` when it is missing or not visible ASCII.
+    pub fn get(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
@@ -153,7 +158,7 @@ impl Response {
             return self.clear_body();
         }
         self.headers.remove(CONTENT_LENGTH);
-        let is_json = self.header_str(&CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
+        let is_json = self.get(&CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
         if !is_json {
             self.headers.insert(CONTENT_TYPE, JSON);
         }
@@ -190,14 +195,10 @@ impl Response {
 
     /// The declared or computable length of the body in bytes.
     pub fn length(&self) -> Option<u64> {
-        match self.header_str(&CONTENT_LENGTH) {
+        match self.get(&CONTENT_LENGTH) {
             Some(text) => text.parse().ok(),
             None => self.body().and_then(Body::len),
         }
-    }
-
-    pub(crate) fn header_str(&self, name: &HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
     }
 
     fn remove_framing(&mut self) {
@@ -206,11 +207,12 @@ impl Response {
         }
     }
 
-    /// Turns the response into the answer to an error.
+    /// Turns the response into the answer to an error, as happens to one that no layer has dealt with. For
+    /// a layer that shows errors its own way; it puts another body in place then.
     ///
     /// Headers that outer layers have set stay (CORS, cookies, request id …). Those that describe
-    /// the body that is not sent go, and so does permission to cache it.
-    pub(crate) fn fail(&mut self, error: &Error) {
+    /// the body that is not sent go, and so does permission to cache it; those of the error are added.
+    pub fn fail(&mut self, error: &Error) {
         for name in [
             CONTENT_TYPE,
             CONTENT_LENGTH,
@@ -228,7 +230,7 @@ impl Response {
             self.headers.remove(name);
         }
         let uncached =
-            self.header_str(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
+            self.get(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
         if !uncached {
             self.headers.remove(header::CACHE_CONTROL);
         }
@@ -285,8 +287,9 @@ impl Response {
     /// The body of an answer that was only given a status: its reason phrase, or its number where it has none.
     fn status_body(&self) -> Body {
         match (&self.reason, self.status.canonical_reason()) {
+            (Some(reason), _) => reason.to_string().into(),
+            (None, Some(_)) => status_text(self.status).into(),
             (None, None) => self.status.as_str().to_owned().into(),
-            _ => self.reason().to_owned().into(),
         }
     }
 
@@ -338,7 +341,7 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("headers", &self.headers)
+            .field("headers", &WithoutSecrets(&self.headers))
             .field("content", &self.content)
             .finish()
     }

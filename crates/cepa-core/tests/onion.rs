@@ -6,7 +6,7 @@ use std::{
     io,
     pin::pin,
     rc::Rc,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     task::Poll,
 };
 
@@ -23,12 +23,16 @@ const SECRET: &str = "the password is hunter2";
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().expect("nothing panics while it notes")
+    }
+
     fn note(&self, text: impl Into<String>) {
-        self.0.lock().unwrap().push(text.into());
+        self.lines().push(text.into());
     }
 
     fn take(&self) -> String {
-        std::mem::take(&mut *self.0.lock().unwrap()).join(" ")
+        std::mem::take(&mut *self.lines()).join(" ")
     }
 
     /// A layer that notes when it is entered, and how it is left.

@@ -11,6 +11,7 @@ use crate::{
     disposition::Disposition,
     location::{self, html_escape, is_same_site, normalise_location},
     mime,
+    request::essence,
     response::{HTML, TEXT, is_bodiless, is_redirect},
     vary,
 };
@@ -139,10 +140,15 @@ impl Ctx {
         }
     }
 
-    /// The response's media type without parameters; empty when there is none.
+    /// The response's media type without parameters; empty when there is none. The request's is
+    /// [`Request::content_type`](crate::Request::content_type).
     pub fn content_type(&self) -> &str {
-        let kind = self.response.header_str(&header::CONTENT_TYPE).unwrap_or_default();
-        kind.split(';').next().unwrap_or_default().trim()
+        essence(self.response.get(&header::CONTENT_TYPE))
+    }
+
+    /// The length of the response's body, declared or computable.
+    pub fn length(&self) -> Option<u64> {
+        self.response.length()
     }
 
     /// Declares the length of the body, for a stream whose length is known. The door cuts the
@@ -226,6 +232,16 @@ impl Ctx {
         self.set(header::ETAG, format!("\"{etag}\""))
     }
 
+    /// The response's `ETag`, as it was set.
+    pub fn etag(&self) -> Option<&str> {
+        self.response.get(&header::ETAG)
+    }
+
+    /// The response's `Last-Modified`.
+    pub fn last_modified(&self) -> Option<SystemTime> {
+        date::parse(self.response.get(&header::LAST_MODIFIED)?)
+    }
+
     /// Sets `Last-Modified`; times before 1970 and after 9999 remove it.
     pub fn set_last_modified(&mut self, time: SystemTime) {
         match date::format(time).and_then(|text| HeaderValue::from_str(&text).ok()) {
@@ -257,8 +273,8 @@ impl Ctx {
             }
             self.response.fail(&error);
         }
-        let method = self.request.method().clone();
-        self.response.finish(&method)
+        let Self { request, response, .. } = self;
+        response.finish(request.method())
     }
 
     /// Whether the response has a body or will not have one: what a layer asks that fills in pages.

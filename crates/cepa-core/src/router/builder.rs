@@ -68,14 +68,14 @@ impl Router {
         self
     }
 
-    /// Compares the literal parts of this router's paths without regard to ASCII case.
+    /// Compares the literal parts of this router's paths, nested ones included, without regard to ASCII case.
     #[must_use]
     pub fn ignore_case(mut self) -> Self {
         self.options.ignore_case = true;
         self
     }
 
-    /// Lets this router's paths match with one trailing slash more or less.
+    /// Lets this router's paths, nested ones included, match with one trailing slash more or less.
     #[must_use]
     pub fn lenient_slash(mut self) -> Self {
         self.options.lenient_slash = true;
