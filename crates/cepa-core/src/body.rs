@@ -13,11 +13,11 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-pub(crate) use self::{limit::Limit, send::Pump};
 pub use self::{
     channel::{Incoming, Sender, channel},
     send::SendBody,
 };
+pub(crate) use self::{limit::Limit, send::Pump};
 use crate::{Error, Result};
 
 /// The body of a request or a response.
@@ -131,10 +131,10 @@ impl Body {
         mem::replace(self, empty)
     }
 
-    /// Puts another body in place, with the limit of the one before: it then counts what a layer has made
-    /// of the bytes sent, as by inflating them.
+    /// Puts another body in place, with the limit of the one before unless its own is smaller: it then
+    /// counts what a layer has made of the bytes sent, as by inflating them.
     pub(crate) fn replace(&mut self, body: Self) {
-        *self = Self { kind: body.kind, limit: self.limit.anew() };
+        *self = Self { kind: body.kind, limit: self.limit.anew().smaller(body.limit) };
     }
 
     /// The next piece of data, `None` at the end. Trailers are passed over.

@@ -229,8 +229,7 @@ impl Response {
         ] {
             self.headers.remove(name);
         }
-        let uncached =
-            self.get(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
+        let uncached = self.get(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
         if !uncached {
             self.headers.remove(header::CACHE_CONTROL);
         }

@@ -225,9 +225,8 @@ impl Middleware for Hasty {
 #[test]
 fn a_panic_is_an_error_to_the_layers_around_it_and_a_500_to_the_client() {
     let log = Log::default();
-    let inner = App::new().with(log.layer("mounted")).get("/", async |_: &mut Ctx| -> Result {
-        panic!("{SECRET}")
-    });
+    let inner =
+        App::new().with(log.layer("mounted")).get("/", async |_: &mut Ctx| -> Result { panic!("{SECRET}") });
     let client = App::new()
         .with(log.layer("a"))
         .with(async |ctx: &mut Ctx, next: Next<'_>| {
@@ -245,9 +244,12 @@ fn a_panic_is_an_error_to_the_layers_around_it_and_a_500_to_the_client() {
             yield_now().await;
             panic!("{}", SECRET.to_owned())
         })
-        .route("/layer", get(log.handler("never")).with(log.layer("b")).with(
-            async |_: &mut Ctx, _: Next<'_>| -> Result { std::panic::panic_any(7) },
-        ))
+        .route(
+            "/layer",
+            get(log.handler("never"))
+                .with(log.layer("b"))
+                .with(async |_: &mut Ctx, _: Next<'_>| -> Result { std::panic::panic_any(7) }),
+        )
         .route("/hasty", get(log.handler("never")).with(log.layer("b")).with(Hasty))
         .mount("/mount", inner)
         .test();
@@ -288,7 +290,9 @@ async fn one_poll(ctx: &mut Ctx, next: Next<'_>) -> Result {
     };
     match done {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(ctx.error(503, format!("too slow: {}|{}", ctx.mount_path(), ctx.path())).expose(true)),
+        Poll::Pending => {
+            Err(ctx.error(503, format!("too slow: {}|{}", ctx.mount_path(), ctx.path())).expose(true))
+        }
     }
 }
 

@@ -136,20 +136,27 @@ fn the_most_specific_route_answers_whatever_the_order() {
 #[test]
 fn case_and_trailing_slashes_count_unless_they_are_told_not_to() {
     let routes = |app: App| app.get("/Page", says("page")).get("/", says("root"));
-    answers(&routes(App::new()).test(), &[
-        ("GET /Page", 200, "page"),
-        ("GET /page", 404, "Not Found"),
-        ("GET /Page/", 404, "Not Found"),
-        ("GET //", 404, "Not Found"),
-    ]);
-    answers(&routes(App::new().ignore_case().lenient_slash()).test(), &[
-        ("GET /PAGE/", 200, "page"),
-        ("GET /page", 200, "page"),
-        ("GET /", 200, "root"),
-        ("GET /page//", 404, "Not Found"),
-    ]);
+    answers(
+        &routes(App::new()).test(),
+        &[
+            ("GET /Page", 200, "page"),
+            ("GET /page", 404, "Not Found"),
+            ("GET /Page/", 404, "Not Found"),
+            ("GET //", 404, "Not Found"),
+        ],
+    );
+    answers(
+        &routes(App::new().ignore_case().lenient_slash()).test(),
+        &[
+            ("GET /PAGE/", 200, "page"),
+            ("GET /page", 200, "page"),
+            ("GET /", 200, "root"),
+            ("GET /page//", 404, "Not Found"),
+        ],
+    );
     // Of one shape the exact one answers.
-    let both = App::new().nest("", Router::new().ignore_case().get("/a", says("any"))).get("/a", says("exact"));
+    let both =
+        App::new().nest("", Router::new().ignore_case().get("/a", says("any"))).get("/a", says("exact"));
     answers(&both.test(), &[("GET /a", 200, "exact"), ("GET /A", 200, "any")]);
 }
 
@@ -190,13 +197,16 @@ fn a_prefix_holds_for_all_that_is_nested() {
     });
     let users = Router::new().nest("/{user}/posts/", posts).get("", says("users"));
     let client = App::new().nest("/users", users).test();
-    answers(&client, &[
-        ("GET /users", 200, "users"),
-        ("GET /users/", 404, "Not Found"),
-        ("GET /users/tobi/posts", 200, "posts"),
-        ("GET /users/t%C3%B6bi/posts/7", 200, "töbi 7 /users/{user}/posts/{post}"),
-        ("GET /users/tobi/posts/x", 404, "Not Found"),
-    ]);
+    answers(
+        &client,
+        &[
+            ("GET /users", 200, "users"),
+            ("GET /users/", 404, "Not Found"),
+            ("GET /users/tobi/posts", 200, "posts"),
+            ("GET /users/t%C3%B6bi/posts/7", 200, "töbi 7 /users/{user}/posts/{post}"),
+            ("GET /users/tobi/posts/x", 404, "Not Found"),
+        ],
+    );
 }
 
 /// What a handler sees of the way that led to it.
@@ -240,7 +250,12 @@ fn a_mount_takes_its_prefix_off_the_path_and_puts_it_back() {
             "|/twice/in/1/a/b|/twice/in/1/a/b|more=1,rest=a/b",
             "/{*rest}",
         ),
-        ("/handler/1/a//b", "/handler/1|/a//b|/handler/1/a//b|x=1", "|/handler/1/a//b|/handler/1/a//b|x=1", "none"),
+        (
+            "/handler/1/a//b",
+            "/handler/1|/a//b|/handler/1/a//b|x=1",
+            "|/handler/1/a//b|/handler/1/a//b|x=1",
+            "none",
+        ),
     ] {
         let answer = block_on(client.get(target));
         assert_eq!(answer.text(), inside, "{target}");
@@ -252,15 +267,23 @@ fn a_mount_takes_its_prefix_off_the_path_and_puts_it_back() {
 #[test]
 fn a_mount_answers_every_method_and_leaves_405_to_what_is_mounted() {
     let inner = App::new().get("/a", says("a"));
-    let client = App::new().lenient_slash().get("/m/b", says("outer")).mount("/m", inner).mount("/", says("root")).test();
-    answers(&client, &[
-        ("POST /m/a", 405, "Method Not Allowed"),
-        ("LOCK /m/a", 501, "Not Implemented"),
-        ("GET /m/b", 200, "outer"),
-        ("LOCK /", 200, "root"),
-        ("GET /elsewhere/x", 200, "root"),
-        ("GET /m/", 404, "Not Found"),
-    ]);
+    let client = App::new()
+        .lenient_slash()
+        .get("/m/b", says("outer"))
+        .mount("/m", inner)
+        .mount("/", says("root"))
+        .test();
+    answers(
+        &client,
+        &[
+            ("POST /m/a", 405, "Method Not Allowed"),
+            ("LOCK /m/a", 501, "Not Implemented"),
+            ("GET /m/b", 200, "outer"),
+            ("LOCK /", 200, "root"),
+            ("GET /elsewhere/x", 200, "root"),
+            ("GET /m/", 404, "Not Found"),
+        ],
+    );
 }
 
 #[test]
@@ -278,9 +301,11 @@ fn a_mounted_app_has_what_the_app_around_it_has() {
 
 #[test]
 fn a_resource_has_seven_actions() {
-    let action = |name: &'static str| async move |ctx: &mut Ctx| {
-        let route = ctx.route_name().unwrap_or("none");
-        format!("{name} {} {route}", ctx.param("id").unwrap_or_default())
+    let action = |name: &'static str| {
+        async move |ctx: &mut Ctx| {
+            let route = ctx.route_name().unwrap_or("none");
+            format!("{name} {} {route}", ctx.param("id").unwrap_or_default())
+        }
     };
     let posts = || {
         Resources::new()
@@ -294,17 +319,20 @@ fn a_resource_has_seven_actions() {
             .update(action("update"))
     };
     let client = App::new().resources("/posts", posts()).test();
-    answers(&client, &[
-        ("GET /posts", 200, "index  posts"),
-        ("GET /posts/new", 200, "new  new_post"),
-        ("POST /posts", 200, "create  posts"),
-        ("GET /posts/7", 200, "show 7 post"),
-        ("GET /posts/7/edit", 200, "edit 7 edit_post"),
-        ("PATCH /posts/7", 200, "update 7 post"),
-        ("PUT /posts/7", 200, "update 7 post"),
-        ("DELETE /posts/7", 200, "destroy 7 destroy_post"),
-        ("POST /posts/7", 405, "Method Not Allowed"),
-    ]);
+    answers(
+        &client,
+        &[
+            ("GET /posts", 200, "index  posts"),
+            ("GET /posts/new", 200, "new  new_post"),
+            ("POST /posts", 200, "create  posts"),
+            ("GET /posts/7", 200, "show 7 post"),
+            ("GET /posts/7/edit", 200, "edit 7 edit_post"),
+            ("PATCH /posts/7", 200, "update 7 post"),
+            ("PUT /posts/7", 200, "update 7 post"),
+            ("DELETE /posts/7", 200, "destroy 7 destroy_post"),
+            ("POST /posts/7", 405, "Method Not Allowed"),
+        ],
+    );
     let urls = App::new().resources("/api/posts/", posts()).get("/", async |ctx: &mut Ctx| {
         let names = ["posts", "new_post", "post", "edit_post", "destroy_post"];
         let urls: Result<Vec<String>> = names.iter().map(|name| ctx.url_for(name, &[("id", "7")])).collect();

@@ -25,6 +25,10 @@ impl Limit {
         Self::new(self.most)
     }
 
+    pub(super) fn smaller(self, other: Self) -> Self {
+        if other.most < self.most { other } else { self }
+    }
+
     pub(super) fn set(&mut self, most: u64) {
         self.most = most;
     }

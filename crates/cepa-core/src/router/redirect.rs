@@ -23,7 +23,9 @@ pub(crate) enum RedirectFault {
     Status(StatusCode),
     #[error("the target {to:?} of a redirect needs a parameter {name:?}, which {pattern:?} does not have")]
     Unknown { to: String, name: String, pattern: String },
-    #[error("the target {to:?} of a redirect holds a single brace: write {{name}} for a parameter, {{{{ and }}}} for braces")]
+    #[error(
+        "the target {to:?} of a redirect holds a single brace: write {{name}} for a parameter, {{{{ and }}}} for braces"
+    )]
     Brace { to: String },
 }
 
@@ -67,7 +69,8 @@ impl Redirect {
                 rest = after;
                 continue;
             }
-            let (name, after) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).ok_or_else(brace)?;
+            let (name, after) =
+                rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).ok_or_else(brace)?;
             let (name, keep_slash) = name.strip_prefix('*').map_or((name, false), |name| (name, true));
             if !pattern.names().iter().any(|known| **known == *name) {
                 let (name, pattern) = (name.to_owned(), pattern.as_str().to_owned());

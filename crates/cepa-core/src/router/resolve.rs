@@ -40,10 +40,7 @@ impl fmt::Display for BuildError {
                     write!(f, "two routes answer {route}\n  first at {first}\n  again at {second}")?;
                 }
                 Fault::Name { name, first, second } => {
-                    write!(
-                        f,
-                        "two paths are named {name:?}\n  first at {first}\n  again at {second}"
-                    )?;
+                    write!(f, "two paths are named {name:?}\n  first at {first}\n  again at {second}")?;
                 }
                 Fault::Host { host, place } => {
                     write!(
@@ -158,7 +155,8 @@ impl TableBuilder {
         let path = path.trim_end_matches('/');
         // At the root the bare prefix is no path; where slashes are lenient it is the next pattern too.
         let bare = !path.is_empty() && !around.options.lenient_slash;
-        let patterns = [bare.then(|| path.to_owned()), Some(format!("{path}/")), Some(format!("{path}/{{*{BELOW}}}"))];
+        let patterns =
+            [bare.then(|| path.to_owned()), Some(format!("{path}/")), Some(format!("{path}/{{*{BELOW}}}"))];
         for pattern in patterns.into_iter().flatten() {
             let Some(pattern) = self.parse(&pattern, place) else { return };
             let endpoint = Endpoint { core: mounted.clone(), name: mounted.name.clone(), place };
@@ -193,14 +191,17 @@ impl TableBuilder {
                 self.faults.push(fault);
             }
         }
-        let conflict =
-            self.table.enter(at, pattern, method.as_ref(), around.host.as_deref(), around.options);
+        let conflict = self.table.enter(at, pattern, method.as_ref(), around.host.as_deref(), around.options);
         if let Some(first) = conflict {
             let first = self.table.routes[first].place;
             let method = method.as_ref().map_or("every method", Method::as_str);
             let path = pattern.as_str().replace(BELOW, "…");
             let host = around.host.as_deref().map(|host| format!(" of {host}")).unwrap_or_default();
-            self.faults.push(Fault::Conflict { route: format!("{method} {path}{host}"), first, second: place });
+            self.faults.push(Fault::Conflict {
+                route: format!("{method} {path}{host}"),
+                first,
+                second: place,
+            });
         }
         if let Some(method) = &method
             && !self.table.methods.contains(method)
