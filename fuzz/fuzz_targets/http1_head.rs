@@ -1,17 +1,18 @@
 //! A request head comes to the same however its bytes are cut, and never panics the decoder.
 #![no_main]
 
+use cepa_core::Headers;
 use cepa_server::http1::{Head, HeadLimits, HeadScan, Preface, Reject, decode_head};
-use http::HeaderMap;
+
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: HeadLimits = HeadLimits { request_line: 128, header_bytes: 512, fields: 16 };
 
-type Decoded = (Result<Option<(Head, usize)>, Reject>, HeaderMap);
+type Decoded = (Result<Option<(Head, usize)>, Reject>, Headers);
 
 /// Feeds the bytes in pieces of at most `step` bytes.
 fn decode(bytes: &[u8], step: usize) -> Decoded {
-    let (mut scan, mut headers) = (HeadScan::default(), HeaderMap::new());
+    let (mut scan, mut headers) = (HeadScan::default(), Headers::new());
     let mut end = 0;
     loop {
         end = bytes.len().min(end + step);

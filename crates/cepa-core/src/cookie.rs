@@ -1,6 +1,6 @@
 //! Cookies: read from a request, written to a response, signed and encrypted with the app's keys.
 //!
-//! In reading order: [`parse`] and its friends read `Cookie` headers, [`set_cookie`] writes one `Set-Cookie`
+//! In reading order: [`parse()`] and its friends read `Cookie` headers, [`set_cookie()`] writes one `Set-Cookie`
 //! line, [`Keys`] signs and encrypts, and [`Jar`] joins the three over the headers of one request and its
 //! response. A cookie `name` is signed as Koa does it: by a second cookie `name.sig`.
 

@@ -138,8 +138,9 @@ impl Error {
 
 /// The text that HTTP gives to a status, `"unknown"` where it gives none.
 pub(crate) fn status_text(status: StatusCode) -> &'static str {
-    // Koa's table says Teapot with a capital; the http crate writes it small.
+    // The http crate leaves the hyphen of RFC 9110, section 15.3.4, out, and writes the teapot of Koa's table small.
     match status.as_u16() {
+        203 => "Non-Authoritative Information",
         418 => "I'm a Teapot",
         _ => status.canonical_reason().unwrap_or("unknown"),
     }

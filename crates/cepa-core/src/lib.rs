@@ -10,7 +10,7 @@
 //! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
 //!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
 //!   a response says ([`vary`], [`disposition`], [`location`]);
-//! - **bridges**: [`tower`], and [`test`], a client that calls an app in memory.
+//! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory.
 
 mod app;
 mod body;
@@ -18,10 +18,12 @@ mod connection;
 mod ctx;
 mod error;
 mod handler;
+mod headers;
 mod middleware;
 mod reply;
 mod request;
 mod response;
+mod spare;
 mod state;
 mod target;
 
@@ -54,11 +56,13 @@ pub use self::{
     ctx::Ctx,
     error::{Error, ErrorStatus, Result},
     handler::Handler,
+    headers::Headers,
     middleware::{LocalBoxFuture, Middleware, Next, Run},
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,
     router::BuildError,
+    spare::{reuse_headers, spare_headers},
     state::{Provided, State},
     target::Target,
 };

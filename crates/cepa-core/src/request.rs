@@ -10,6 +10,7 @@ use http::{
 use crate::{
     Body, Error, Result,
     connection::{Connection, Memory},
+    headers::Headers,
     media_type,
     target::Target,
 };
@@ -21,7 +22,7 @@ pub struct Request {
     /// The target at arrival, kept once the app has changed it.
     original: Option<Target>,
     version: Version,
-    headers: HeaderMap,
+    headers: Headers,
     body: Body,
     extensions: Extensions,
     connection: Rc<dyn Connection>,
@@ -34,7 +35,7 @@ impl Request {
             method,
             Target::new(target),
             Version::HTTP_11,
-            HeaderMap::new(),
+            Headers::new(),
             Body::empty(),
             Rc::new(Memory::default()),
         )
@@ -45,7 +46,7 @@ impl Request {
         method: Method,
         target: Target,
         version: Version,
-        headers: HeaderMap,
+        headers: impl Into<Headers>,
         body: Body,
         connection: Rc<dyn Connection>,
     ) -> Self {
@@ -54,7 +55,7 @@ impl Request {
             target,
             original: None,
             version,
-            headers,
+            headers: headers.into(),
             body,
             extensions: Extensions::new(),
             connection,
@@ -94,14 +95,20 @@ impl Request {
         self.version
     }
 
-    /// The headers.
+    /// The headers as a map. It is made when first asked for: for a look at one header, [`get`](Self::get)
+    /// is faster.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.headers.map()
     }
 
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+        self.headers.map_mut()
+    }
+
+    /// Gives the memory of the headers back for the next request.
+    pub(crate) fn reuse_headers(&mut self) {
+        self.headers.reuse();
     }
 
     /// The value of a header, `None` when it is missing or not visible ASCII.
@@ -110,11 +117,17 @@ impl Request {
     #[expect(clippy::needless_pass_by_value, reason = "names are small, and `HeaderMap` takes them so too")]
     pub fn get(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         let name = name.as_str();
-        if name.eq_ignore_ascii_case("referer") || name.eq_ignore_ascii_case("referrer") {
-            let value = self.headers.get("referrer").or_else(|| self.headers.get(http::header::REFERER));
-            return value?.to_str().ok();
-        }
-        self.headers.get(name)?.to_str().ok()
+        let value = if name.eq_ignore_ascii_case("referer") || name.eq_ignore_ascii_case("referrer") {
+            self.headers.get("referrer").or_else(|| self.headers.get("referer"))
+        } else {
+            self.headers.get(name)
+        };
+        visible(value?)
+    }
+
+    /// The values of all headers of this name that are visible ASCII.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.get_all(name).filter_map(visible)
     }
 
     /// The body.
@@ -139,14 +152,12 @@ impl Request {
 
     /// Whether the request has a body: a Transfer-Encoding or a Content-Length, even of 0.
     pub fn has_body(&self) -> bool {
-        self.headers.contains_key(http::header::TRANSFER_ENCODING)
-            || self.length().is_some()
-            || self.body.is_stream()
+        self.headers.contains("transfer-encoding") || self.length().is_some() || self.body.is_stream()
     }
 
     /// Content-Length, when there is one.
     pub fn length(&self) -> Option<u64> {
-        self.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        visible(self.headers.get("content-length")?)?.parse().ok()
     }
 
     /// The media type of the body without parameters, as it was sent; empty when there is none.
@@ -196,7 +207,7 @@ impl Request {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.version_mut() = self.version;
-        request.headers_mut().clone_from(&self.headers);
+        request.headers_mut().clone_from(self.headers.map());
         *request.extensions_mut() = std::mem::take(&mut self.extensions);
         Ok(request)
     }
@@ -205,6 +216,12 @@ impl Request {
 /// A type without its parameters.
 pub(crate) fn essence(content_type: Option<&str>) -> &str {
     content_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
+}
+
+/// A header value as text, if it is visible ASCII, spaces and tabs.
+fn visible(value: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')).then_some(text)
 }
 
 impl From<http::Request<Body>> for Request {
@@ -239,7 +256,7 @@ impl fmt::Debug for Request {
             .field("method", &self.method)
             .field("target", &self.target)
             .field("version", &self.version)
-            .field("headers", &WithoutSecrets(&self.headers))
+            .field("headers", &WithoutSecrets(self.headers.map()))
             .field("body", &self.body)
             .finish()
     }

@@ -8,7 +8,9 @@ use http::{
     header::{self, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use crate::{Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets};
+use crate::{
+    Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets, spare::spare_headers,
+};
 
 /// A response: status, headers and body.
 ///
@@ -52,7 +54,7 @@ impl Response {
             status: StatusCode::NOT_FOUND,
             chosen: false,
             reason: None,
-            headers: HeaderMap::new(),
+            headers: spare_headers(),
             content: Content::Unset,
             upgrade: None,
         }
@@ -253,12 +255,12 @@ impl Response {
 
     /// Makes the response what goes out: a body for those that have none, none for those that may
     /// not have one.
-    pub(crate) fn finish(mut self, method: &Method) -> Self {
+    pub(crate) fn finish(&mut self, method: &Method) {
         let head = *method == Method::HEAD;
         if is_bodiless(self.status) || self.status.is_informational() {
             self.remove_framing();
             self.content = Content::Null;
-            return self;
+            return;
         }
         match &self.content {
             Content::Unset if head => {}
@@ -280,7 +282,6 @@ impl Response {
             }
             Content::Body(_) => {}
         }
-        self
     }
 
     /// The body of an answer that was only given a status: its reason phrase, or its number where it has none.
@@ -353,6 +354,7 @@ mod tests {
     #[test]
     fn a_status_alone_is_its_own_text() {
         for (status, reason, expected) in [
+            (203, None, "Non-Authoritative Information"),
             (404, None, "Not Found"),
             (418, None, "I'm a Teapot"),
             (599, None, "599"),
@@ -362,7 +364,7 @@ mod tests {
             let mut response = Response::new();
             response.set_status(StatusCode::from_u16(status).unwrap());
             reason.into_iter().for_each(|reason| response.set_reason(reason));
-            let response = response.finish(&Method::GET);
+            response.finish(&Method::GET);
             assert_eq!(response.body().and_then(Body::as_bytes), Some(&Bytes::from(expected)), "{status}");
         }
     }

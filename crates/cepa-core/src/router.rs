@@ -3,7 +3,7 @@
 //! In reading order: a [`Router`] groups [`Route`]s, [`Mount`]s and [`Resources`]; the table resolves them at
 //! start. Beneath: a [`Pattern`] is the parsed text of a route, a [`Tree`] finds the values stored
 //! under patterns for a request path, [`Params`] are what a match has bound, [`Pattern::url`] goes
-//! back from values to a path, and [`resources`] writes the seven routes of a REST resource.
+//! back from values to a path, and [`resources()`] writes the seven routes of a REST resource.
 
 mod builder;
 mod inflect;

@@ -25,6 +25,17 @@ impl Target {
         Self { path: path as u32, query: query as u32, text }
     }
 
+    /// A target whose parts are known: where the path starts (0, or after the authority of an absolute form)
+    /// and where it ends (at the `?`, or at the end of the text).
+    ///
+    /// # Panics
+    /// In debug builds, when the offsets are not those that [`new`](Self::new) finds.
+    pub fn from_parts(text: String, path: usize, query: usize) -> Self {
+        let target = Self { text, path: path as u32, query: query as u32 };
+        debug_assert_eq!(target, Self::new(target.text.as_str()), "the parts of a target");
+        target
+    }
+
     /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.text

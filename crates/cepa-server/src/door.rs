@@ -3,13 +3,13 @@
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
-    task::{Poll, Waker},
+    task::{Poll, Waker, ready},
     time::Duration,
 };
 
-use cepa_core::{Peer, TlsInfo};
+use cepa_core::{LocalBoxFuture, Peer, TlsInfo};
 use http::StatusCode;
 use tokio::task::spawn_local;
 
@@ -58,13 +58,24 @@ pub(crate) fn open(arrival: Arrival, tls: Option<&Tls>, floor: &Rc<Floor>, seat:
     }
 }
 
-async fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) {
+fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) -> impl Future<Output = ()> {
     let Arrival { stream, peer, local } = arrival;
-    let link = Link::new(floor, peer, local, None, own_waker().await);
-    if let End::Http2(io, read) = http1::serve(stream, Rc::clone(&link), Vec::new()).await {
-        Box::pin(http2::serve(io, read, link)).await;
-    }
-    drop(seat);
+    let link = Link::new(floor, peer, local, None);
+    let mut serve = http1::Serve::new(stream, Rc::clone(&link));
+    let mut http2: Option<LocalBoxFuture<'static, ()>> = None;
+    // Not an `async` block: it would hold `serve` twice, and every idle connection is one of these.
+    poll_fn(move |cx| {
+        let _ = &seat;
+        loop {
+            if let Some(http2) = &mut http2 {
+                return http2.as_mut().poll(cx);
+            }
+            match ready!(Pin::new(&mut serve).poll(cx)) {
+                End::Closed => return Poll::Ready(()),
+                End::Http2(io, read) => http2 = Some(Box::pin(http2::serve(io, read, Rc::clone(&link)))),
+            }
+        }
+    })
 }
 
 async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
@@ -83,11 +94,11 @@ async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
         version: Some(info.version),
         cipher: Some(info.cipher.to_owned()),
     };
-    let link = Link::new(floor, peer, local, Some(Box::new(info)), own_waker().await);
+    let link = Link::new(floor, peer, local, Some(Box::new(info)));
     if protocol == Some(Protocol::Http2) {
         Box::pin(http2::serve(stream, Vec::new(), link)).await;
     } else {
-        http1::serve(stream, link, Vec::new()).await;
+        http1::Serve::new(stream, link).await;
     }
     drop(seat);
 }

@@ -3,7 +3,7 @@
 //! A connection walks through these parts in this order:
 //!
 //! 1. [`Preface::of`]: is this HTTP/1 at all, or the first bytes of HTTP/2?
-//! 2. [`decode_head`]: the request line and the fields, checked, as a [`Head`] and a `HeaderMap`.
+//! 2. [`decode_head`]: the request line and the fields, checked, as a [`Head`] and [`Headers`](cepa_core::Headers).
 //! 3. [`BodyDecoder`]: where the data lies in the bytes that follow, then the trailers and the end.
 //! 4. [`ResponseHead::encode`], [`chunk`] and [`last_chunk`]: the answer, as bytes appended to a buffer.
 //!
@@ -23,6 +23,7 @@ mod exchange;
 mod fields;
 mod head;
 mod host;
+mod linger;
 mod link;
 mod outgoing;
 mod preface;
@@ -30,13 +31,14 @@ mod reading;
 mod reject;
 mod respond;
 mod scan;
+mod store;
 mod target;
 mod trailers;
 mod upgrade;
 
 pub use body::{BodyDecoder, BodyEvent};
 pub use chunked::ChunkLimits;
-pub(crate) use connection::{End, serve};
+pub(crate) use connection::{End, Serve};
 pub use encode::{
     ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
 };

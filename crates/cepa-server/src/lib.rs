@@ -5,6 +5,7 @@
 //! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
 //! doors are [`http1`] and HTTP/2.
 
+mod blocking;
 mod door;
 mod floor;
 pub mod http1;
@@ -18,4 +19,7 @@ pub mod timer;
 pub mod tls;
 mod worker;
 
-pub use self::server::{ListenConfig, Running, Server, ServerConfig, ServerError, Stage, Stopper};
+pub use self::{
+    blocking::{Blocking, blocking},
+    server::{ListenConfig, Running, Server, ServerConfig, ServerError, Stage, Stopper},
+};

@@ -1,10 +1,10 @@
 //! The server: binds listeners, runs worker threads, and drains them.
 
-use std::{io, num::NonZeroUsize, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{fmt, io, num::NonZeroUsize, sync::Arc, thread::JoinHandle, time::Duration};
 
 use cepa_core::Onion;
 use http::HeaderValue;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tokio::sync::watch;
 
 use crate::{
@@ -35,15 +35,17 @@ impl Default for ServerConfig {
     }
 }
 
-/// One listener.
+/// One listener; in a configuration an address, or a table of these fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "ListenText", deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ListenConfig {
     /// `127.0.0.1:3000`, `[::1]:3000`, `unix:/run/app.sock`, `fd:3` or `fd:NAME`.
     pub address: Address,
     /// Certificates, for a listener that speaks TLS.
+    #[serde(default)]
     pub tls: Option<TlsConfig>,
     /// Backlog, file mode and the like.
+    #[serde(default)]
     pub options: BindOptions,
 }
 
@@ -53,24 +55,35 @@ impl From<Address> for ListenConfig {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ListenText {
-    Address(Address),
-    Table {
-        address: Address,
-        tls: Option<TlsConfig>,
-        #[serde(default)]
-        options: BindOptions,
-    },
+impl Serialize for ListenConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
-impl From<ListenText> for ListenConfig {
-    fn from(text: ListenText) -> Self {
-        match text {
-            ListenText::Address(address) => address.into(),
-            ListenText::Table { address, tls, options } => Self { address, tls, options },
-        }
+impl<'de> Deserialize<'de> for ListenConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AddressOrTable)
+    }
+}
+
+/// Not `#[serde(untagged)]`, whose only message is that nothing fits.
+struct AddressOrTable;
+
+impl<'de> de::Visitor<'de> for AddressOrTable {
+    type Value = ListenConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address such as \"127.0.0.1:3000\", or a table with one")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ListenConfig, E> {
+        text.parse::<Address>().map(Into::into).map_err(E::custom)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, table: A) -> Result<ListenConfig, A::Error> {
+        // The derived function: `remote = "Self"` makes it an inherent one and leaves the trait to us.
+        ListenConfig::deserialize(de::value::MapAccessDeserializer::new(table))
     }
 }
 
@@ -149,6 +162,11 @@ impl Server {
     /// Where the listeners listen, in the order of the config.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// How many worker threads there will be.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
     }
 
     /// Starts the worker threads.

@@ -1,1 +1,98 @@
-//! Placeholder.
+//! Cepa: web apps as an onion of layers, served by a server of its own.
+//!
+//! ```no_run
+//! use cepa::prelude::*;
+//!
+//! fn app(_: &mut Boot) -> Result<App> {
+//!     Ok(App::new()
+//!         .with(async |ctx: &mut Ctx, next: Next<'_>| {
+//!             let started = Instant::now();
+//!             next.run(ctx).await?;
+//!             ctx.set("x-response-time", format!("{:?}", started.elapsed()))
+//!         })
+//!         .get("/", async |_: &mut Ctx| "Hello, onion"))
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     cepa::run(app)
+//! }
+//! ```
+//!
+//! In reading order: [`run`] makes a program of an app, with a command line; a [`Boot`] tells the app its
+//! configuration; [`serve()`] is for programs that have a command line of their own. What apps are written with is in
+//! the [`prelude`], all of it in [`core`]; the server is in [`server`].
+
+mod boot;
+mod command;
+mod config;
+mod log;
+pub mod prelude;
+mod program;
+mod routes;
+mod signals;
+
+use std::{process::ExitCode, sync::Arc};
+
+// `tokio` is not among them: an app that uses it chooses its features in a dependency of its own, and cargo makes
+// the two one.
+pub use cepa_core as core;
+pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
+pub use cepa_server as server;
+pub use cepa_server::{Running, ServerConfig, ServerError};
+pub use http;
+
+pub use self::{boot::Boot, config::ConfigError, program::Program};
+
+/// Makes a program of an app: does what the command line asks for, and gives the exit code.
+///
+/// | command | does |
+/// | --- | --- |
+/// | `serve`, or none | serves the app, all workers as threads of this process |
+/// | `routes` | lists the routes; with `--explain PATH` the layers and the handler of one request |
+/// | `check` | reads the configuration, builds the app, loads certificates, binds nothing |
+///
+/// Flags are a layer of the configuration, see [`Boot`], and the same for all commands; `--help` lists them.
+///
+/// `serve` logs to standard error as the section `log` says: `level` is `info` by default, and may name targets
+/// (`"info,my_app=debug"`); `format` is `text`, in colour on a terminal unless `NO_COLOR` is set, or `json`. SIGTERM
+/// and SIGINT drain it: connections get `server.limits.drain` to finish, or until a second signal. SIGHUP re-reads
+/// nothing yet and is only logged.
+///
+/// The exit code is 0 if all is well (a drain included), 1 if something has failed, with one message on standard
+/// error, and 2 if the command line is wrong.
+pub fn run(app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
+    Program::of_process().run(app)
+}
+
+/// Serves a built app, for programs that have a command line of their own, and for tests.
+///
+/// It takes no signal and writes no log; [`Running`] is where it listens, and what ends it.
+///
+/// ```
+/// use cepa::{ServerConfig, prelude::*};
+///
+/// let app = App::new().get("/", async |_: &mut Ctx| "Hello, onion");
+/// let listen = vec!["127.0.0.1:0".parse::<cepa::server::listen::Address>()?.into()];
+/// let config = ServerConfig { listen, workers: 1, ..ServerConfig::default() };
+///
+/// let running = cepa::serve(app.build()?, config)?;
+/// println!("http://{}", running.endpoints()[0]);
+/// running.stop()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// An address, certificate or limit that cannot be used, or threads that cannot be made.
+pub fn serve(onion: Arc<Onion>, config: ServerConfig) -> Result<Running, ServerError> {
+    server::Server::bind(config, onion)?.start()
+}
+
+/// Takes SIGTERM and SIGINT to end a server: the first drains it, a second one cuts it.
+///
+/// For programs that [`serve()`] by themselves; [`run`] does it too.
+///
+/// # Errors
+/// When the signals cannot be taken.
+pub fn stop_on_signals(stopper: server::Stopper) -> std::io::Result<()> {
+    signals::Signals::take()?.stop(stopper)
+}

@@ -62,10 +62,11 @@ impl Onion {
     /// status a log line; a panic becomes a 500.
     pub fn handle(self: &Arc<Self>, request: Request) -> LocalBoxFuture<'static, Response> {
         let onion = Arc::clone(self);
+        let mut ctx = Ctx::new(request, Arc::clone(self));
         Box::pin(async move {
-            let mut ctx = Ctx::new(request, Arc::clone(&onion));
             let result = onion.run(&mut ctx).await;
-            ctx.into_response(result)
+            ctx.finish(result);
+            ctx.response
         })
     }
 

@@ -38,7 +38,7 @@ impl Ctx {
 
     /// A list header as one text: a header sent several times is one list (RFC 9110, section 5.3).
     fn list(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
-        let mut values = self.request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let mut values = self.request.get_all(name.as_str());
         let first = values.next()?;
         let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
         let mut joined = format!("{first}, {second}");

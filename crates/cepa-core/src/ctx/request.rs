@@ -171,9 +171,7 @@ impl Ctx {
     /// What trusted proxies say of the client; `None` when none is trusted at all.
     fn hops(&self) -> Option<Hops<'_>> {
         let proxies = self.settings().proxies.as_deref()?;
-        let lines = |name: &HeaderName| -> Vec<&str> {
-            self.request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
-        };
+        let lines = |name: &HeaderName| -> Vec<&str> { self.request.get_all(name.as_str()).collect() };
         let x_proto = || lines(&HeaderName::from_static("x-forwarded-proto"));
         let x_host = || lines(&HeaderName::from_static("x-forwarded-host"));
         let peer = self.peer_ip();

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Ctx;
 use crate::{
-    Error, Reply, Response, Result, date,
+    Error, Reply, Result, date,
     disposition::Disposition,
     location::{self, html_escape, is_same_site, normalise_location},
     mime,
@@ -162,7 +162,7 @@ impl Ctx {
     /// Absolute `http(s)` URLs are normalised as a browser reads them; what a URL cannot hold is
     /// percent-encoded in the header. The body says where to in readable text, as HTML for clients that accept it.
     ///
-    /// A URL that a client has sent must be checked: [`location::is_local`](crate::location::is_local).
+    /// A URL that a client has sent must be checked: [`location::is_local`].
     ///
     /// # Errors
     /// 500 when an absolute URL has user information or no valid host.
@@ -259,8 +259,8 @@ impl Ctx {
         self.set(header::CACHE_CONTROL, control)
     }
 
-    /// The finished response: the error's answer if there was one, a body where none was said.
-    pub(crate) fn into_response(mut self, result: Result) -> Response {
+    /// Finishes the response: the error's answer if there was one, a body where none was said.
+    pub(crate) fn finish(&mut self, result: Result) {
         if let Err(error) = result {
             if error.status().is_server_error() {
                 tracing::error!(
@@ -273,8 +273,8 @@ impl Ctx {
             }
             self.response.fail(&error);
         }
-        let Self { request, response, .. } = self;
-        response.finish(request.method())
+        self.response.finish(self.request.method());
+        self.request.reuse_headers();
     }
 
     /// Whether the response has a body or will not have one: what a layer asks that fills in pages.

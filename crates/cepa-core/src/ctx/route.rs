@@ -137,8 +137,9 @@ impl Ctx {
 
     /// Notes the route that answers, by its place in the app that runs.
     pub(crate) fn enter(&mut self, route: usize, spans: ParamSpans) {
-        let outer = std::mem::take(&mut self.matched.outer);
-        self.matched = Matched { route: Some(route), spans, outer, ..Matched::default() };
+        let matched = &mut self.matched;
+        (matched.onion, matched.route, matched.path) = (None, Some(route), None);
+        matched.spans = spans;
         let route = &self.onion.table.routes[route];
         if route.has_policy {
             self.set_policy(route.policy);

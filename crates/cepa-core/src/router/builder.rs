@@ -15,7 +15,7 @@ use crate::{App, Handler, Middleware};
 /// A group of routes with layers of its own.
 ///
 /// - The layers of a router run only when one of its routes answers; those of an
-///   [`App`](crate::App) always run.
+///   [`App`] always run.
 /// - All layers of a router enclose all of its routes, in the order they were added, wherever
 ///   between the routes that was.
 /// - Of several routes that match a path the most specific answers; order plays no role. Two routes
@@ -89,7 +89,7 @@ impl Router {
     }
 }
 
-/// The methods that add routes, the same for [`Router`] and [`App`](crate::App).
+/// The methods that add routes, the same for [`Router`] and [`App`].
 macro_rules! impl_routing {
     ($type:ty) => {
         impl $type {
@@ -135,7 +135,7 @@ macro_rules! impl_routing {
                 self.push(prefix, What::Nest(router))
             }
 
-            /// Hands everything at and below a prefix to a handler, an [`App`](crate::App) or a
+            /// Hands everything at and below a prefix to a handler, an [`App`] or a
             /// `tower::Service`, which sees the path without the prefix.
             ///
             /// The prefix is found again in [`Ctx::mount_path`](crate::Ctx::mount_path), the whole in

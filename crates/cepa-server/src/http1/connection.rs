@@ -6,25 +6,27 @@
 //! holds its socket, its place in the timer wheel, and no buffer.
 
 use std::{
-    future::poll_fn,
+    future::Future,
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use cepa_core::{Body, Incoming, Request, Response, Target, channel};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use cepa_core::{Body, Headers, Incoming, LocalBoxFuture, Request, Response, channel};
+use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     BodyDecoder, BodyLength, ChunkLimits, Head, HeadLimits, HeadScan, Preface, Reject, answer, date,
     decode_head,
     exchange::{Exchange, Reading},
+    linger::Linger,
     link::Link,
     respond::{Answer, Respond},
+    upgrade::Raw,
 };
 use crate::{
     floor::{Buffers, Floor},
@@ -70,8 +72,8 @@ pub(crate) enum End<S> {
 
 /// What came out of one turn.
 enum Turn {
-    /// Everything read is answered and written: read on.
-    Idle,
+    /// More requests may lie in what was read: go on.
+    Again,
     /// Something must be waited for.
     Exchange(Box<Exchange>),
     Http2,
@@ -81,28 +83,96 @@ enum Turn {
     },
 }
 
-/// Serves a connection until it ends. `left` holds bytes that were read already.
-pub(crate) async fn serve<S>(io: S, link: Rc<Link>, left: Vec<u8>) -> End<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let mut conn = Conn::new(io, link, left, waker);
-    loop {
-        match poll_fn(|cx| conn.poll_turn(cx)).await {
-            Ok(Turn::Idle) => {}
-            Ok(Turn::Exchange(exchange)) => match Box::pin(exchange.run(&mut conn)).await {
-                Ok(After::Next) => {}
-                Ok(After::Close { linger: false }) | Err(_) => return End::Closed,
-                Ok(After::Close { linger: true }) => return conn.linger().await,
-                Ok(After::Upgrade(run)) => {
-                    Box::pin(run(Box::new(super::upgrade::Raw::new(conn.io, conn.left)))).await;
-                    return End::Closed;
+/// Serves a connection until it ends.
+///
+/// Written by hand, as most connections are idle: an `async` function would keep room for everything that a
+/// connection might ever do beside what it does.
+pub(crate) struct Serve<S> {
+    /// Gone once another protocol has taken over.
+    conn: Option<Conn<S>>,
+    doing: Doing,
+}
+
+/// What a connection is at.
+enum Doing {
+    Nothing,
+    Turns,
+    Exchange(Box<Exchange>),
+    Linger(Linger),
+    Upgraded(LocalBoxFuture<'static, ()>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Serve<S> {
+    pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
+        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
+    }
+
+    /// Does one thing; ready with how the connection ended, or `None` to go on.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End<S>>>> {
+        let Some(conn) = &mut self.conn else {
+            let Doing::Upgraded(run) = &mut self.doing else { return Poll::Ready(Ok(Some(End::Closed))) };
+            return run.as_mut().poll(cx).map(|()| Ok(Some(End::Closed)));
+        };
+        match &mut self.doing {
+            Doing::Nothing => {
+                conn.link.set_task(cx.waker());
+                // Not expired yet: this tells the timer which task to wake.
+                let _ = conn.timer.poll_expired(cx);
+                self.doing = Doing::Turns;
+            }
+            Doing::Turns => match ready!(conn.poll_turn(cx))? {
+                Turn::Again => {}
+                Turn::Exchange(mut exchange) => {
+                    exchange.begin(conn);
+                    self.doing = Doing::Exchange(exchange);
+                }
+                Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
+                Turn::Http2 => {
+                    let conn = self.conn.take().expect("it was there above");
+                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));
                 }
             },
-            Ok(Turn::Http2) => return End::Http2(conn.io, conn.left),
-            Ok(Turn::Close { linger: true }) => return conn.linger().await,
-            Ok(Turn::Close { linger: false }) | Err(_) => return End::Closed,
+            Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
+                After::Next => self.doing = Doing::Turns,
+                After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
+                After::Upgrade(run) => {
+                    let conn = self.conn.take().expect("it was there above");
+                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left))));
+                }
+            },
+            Doing::Linger(linger) => {
+                ready!(linger.poll(cx, conn));
+                return Poll::Ready(Ok(Some(End::Closed)));
+            }
+            Doing::Upgraded(_) => return Poll::Ready(Ok(Some(End::Closed))),
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    fn close(&mut self, linger: bool) -> Option<End<S>> {
+        if !linger {
+            return Some(End::Closed);
+        }
+        if let Some(conn) = &self.conn {
+            self.doing = Doing::Linger(Linger::new(conn));
+        }
+        None
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Future for Serve<S> {
+    type Output = End<S>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
+        loop {
+            match ready!(self.poll_next(cx)) {
+                Ok(None) => {}
+                Ok(Some(end)) => return Poll::Ready(end),
+                Err(error) => {
+                    tracing::debug!(target: "cepa::http1", %error, "a connection failed");
+                    return Poll::Ready(End::Closed);
+                }
+            }
         }
     }
 }
@@ -115,10 +185,10 @@ pub(super) enum After {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
-    fn new(io: S, link: Rc<Link>, left: Vec<u8>, waker: Waker) -> Self {
-        let timer = link.floor.timers.register(waker);
+    fn new(io: S, link: Rc<Link>) -> Self {
+        let timer = link.floor.timers.register(Waker::noop().clone());
         let born = link.floor.timers.now_tick();
-        let unread = !left.is_empty();
+        let (left, unread) = (Vec::new(), false);
         let conn = Self {
             io,
             link,
@@ -166,24 +236,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
                 return turn;
             }
         }
-        let mut into = ReadBuf::new(&mut buffers.input);
-        match Pin::new(&mut self.io).poll_read(cx, &mut into) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => {}
+        loop {
+            let mut into = ReadBuf::new(&mut buffers.input);
+            match Pin::new(&mut self.io).poll_read(cx, &mut into) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            let read = into.filled();
+            if read.is_empty() {
+                return Poll::Ready(Ok(Turn::Close { linger: false }));
+            }
+            let turn = if self.left.is_empty() {
+                self.take_requests(cx, read, &mut buffers.output)
+            } else {
+                let mut left = std::mem::take(&mut self.left);
+                left.extend_from_slice(read);
+                self.take_requests(cx, &left, &mut buffers.output)
+            };
+            if let Some(turn) = turn {
+                return turn;
+            }
+            buffers.output.clear();
         }
-        let read = into.filled();
-        if read.is_empty() {
-            return Poll::Ready(Ok(Turn::Close { linger: false }));
-        }
-        let turn = if self.left.is_empty() {
-            self.take_requests(cx, read, &mut buffers.output)
-        } else {
-            let mut left = std::mem::take(&mut self.left);
-            left.extend_from_slice(read);
-            self.take_requests(cx, &left, &mut buffers.output)
-        };
-        turn.unwrap_or(Poll::Ready(Ok(Turn::Idle)))
     }
 
     /// Answers the requests at the start of `data`, keeps what is left of it; `None`: read on.
@@ -232,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         }
         self.await_next(used > 0);
         match self.write(cx, output) {
-            Ok(written) if written == output.len() => self.unread.then(|| Poll::Ready(Ok(Turn::Idle))),
+            Ok(written) if written == output.len() => self.unread.then(|| Poll::Ready(Ok(Turn::Again))),
             Ok(written) => {
                 let rest = Exchange::write_rest(output[written..].to_vec());
                 Some(Poll::Ready(Ok(Turn::Exchange(Box::new(rest)))))
@@ -265,7 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             header_bytes: floor.limits.header_bytes,
             fields: floor.limits.headers,
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::new();
         let (head, length) = match decode_head(data, &mut self.scan, &limits, &mut headers) {
             Ok(Some(decoded)) => decoded,
             Ok(None) => return Step::NeedMore,
@@ -389,42 +464,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         }
         self.write_then(cx, &mut output, Turn::Close { linger: self.waits == Waits::Head })
     }
-
-    /// Closes so that the last answer arrives: what the client still sends is read and thrown away
-    /// for a while, since closing with unread bytes would make the kernel reset the connection and
-    /// the client lose the answer.
-    async fn linger(mut self) -> End<S> {
-        const TIME: Duration = Duration::from_secs(2);
-        const MOST: usize = 512 * 1024;
-        self.timer.set(TIME);
-        let floor = Rc::clone(self.floor());
-        let mut thrown = 0;
-        let mut shut = false;
-        poll_fn(|cx| {
-            if !shut {
-                match Pin::new(&mut self.io).poll_shutdown(cx) {
-                    Poll::Ready(Ok(())) => shut = true,
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => {}
-                }
-            }
-            let mut buffers = floor.take_buffers();
-            let ended = loop {
-                let mut into = ReadBuf::new(&mut buffers.input);
-                match Pin::new(&mut self.io).poll_read(cx, &mut into) {
-                    Poll::Ready(Ok(())) if !into.filled().is_empty() && thrown < MOST => {
-                        thrown += into.filled().len();
-                    }
-                    Poll::Ready(_) => break Poll::Ready(()),
-                    Poll::Pending => break Poll::Pending,
-                }
-            };
-            floor.put_buffers(buffers);
-            if ended.is_pending() { self.timer.poll_expired(cx) } else { ended }
-        })
-        .await;
-        End::Closed
-    }
 }
 
 /// What came of looking for one request.
@@ -442,15 +481,14 @@ fn refuse(output: &mut Vec<u8>, reject: Reject) -> Turn {
     Turn::Close { linger: true }
 }
 
-fn request(head: Head, mut headers: HeaderMap, body: Body, link: &Rc<Link>) -> Request {
+fn request(head: Head, mut headers: Headers, body: Body, link: &Rc<Link>) -> Request {
     if let Some(authority) = head.target.authority()
         && head.method != http::Method::CONNECT
     {
         // RFC 9112, section 3.2.2: the authority of an absolute target takes the place of Host.
         if let Ok(value) = HeaderValue::from_str(authority) {
-            headers.insert(header::HOST, value);
+            headers.map_mut().insert(header::HOST, value);
         }
     }
-    let target = Target::new(head.target.into_string());
-    Request::from_door(head.method, target, head.version, headers, body, link.clone())
+    Request::from_door(head.method, head.target.into_core(), head.version, headers, body, link.clone())
 }

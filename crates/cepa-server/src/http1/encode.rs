@@ -49,6 +49,8 @@ pub struct ResponseHead<'a> {
     pub connection: ConnectionHeader,
     /// The date to send if the app has set none, from [`date::now`](super::date::now).
     pub date: &'a [u8; 29],
+    /// The `Server` field to send if the app has set none.
+    pub server: Option<&'a HeaderValue>,
 }
 
 impl ResponseHead<'_> {
@@ -71,6 +73,7 @@ impl ResponseHead<'_> {
     ///     framing: Framing::Length(5),
     ///     connection: ConnectionHeader::Implicit,
     ///     date: &date::imf_fixdate(784_111_777),
+    ///     server: None,
     /// }
     /// .encode(&mut out);
     /// let expected = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
@@ -101,13 +104,17 @@ impl ResponseHead<'_> {
             ConnectionHeader::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
             ConnectionHeader::Implicit => {}
         }
-        let mut dated = false;
+        let (mut dated, mut server) = (false, self.server);
         for (name, value) in self.headers {
             let text = name.as_str();
             if !is_framing(text) {
                 dated |= text == "date";
+                server = server.filter(|_| text != "server");
                 field(out, text, value);
             }
+        }
+        if let Some(server) = server {
+            field(out, "server", server);
         }
         if !dated {
             out.extend_from_slice(b"date: ");

@@ -6,7 +6,6 @@
 //! more only when the client has taken what was written.
 
 use std::{
-    future::poll_fn,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -94,26 +93,30 @@ impl Exchange {
         }
     }
 
+    /// Notes when it began.
+    pub(super) fn begin<S>(&mut self, conn: &Conn<S>) {
+        self.since = conn.timer.timers().now_tick();
+    }
+
     /// Runs to the end of the exchange.
-    pub(super) async fn run<S>(mut self: Box<Self>, conn: &mut Conn<S>) -> io::Result<After>
+    pub(super) fn poll_end<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<After>>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        self.since = conn.timer.timers().now_tick();
-        let ended = poll_fn(|cx| self.poll(cx, conn)).await;
+        let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
         let kept = ended?;
-        if let Some(run) = self.upgrade {
+        if let Some(run) = self.upgrade.take() {
             conn.timer.clear();
-            return Ok(After::Upgrade(run));
+            return Poll::Ready(Ok(After::Upgrade(run)));
         }
         if !kept {
             let body_left = self.reading.as_ref().is_some_and(|reading| !reading.is_ended());
-            return Ok(After::Close { linger: self.linger || body_left });
+            return Poll::Ready(Ok(After::Close { linger: self.linger || body_left }));
         }
         conn.unread = !conn.left.is_empty();
         conn.await_next(true);
-        Ok(After::Next)
+        Poll::Ready(Ok(After::Next))
     }
 
     /// Ready with whether the connection goes on.

@@ -1,7 +1,6 @@
 //! What the fields of a request head say about its framing and its connection (RFC 9112, sections 6 and 9).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Version};
+use http::Version;
 
 use super::host::is_valid_host;
 use super::{BodyLength, Reject};
@@ -34,32 +33,33 @@ enum Expectation {
 
 impl Fields {
     /// Takes note of one field; its value has no white space around it.
-    pub(super) fn note(&mut self, name: &HeaderName, line: &httparse::Header<'_>) -> Result<(), Reject> {
+    pub(super) fn note(&mut self, line: &httparse::Header<'_>) -> Result<(), Reject> {
         let value = line.value;
+        let is = |name: &str| line.name.eq_ignore_ascii_case(name);
         // The length decides first: most names in a head differ from all of these in it.
         match line.name.len() {
-            4 if *name == HOST => self.note_host(value),
-            6 if *name == EXPECT => {
+            4 if is("host") => self.note_host(value),
+            6 if is("expect") => {
                 let known = self.expect.is_none() && value.eq_ignore_ascii_case(b"100-continue");
                 self.expect = Some(if known { Expectation::Continue } else { Expectation::Unknown });
                 Ok(())
             }
-            7 if *name == UPGRADE => {
+            7 if is("upgrade") => {
                 self.upgrade = true;
                 Ok(())
             }
-            10 if *name == CONNECTION => {
+            10 if is("connection") => {
                 self.note_connection(value);
                 Ok(())
             }
-            14 if *name == CONTENT_LENGTH => {
+            14 if is("content-length") => {
                 if self.length.is_some() {
                     return Err(Reject::ContentLengthRepeated);
                 }
                 self.length = Some(decimal(value).ok_or(Reject::ContentLength)?);
                 Ok(())
             }
-            17 if *name == TRANSFER_ENCODING => {
+            17 if is("transfer-encoding") => {
                 let first = self.encoding.is_none();
                 self.encoding = Some(if first { encoding(value) } else { Encoding::Malformed });
                 Ok(())

@@ -2,22 +2,19 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use cepa_core::Headers;
+use http::{Method, Version};
 use httparse::{ParserConfig, Status};
 
 use super::fields::Fields;
 use super::scan::{HeadScan, explain};
-use super::{Reject, Target};
+use super::{Reject, Target, store};
 
 /// The most fields a head may have, whatever [`HeadLimits::fields`] says.
 pub(crate) const MOST_FIELDS: usize = 128;
 
 /// The longest method; the longest registered one has 17 bytes.
 pub(super) const LONGEST_METHOD: usize = 32;
-
-/// From how many fields on their values share one copy of the head, instead of having a copy each.
-const SHARED_FROM: usize = 4;
 
 /// How large the head of a request may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,21 +79,21 @@ pub struct Head {
 /// ```
 /// use cepa_server::http1::{HeadLimits, HeadScan, decode_head};
 ///
-/// let (mut scan, mut headers) = (HeadScan::default(), http::HeaderMap::new());
+/// let (mut scan, mut headers) = (HeadScan::default(), cepa_core::Headers::new());
 /// let bytes = b"GET /a?b HTTP/1.1\r\nHost: example.com\r\n\r\nnext";
 /// let half = decode_head(&bytes[..20], &mut scan, &HeadLimits::default(), &mut headers).unwrap();
 /// assert!(half.is_none());
 /// let whole = decode_head(bytes, &mut scan, &HeadLimits::default(), &mut headers).unwrap();
 /// let (head, consumed) = whole.unwrap();
 /// assert_eq!((head.target.path(), head.target.query(), head.keep_alive), ("/a", Some("b"), true));
-/// assert_eq!(headers["host"], "example.com");
+/// assert_eq!(headers.get("host"), Some(&b"example.com"[..]));
 /// assert_eq!(&bytes[consumed..], b"next");
 /// ```
 pub fn decode_head(
     buf: &[u8],
     scan: &mut HeadScan,
     limits: &HeadLimits,
-    headers: &mut HeaderMap,
+    headers: &mut Headers,
 ) -> Result<Option<(Head, usize)>, Reject> {
     let Some(skipped) = empty_lines(buf)? else { return Ok(None) };
     let text = &buf[skipped..];
@@ -122,7 +119,7 @@ fn decode_slowly(
     broken: Option<httparse::Error>,
     scan: &mut HeadScan,
     limits: &HeadLimits,
-    headers: &mut HeaderMap,
+    headers: &mut Headers,
 ) -> Result<Option<(Head, usize)>, Reject> {
     let Some(stop) = scan.advance(text, limits) else {
         return broken.and_then(|error| explain(text, error)).map_or(Ok(None), Err);
@@ -168,7 +165,7 @@ enum Read {
     Refused(Reject),
 }
 
-fn read(text: &[u8], limits: &HeadLimits, headers: &mut HeaderMap) -> Read {
+fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
     let mut lines = [MaybeUninit::uninit(); MOST_FIELDS];
     let lines = &mut lines[..limits.fields.min(MOST_FIELDS)];
     let mut request = httparse::Request::new(&mut []);
@@ -207,7 +204,7 @@ fn accept(
     request: &httparse::Request<'_, '_>,
     text: &[u8],
     first: usize,
-    headers: &mut HeaderMap,
+    headers: &mut Headers,
 ) -> Result<Head, Reject> {
     let method = request.method.unwrap_or_default().as_bytes();
     if method.len() > LONGEST_METHOD {
@@ -229,50 +226,24 @@ fn accept(
     })
 }
 
-/// Moves the fields into the map. `block` is the text all of `lines` lie in.
-///
-/// One or two values get a small allocation each; of more, all are slices of one copy of the block, which costs
-/// two allocations altogether.
+/// Takes over the fields. `block` is the text all of `lines` lie in, which is copied once.
 fn take_fields(
     lines: &[httparse::Header<'_>],
     block: &[u8],
-    headers: &mut HeaderMap,
+    headers: &mut Headers,
 ) -> Result<Fields, Reject> {
-    headers.clear();
-    headers.reserve(lines.len());
     let mut fields = Fields::default();
-    let shared = (lines.len() >= SHARED_FROM).then(|| Bytes::copy_from_slice(block));
+    let within = |part: &[u8]| {
+        // What is empty may lie anywhere.
+        let start = if part.is_empty() { 0 } else { part.as_ptr() as usize - block.as_ptr() as usize };
+        start..start + part.len()
+    };
+    headers.begin(store::copy(block));
     for line in lines {
-        let name = name(line.name)?;
-        fields.note(&name, line)?;
-        let value = match &shared {
-            Some(shared) => {
-                let at = line.value.as_ptr() as usize - block.as_ptr() as usize;
-                HeaderValue::from_maybe_shared(shared.slice(at..at + line.value.len()))
-            }
-            None => HeaderValue::from_bytes(line.value),
-        };
-        headers.append(name, value.map_err(|_| Reject::FieldValue)?);
+        fields.note(line)?;
+        headers.push(within(line.name.as_bytes()), within(line.value));
     }
     Ok(fields)
-}
-
-/// The name as the map knows it. The spellings most clients use need no lower-casing and no search.
-fn name(text: &str) -> Result<HeaderName, Reject> {
-    Ok(match text {
-        "Host" => header::HOST,
-        "User-Agent" => header::USER_AGENT,
-        "Accept" => header::ACCEPT,
-        "Accept-Encoding" => header::ACCEPT_ENCODING,
-        "Accept-Language" => header::ACCEPT_LANGUAGE,
-        "Connection" => header::CONNECTION,
-        "Content-Length" => header::CONTENT_LENGTH,
-        "Content-Type" => header::CONTENT_TYPE,
-        "Cookie" => header::COOKIE,
-        "Origin" => header::ORIGIN,
-        "Referer" => header::REFERER,
-        _ => HeaderName::from_bytes(text.as_bytes()).map_err(|_| Reject::FieldName)?,
-    })
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub(crate) struct Link {
     hints: RefCell<Vec<u8>>,
     /// Who waits in [`Connection::poll_closed`].
     watcher: Cell<Option<Waker>>,
-    /// The connection's own task.
-    task: Waker,
+    /// The connection's own task; none before it has run.
+    task: Cell<Option<Waker>>,
 }
 
 impl Link {
@@ -36,7 +36,6 @@ impl Link {
         peer: Peer,
         local: Option<SocketAddr>,
         tls: Option<Box<TlsInfo>>,
-        task: Waker,
     ) -> Rc<Self> {
         Rc::new(Self {
             floor,
@@ -48,8 +47,20 @@ impl Link {
             informs: Cell::new(false),
             hints: RefCell::default(),
             watcher: Cell::default(),
-            task,
+            task: Cell::default(),
         })
+    }
+
+    /// Says which task to wake.
+    pub(crate) fn set_task(&self, task: &Waker) {
+        self.task.set(Some(task.clone()));
+    }
+
+    fn wake_task(&self) {
+        if let Some(task) = self.task.take() {
+            task.wake_by_ref();
+            self.task.set(Some(task));
+        }
     }
 
     /// Begins a request.
@@ -133,7 +144,7 @@ impl Connection for Link {
             self.informs.get() && status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
         if allowed {
             super::encode_informational(&mut self.hints.borrow_mut(), status, headers);
-            self.task.wake_by_ref();
+            self.wake_task();
         }
         allowed
     }

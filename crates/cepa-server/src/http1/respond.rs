@@ -1,7 +1,7 @@
 //! Turns a response into bytes: chooses framing and connection header, writes the head.
 
 use bytes::Bytes;
-use cepa_core::{Body, OnUpgrade, Response};
+use cepa_core::{Body, OnUpgrade, Response, reuse_headers};
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use super::{ConnectionHeader, Framing, Head, ResponseHead, connection::COPIED, date, exchange::Reading};
@@ -70,16 +70,12 @@ impl Respond {
         {
             return self.write_misuse(floor, output);
         }
-        let (status, reason, mut headers, body) = response.into_parts();
-        if let Some(server) = &floor.server
-            && !headers.contains_key(header::SERVER)
-        {
-            headers.insert(header::SERVER, server.clone());
-        }
-        if upgrade.is_none() && self.keep && asks_close(&headers) {
+        let body = response.take_body().unwrap_or_default();
+        let (status, headers) = (response.status(), response.headers());
+        if upgrade.is_none() && self.keep && asks_close(headers) {
             self.keep = false;
         }
-        let framing = self.framing(status, &headers, &body, upgrade.is_some());
+        let framing = self.framing(status, headers, &body, upgrade.is_some());
         if framing == Framing::UntilClose {
             self.keep = false;
         }
@@ -91,17 +87,10 @@ impl Respond {
             (None, true) => ConnectionHeader::Implicit,
         };
         let date = date::now();
-        let reason = reason.as_deref();
-        ResponseHead {
-            version: self.version,
-            status,
-            reason,
-            headers: &headers,
-            framing,
-            connection,
-            date: &date,
-        }
-        .encode(output);
+        let (version, reason, server) = (self.version, response.custom_reason(), floor.server.as_ref());
+        ResponseHead { version, status, reason, headers, framing, connection, date: &date, server }
+            .encode(output);
+        reuse_headers(std::mem::take(response.headers_mut()));
         if let Some(run) = upgrade {
             return Answer::Upgrade(run);
         }
@@ -153,6 +142,8 @@ impl Respond {
 }
 
 fn asks_close(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    // Comparing a few names is faster than looking one up.
+    let values = headers.iter().filter(|(name, _)| *name == header::CONNECTION);
+    let mut values = values.filter_map(|(_, value)| value.to_str().ok());
     values.any(|value| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close")))
 }

@@ -73,10 +73,12 @@ impl Target {
         &self.raw
     }
 
-    /// The whole target as it was sent.
+    /// The target as an app sees it.
     #[must_use]
-    pub fn into_string(self) -> String {
-        self.raw
+    pub fn into_core(self) -> cepa_core::Target {
+        // In authority form all of it is what an app calls the path.
+        let path = if self.form == Form::Absolute { self.path } else { 0 };
+        cepa_core::Target::from_parts(self.raw, path, self.query)
     }
 
     /// Which of the four forms it has.

@@ -15,6 +15,14 @@ pub struct TlsConfig {
     pub alpn: Vec<Protocol>,
 }
 
+impl TlsConfig {
+    /// These certificates, with both protocols offered.
+    #[must_use]
+    pub fn new(certificates: Vec<CertificateFiles>) -> Self {
+        Self { certificates, alpn: Protocol::all() }
+    }
+}
+
 /// A certificate and its key, both in PEM, and the names it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -23,6 +23,7 @@ fn encode(change: impl FnOnce(&mut ResponseHead<'_>), headers: &HeaderMap) -> St
         framing: Framing::Length(0),
         connection: ConnectionHeader::Implicit,
         date: &date,
+        server: None,
     };
     change(&mut head);
     let mut out = b"before".to_vec();
@@ -31,6 +32,16 @@ fn encode(change: impl FnOnce(&mut ResponseHead<'_>), headers: &HeaderMap) -> St
 }
 
 const DATED: &str = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+
+#[test]
+fn the_servers_name_is_sent_unless_the_app_has_one() {
+    static NAME: HeaderValue = HeaderValue::from_static("cepa");
+    let named = encode(|head| head.server = Some(&NAME), &HeaderMap::new());
+    assert!(named.contains("\r\nserver: cepa\r\n"), "{named}");
+    let own = HeaderMap::from_iter([(http::header::SERVER, HeaderValue::from_static("own"))]);
+    let named = encode(|head| head.server = Some(&NAME), &own);
+    assert!(named.contains("\r\nserver: own\r\n") && !named.contains("cepa"), "{named}");
+}
 
 #[test]
 fn framings_and_connections() {
@@ -179,6 +190,7 @@ proptest! {
             framing: Framing::Length(length),
             connection: ConnectionHeader::Implicit,
             date: &date,
+            server: None,
         }
         .encode(&mut out);
         let mut lines = [httparse::EMPTY_HEADER; 32];

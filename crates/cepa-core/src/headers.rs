@@ -1,0 +1,189 @@
+//! The headers of a request: the text they came in, and a map once somebody asks for one.
+
+use std::{cell::OnceCell, fmt, ops::Range};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::spare::{reuse_fields, reuse_headers, spare_fields, spare_headers};
+
+/// The headers of a request.
+///
+/// Most requests are answered after a look at a few headers. So a door hands over the text of all fields and
+/// where each lies in it; [`get`](Self::get) searches there, and a [`HeaderMap`] is made only for who
+/// [asks](Self::map) for it.
+///
+/// Names compare without regard to case. Fields keep their order.
+#[derive(Default)]
+pub struct Headers {
+    text: Bytes,
+    /// The fields in `text`; none once the map was changed.
+    fields: Vec<Field>,
+    map: OnceCell<Box<HeaderMap>>,
+}
+
+/// Where a field lies in the text of all.
+#[derive(Clone, Copy)]
+pub(crate) struct Field {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+impl Headers {
+    /// No headers.
+    pub fn new() -> Self {
+        Self { text: Bytes::new(), fields: spare_fields(), map: OnceCell::new() }
+    }
+
+    /// Begins anew, with the text in which the fields to [`push`](Self::push) lie.
+    pub fn begin(&mut self, text: Bytes) {
+        self.fields.clear();
+        self.map.take();
+        self.text = text;
+    }
+
+    /// Adds a field of the text given to [`begin`](Self::begin), as a door has checked it: the name is a token
+    /// (RFC 9110, section 5.6.2), the value has no control characters but tabs and no white space around it.
+    ///
+    /// # Panics
+    /// In debug builds, when that is not so.
+    pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
+        debug_assert!(HeaderName::from_bytes(&self.text[name.clone()]).is_ok(), "a field name is a token");
+        debug_assert!(HeaderValue::from_bytes(&self.text[value.clone()]).is_ok(), "a field value is clean");
+        let range = |range: Range<usize>| (range.start as u32, range.end as u32);
+        self.fields.push(Field { name: range(name), value: range(value) });
+    }
+
+    /// The value of the first field of this name.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        match self.map.get() {
+            Some(map) => map.get(name).map(HeaderValue::as_bytes),
+            None => self.in_text(name).next(),
+        }
+    }
+
+    /// The values of all fields of this name, in their order.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let map = self.map.get();
+        let mapped = map.into_iter().flat_map(move |map| map.get_all(name).iter().map(HeaderValue::as_bytes));
+        let in_text = map.is_none().then(|| self.in_text(name));
+        mapped.chain(in_text.into_iter().flatten())
+    }
+
+    /// Whether there is a field of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All of them as a map; made when first asked for.
+    pub fn map(&self) -> &HeaderMap {
+        self.map.get_or_init(|| Box::new(self.to_map()))
+    }
+
+    /// All of them as a map, to change them.
+    pub fn map_mut(&mut self) -> &mut HeaderMap {
+        if self.map.get().is_none() {
+            let map = self.to_map();
+            self.map = OnceCell::from(Box::new(map));
+        }
+        self.fields.clear();
+        self.text = Bytes::new();
+        self.map.get_mut().expect("the map was made above")
+    }
+
+    fn in_text(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let same = move |field: &&Field| self.slice(field.name).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(same).map(|field| self.slice(field.value))
+    }
+
+    fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
+        &self.text[start as usize..end as usize]
+    }
+
+    fn to_map(&self) -> HeaderMap {
+        let mut map = spare_headers();
+        map.reserve(self.fields.len());
+        for field in &self.fields {
+            let name = HeaderName::from_bytes(self.slice(field.name));
+            let value = self.text.slice(field.value.0 as usize..field.value.1 as usize);
+            // Neither fails: whoever pushed the field had checked it.
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    /// Gives the memory back for the next request.
+    pub(crate) fn reuse(&mut self) {
+        self.text = Bytes::new();
+        reuse_fields(std::mem::take(&mut self.fields));
+        if let Some(map) = self.map.take() {
+            reuse_headers(*map);
+        }
+    }
+}
+
+impl From<HeaderMap> for Headers {
+    fn from(map: HeaderMap) -> Self {
+        Self { text: Bytes::new(), fields: Vec::new(), map: OnceCell::from(Box::new(map)) }
+    }
+}
+
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        self.map().clone().into()
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.map() == other.map()
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.map().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers() -> Headers {
+        let text = "Host: a\r\nX-A: 1\r\nx-a: 2\r\n";
+        let mut headers = Headers::new();
+        headers.begin(Bytes::from_static(text.as_bytes()));
+        for (name, value) in [(0..4, 6..7), (9..12, 14..15), (17..20, 22..23)] {
+            headers.push(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn text_and_map_say_the_same() {
+        let headers = headers();
+        let check = |headers: &Headers| {
+            assert_eq!(headers.get("host"), Some(&b"a"[..]));
+            assert_eq!(headers.get("HOST"), Some(&b"a"[..]));
+            assert_eq!(headers.get("x-a"), Some(&b"1"[..]));
+            assert_eq!(headers.get_all("X-A").collect::<Vec<_>>(), [b"1", b"2"]);
+            assert_eq!((headers.contains("x-b"), headers.get_all("x-b").count()), (false, 0));
+        };
+        check(&headers);
+        assert_eq!(headers.map().len(), 3);
+        check(&headers);
+        assert!(headers.clone() == headers);
+    }
+
+    #[test]
+    fn a_change_counts() {
+        let mut headers = headers();
+        headers.map_mut().insert("x-a", HeaderValue::from_static("3"));
+        assert_eq!(headers.get_all("x-a").collect::<Vec<_>>(), [b"3"]);
+        headers.begin(Bytes::new());
+        assert_eq!((headers.get("x-a"), headers.map().len()), (None, 0));
+    }
+}

@@ -1,0 +1,197 @@
+//! What an app learns about its surroundings while it is built.
+
+use std::{
+    env, fmt, io,
+    path::{Path, PathBuf},
+};
+
+use cepa_core::Result;
+use serde::de::DeserializeOwned;
+
+use crate::config::{Config, ConfigError, Layers, Setting};
+
+/// What an app learns while it is built: its environment, its configuration, where it runs.
+///
+/// ```
+/// use cepa::prelude::*;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// #[serde(default)]
+/// struct Greeting {
+///     /// Who is greeted.
+///     name: String,
+/// }
+///
+/// impl Default for Greeting {
+///     fn default() -> Self {
+///         Self { name: "onion".to_owned() }
+///     }
+/// }
+///
+/// fn app(boot: &mut Boot) -> Result<App> {
+///     let greeting: Greeting = boot.config("greeting")?;
+///     Ok(App::new().get("/", async move |_: &mut Ctx| format!("Hello, {}", greeting.name)))
+/// }
+///
+/// let app = app(&mut Boot::load("test")?)?;
+/// # cepa::core::test::block_on(async {
+/// assert_eq!(app.test().get("/").await.text(), "Hello, onion");
+/// # });
+/// # Ok::<(), cepa::Error>(())
+/// ```
+///
+/// # Configuration
+///
+/// A setting is looked for in these layers; a later one wins, tables merge at any depth, lists are replaced:
+///
+/// 1. the defaults of the type that is read;
+/// 2. `config/default.toml`;
+/// 3. `config/{env}.toml`;
+/// 4. the variable `CEPA__SECTION__KEY`, such as `CEPA__SERVER__LIMITS__IDLE=30s`, for keys in lower case;
+/// 5. flags: `--set server.limits.idle=30s`, and those that have a name of their own.
+///
+/// The values of variables and flags are TOML where they can be, otherwise text; `[1, 2]`, `true` and `"true"` are a
+/// list, a truth value and text. Where the program wants text it gets what was written, so that a password of digits
+/// needs no quotes. Dates and times are handed on as text.
+///
+/// A key that nobody reads is an error, since it is mostly a slip of the pen: in a section, if its type does not know
+/// the key, whether or not it says `deny_unknown_fields` (a type with `#[serde(flatten)]` must say so itself); and
+/// the section as a whole, if [`config`](Boot::config) was never called for it.
+pub struct Boot {
+    name: String,
+    env: String,
+    root: PathBuf,
+    config: Config,
+}
+
+/// What a [`Boot`] is made from.
+pub(crate) struct Surroundings {
+    pub(crate) name: String,
+    pub(crate) env: Option<EnvName>,
+    /// The folder of configuration files; it must exist if it was asked for.
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) flags: Vec<Setting>,
+}
+
+impl Boot {
+    /// The boot of an environment outside of [`run`](crate::run), for tests and for programs with a command line of
+    /// their own: reads the files in `config` below the current directory, and the variables of the process.
+    ///
+    /// # Errors
+    /// A name that no environment has, or a configuration that cannot be read.
+    pub fn load(env: &str) -> Result<Self> {
+        let env = Some(env.parse()?);
+        Ok(Self::new(Surroundings { name: process_name(), env, dir: None, flags: Vec::new() })?)
+    }
+
+    pub(crate) fn new(from: Surroundings) -> Result<Self, BootError> {
+        let root = env::current_dir().map_err(BootError::Root)?;
+        let env = match from.env {
+            Some(env) => env,
+            None => EnvName::of_process()?,
+        };
+        if let Some(dir) = from.dir.as_ref().filter(|dir| !dir.is_dir()) {
+            return Err(BootError::NoFolder(dir.clone()));
+        }
+        let config = Config::load(Layers {
+            dir: from.dir.as_deref().unwrap_or(Path::new("config")),
+            env: &env.0,
+            variables: env::vars_os().collect(),
+            flags: from.flags,
+        })?;
+        Ok(Self { name: from.name, env: env.0, root, config })
+    }
+
+    /// The name of the program.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the environment: that of `--env`, else of the variable `CEPA_ENV`, else `development` in a build
+    /// with debug assertions and `production` in one without.
+    pub fn env(&self) -> &str {
+        &self.env
+    }
+
+    /// The current directory of the process when it started: what relative paths are relative to.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Reads a section of the configuration.
+    ///
+    /// A section that is nowhere written is read as an empty table, list or `None`, so that a type whose fields all
+    /// have defaults needs none. To pass over a section that only some environments use, read it as
+    /// `serde::de::IgnoredAny`.
+    ///
+    /// # Errors
+    /// A 500 whose cause is a [`ConfigError`]: an unknown key, with the nearest known one; a missing one; a value of
+    /// the wrong type. Each names the file and line, the variable or the flag.
+    #[track_caller]
+    pub fn config<T: DeserializeOwned>(&self, section: &str) -> Result<T> {
+        Ok(self.config.section(section)?)
+    }
+
+    /// The configuration as a whole.
+    pub(crate) fn settings(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl fmt::Debug for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the configuration: it holds secrets.
+        f.debug_struct("Boot").field("name", &self.name).field("env", &self.env).finish_non_exhaustive()
+    }
+}
+
+/// The name of the file that the process was started from.
+pub(crate) fn process_name() -> String {
+    let path = PathBuf::from(env::args_os().next().unwrap_or_default());
+    path.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Why there is nothing to build an app with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BootError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("CEPA_ENV: {0}")]
+    Variable(#[source] EnvNameError),
+    #[error("{}: no such folder; leave out --config, or name the folder of the configuration", .0.display())]
+    NoFolder(PathBuf),
+    #[error("the current directory cannot be used: {0}")]
+    Root(#[source] io::Error),
+}
+
+/// The name of an environment, which is part of a file's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EnvName(String);
+
+/// A text that is not the name of an environment.
+#[derive(Debug, thiserror::Error)]
+#[error("an environment has a name of 1 to 64 letters, digits, \"-\" and \"_\", other than \"default\"")]
+pub(crate) struct EnvNameError;
+
+impl std::str::FromStr for EnvName {
+    type Err = EnvNameError;
+
+    fn from_str(name: &str) -> Result<Self, EnvNameError> {
+        let sound = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let sound = sound && (1..=64).contains(&name.len()) && name != "default";
+        if sound { Ok(Self(name.to_owned())) } else { Err(EnvNameError) }
+    }
+}
+
+impl EnvName {
+    /// The name for a process that was not told one by a flag.
+    fn of_process() -> Result<Self, BootError> {
+        match env::var_os("CEPA_ENV").filter(|name| !name.is_empty()) {
+            Some(name) => name.to_str().unwrap_or_default().parse().map_err(BootError::Variable),
+            // What a release build shows to strangers must be what is meant for them.
+            None if cfg!(debug_assertions) => Ok(Self("development".to_owned())),
+            None => Ok(Self("production".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A program around an app: from the command line to the exit code.
+
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use cepa_core::{App, Error, Onion, Result, router::BuildError};
+use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls};
+use tracing::info;
+
+use crate::{
+    boot::{self, Boot, BootError, Surroundings},
+    command::{self, Command},
+    config::ConfigError,
+    log::{self, LogConfig},
+    routes,
+    signals::Signals,
+};
+
+/// A program around an app, with the name and version that `--help` and `--version` show.
+///
+/// [`program!`](crate::program!) makes one of the package it is written in; [`run`](crate::run) takes the name of
+/// the program's file and needs no version.
+///
+/// ```no_run
+/// use cepa::prelude::*;
+///
+/// fn app(_: &mut Boot) -> Result<App> {
+///     Ok(App::new().get("/", async |_: &mut Ctx| "Hello, onion"))
+/// }
+///
+/// fn main() -> ExitCode {
+///     cepa::program!().run(app)
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Program {
+    name: String,
+    version: String,
+}
+
+/// The [`Program`] of the package that this is written in.
+#[macro_export]
+macro_rules! program {
+    () => {
+        $crate::Program::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+    };
+}
+
+impl Program {
+    /// A program of this name and version.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self { name: name.into(), version: version.into() }
+    }
+
+    /// The program that the process was started as.
+    pub(crate) fn of_process() -> Self {
+        Self::new(boot::process_name(), concat!("(cepa ", env!("CARGO_PKG_VERSION"), ")"))
+    }
+
+    /// Does what the command line asks for, with the app that `app` builds; see [`run`](crate::run).
+    pub fn run(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
+        let (command, surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
+            Ok(asked) => asked,
+            Err(text) => {
+                // Nobody is left to be told that this cannot be printed.
+                let _ = text.print();
+                return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
+            }
+        };
+        match perform(&command, surroundings, app).and_then(|text| print(&text)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                let _ = writeln!(io::stderr(), "error: {failure}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Why a command has failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{}", told(.0))]
+    App(Error),
+    #[error(transparent)]
+    Routes(#[from] BuildError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("signals cannot be handled: {0}")]
+    Signals(#[source] io::Error),
+    #[error("a worker has failed: {0}")]
+    Worker(#[source] io::Error),
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] io::Error),
+}
+
+/// An error as the operator is told it: without the status, which means something to clients only.
+fn told(error: &Error) -> String {
+    let text = error.to_string();
+    let status = [error.status().as_str(), " "].concat();
+    let standard = [error.status().canonical_reason().unwrap_or_default(), ": "].concat();
+    let text = text.strip_prefix(&status).unwrap_or(&text);
+    let text = text.strip_prefix(&standard).unwrap_or(text);
+    if error.downcast_ref::<ConfigError>().is_some() {
+        // It names a place of its own, and that is where to look.
+        return text.to_owned();
+    }
+    format!("{text}\n  at {}", error.place())
+}
+
+/// Does what is asked, and gives the text that answers it.
+fn perform(
+    command: &Command,
+    surroundings: Surroundings,
+    app: impl FnOnce(&mut Boot) -> Result<App>,
+) -> Result<String, Failure> {
+    let mut boot = Boot::new(surroundings)?;
+    let log: LogConfig = boot.settings().section("log")?;
+    let server: ServerConfig = boot.settings().section("server")?;
+    if matches!(command, Command::Serve) {
+        log::start(log);
+    }
+    let onion = app(&mut boot).map_err(Failure::App)?.build()?;
+    // Only now is it known which sections there are.
+    boot.settings().check_sections()?;
+    match command {
+        Command::Serve => serve_until_told(&boot, onion, server).map(|()| String::new()),
+        Command::Routes => Ok(routes::table(&onion)),
+        Command::Explain(question) => Ok(routes::explanation(&onion, question)),
+        Command::Check => {
+            for listen in &server.listen {
+                listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
+            }
+            Ok(summary(&boot, &onion))
+        }
+    }
+}
+
+/// Serves until a signal ends it.
+fn serve_until_told(boot: &Boot, onion: Arc<Onion>, config: ServerConfig) -> Result<(), Failure> {
+    // Before there is anything that a signal would have to end in order.
+    let signals = Signals::take().map_err(Failure::Signals)?;
+    let schemes: Vec<_> =
+        config.listen.iter().map(|listen| if listen.tls.is_some() { "https" } else { "http" }).collect();
+    let server = Server::bind(config, onion)?;
+    let workers = server.workers();
+    let running = server.start()?;
+    let urls: Vec<_> = running.endpoints().iter().zip(schemes).map(|(at, scheme)| url(scheme, at)).collect();
+    signals.stop(running.stopper()).map_err(Failure::Signals)?;
+    info!(target: "cepa", env = boot.env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
+    running.join().map_err(Failure::Worker)?;
+    info!(target: "cepa", "stopped");
+    Ok(())
+}
+
+/// What to type into a browser; a Unix socket has no URL.
+fn url(scheme: &str, endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Tcp(address) => format!("{scheme}://{address}"),
+        Endpoint::Unix(_) => endpoint.to_string(),
+    }
+}
+
+fn summary(boot: &Boot, onion: &Onion) -> String {
+    let files: Vec<_> = boot.settings().files().iter().map(|path| path.display().to_string()).collect();
+    let files = if files.is_empty() { "no configuration file".to_owned() } else { files.join(", ") };
+    let routes = match onion.routes().len() {
+        1 => "1 route".to_owned(),
+        count => format!("{count} routes"),
+    };
+    format!("ok: environment {}, {files}, {routes}\n", boot.env())
+}
+
+/// Prints what was asked for. A reader that has had enough, such as `head`, is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

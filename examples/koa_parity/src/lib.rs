@@ -1,0 +1,31 @@
+//! What a Koa application does, done with Cepa: the app behind the cases recorded from Koa in `tests/data/koa`.
+//!
+//! `tests/data/koa/README.md` says what each path answers; `docs/decisions/koa-differences.md` where Cepa differs
+//! on purpose. As there, several apps share one port, each below a prefix that stays in the path:
+//!
+//! - `root`: everything without a prefix: requests, responses, errors, flow, cookies;
+//! - `proxied`: `/px` and `/pq`, behind proxies that are believed;
+//! - `routed`: `/rt` and `/rth`, what `@koa/router` does.
+
+mod describe;
+mod proxied;
+mod root;
+mod routed;
+
+use cepa_core::{App, cookie::Keys, router::Mount};
+
+/// The whole app.
+pub fn app() -> App {
+    App::new()
+        .mount("/", Mount::new(root::app()).keep_path())
+        .mount("/px", Mount::new(proxied::px()).keep_path())
+        .mount("/pq", Mount::new(proxied::pq()).keep_path())
+        .mount("/rt", Mount::new(routed::rt()).keep_path())
+        .mount("/rth", Mount::new(routed::rth()).keep_path())
+    // Here the apps follow that need layers: /sess, /sroll, /srenew, /sext, /z, /b, /bl, /csrf, /st.
+}
+
+/// The keys that the recorded signatures were made with: the first signs, both verify.
+fn keys() -> Keys {
+    Keys::new(["k1-new-secret", "k0-old-secret"]).expect("no key is empty")
+}
