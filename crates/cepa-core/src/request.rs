@@ -227,15 +227,12 @@ fn visible(value: &[u8]) -> Option<&str> {
 impl From<http::Request<Body>> for Request {
     /// Takes a request of the `http` crate. A [`Memory`] among its extensions becomes its connection.
     ///
-    /// HTTP/2 and later say in pseudo-headers what HTTP/1 says in the request line and in `Host` (RFC 9113,
-    /// section 8.3.1): such a request becomes one in origin form with a `Host`.
+    /// The authority of the URI takes the place of `Host` (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1).
+    /// HTTP/2 and later have it in every request, so that these become requests in origin form.
     fn from(request: http::Request<Body>) -> Self {
         let (mut parts, body) = request.into_parts();
-        let authority = parts.uri.authority().map(|authority| authority.as_str());
-        if let Some(authority) = authority
-            && !parts.headers.contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(authority)
-        {
+        let authority = parts.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+        if let Some(Ok(host)) = authority {
             parts.headers.insert(HOST, host);
         }
         let target = match parts.uri.path_and_query() {

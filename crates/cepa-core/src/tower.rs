@@ -95,7 +95,7 @@ impl HttpBody for WithPump {
 ///
 /// - A request body has the limit [`Body::DEFAULT_LIMIT`], unless its route sets another.
 /// - The peer and TLS are those of a [`Memory`](crate::Memory) in the request's extensions, if there is one.
-/// - A request of HTTP/2 gets a `Host` from its `:authority`.
+/// - The authority of the URI, if there is one, takes the place of `Host`.
 ///
 /// ```
 /// use cepa_core::{App, Body, Ctx};
