@@ -16,8 +16,7 @@ use std::{
 use axum::routing::{get, post};
 use bytes::Bytes;
 use cepa_core::{
-    App, Body, Ctx, Error, Memory, Next, Peer, Request, Result, SendBody, channel,
-    router::Mount,
+    App, Body, Ctx, Error, Memory, Next, Peer, Request, Result, SendBody, channel, router::Mount,
     test::block_on,
 };
 use http::{HeaderValue, Method, StatusCode, Version, header};
@@ -55,7 +54,10 @@ fn an_axum_router_is_mounted_like_an_app() {
             ctx.set("x-after", after)
         })
         .mount("/axum", axum_app())
-        .mount("/axum/kept", Mount::new(axum::Router::new().route("/axum/kept", get(|| async { "kept" }))).keep_path())
+        .mount(
+            "/axum/kept",
+            Mount::new(axum::Router::new().route("/axum/kept", get(|| async { "kept" }))).keep_path(),
+        )
         .test();
     for (method, target, status, text, after) in [
         (Method::GET, "/axum", 200, "axum", "200 /axum"),
@@ -67,7 +69,10 @@ fn an_axum_router_is_mounted_like_an_app() {
         (Method::HEAD, "/axum", 200, "", "200 /axum"),
     ] {
         let answer = block_on(client.request(method, target));
-        assert_eq!((answer.status().as_u16(), answer.text(), answer.header("x-after")), (status, text, after));
+        assert_eq!(
+            (answer.status().as_u16(), answer.text(), answer.header("x-after")),
+            (status, text, after)
+        );
         assert_eq!(answer.header("x-outer"), "kept");
     }
     let answer = block_on(client.get("/axum/where/x"));
@@ -127,10 +132,7 @@ fn bodies_stream_through_a_mounted_service_as_fast_as_they_are_read() {
 
 #[test]
 fn an_error_of_the_request_body_reaches_the_service_and_its_answer() {
-    let onion = App::new()
-        .mount("/axum", axum_app())
-        .build()
-        .expect("the app builds");
+    let onion = App::new().mount("/axum", axum_app()).build().expect("the app builds");
     // The stream fails after the answer has begun: so does the answer.
     let (mut sender, incoming) = channel(None, 1024);
     let mut answer = onion.handle(post_stream("/axum/stream", Body::from(incoming)));
@@ -292,5 +294,8 @@ fn a_tower_stack_stands_around_an_app() {
     let mut stack = ServiceExt::<http::Request<Body>>::map_response(inner, stamp);
     let request = http::Request::new(Body::empty());
     let answer = block_on(stack.call(request)).expect("an app always answers");
-    assert_eq!((answer.status().as_u16(), &answer.headers()["x-stack"]), (200, &HeaderValue::from_static("seen")));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["x-stack"]),
+        (200, &HeaderValue::from_static("seen"))
+    );
 }
