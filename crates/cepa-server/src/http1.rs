@@ -23,6 +23,7 @@ mod exchange;
 mod fields;
 mod head;
 mod host;
+mod incoming;
 mod linger;
 mod link;
 mod outgoing;
