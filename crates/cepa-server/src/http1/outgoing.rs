@@ -217,15 +217,17 @@ impl Outgoing {
     }
 
     fn end_stream(&mut self) -> io::Result<()> {
-        let Some(stream) = self.stream.take() else { return Ok(()) };
+        let Some(stream) = &self.stream else { return Ok(()) };
         match stream.framing {
             Framing::Chunked => last_chunk(&mut self.bytes, None),
             Framing::Length(_) if stream.left > 0 => {
                 tracing::error!(target: "cepa::http1", "a response stream is shorter than its content-length");
+                // The stream stays: this answer is not finished.
                 return Err(io::Error::other("the response stream is too short"));
             }
             Framing::Length(_) | Framing::UntilClose | Framing::None => {}
         }
+        self.stream = None;
         Ok(())
     }
 

@@ -324,7 +324,7 @@ const ACCEPTED: &[(&[u8], &str, &str, BodyLength, bool)] = &[
     ),
     (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n\r\n", "GET", "/", BodyLength::None, true),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "POST", "/", BodyLength::Length(0), true),
-    (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\t7 \r\n\r\n", "GET", "/", BodyLength::Length(7), true),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length:7\r\n\r\n", "GET", "/", BodyLength::Length(7), true),
     (b"POST / HTTP/1.0\r\nContent-Length: 7\r\n\r\n", "POST", "/", BodyLength::Length(7), false),
     (
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n",
