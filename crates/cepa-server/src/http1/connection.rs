@@ -280,6 +280,7 @@ impl<S: Socket> Conn<S> {
             if let Some(turn) = self.take_requests(cx, &left, &mut buffers.output) {
                 return turn;
             }
+            buffers.output.clear();
         }
         for _ in 0..READS {
             let mut into = ReadBuf::new(&mut buffers.input);
