@@ -45,6 +45,8 @@ pub(crate) struct Exchange {
     thrown: u64,
     /// The tick since which the app, or the client, is waited for.
     since: u32,
+    /// The tick at which the limits of time were last looked at.
+    checked: u32,
 }
 
 /// Where the client is.
@@ -65,7 +67,7 @@ struct App {
 impl Exchange {
     fn new(method: Method, outgoing: Outgoing, keep: bool) -> Self {
         let (app, reading, upgrade, client) = (None, None, None, Client::Here);
-        Self { method, app, reading, outgoing, upgrade, keep, client, linger: false, thrown: 0, since: 0 }
+        Self { method, app, reading, outgoing, upgrade, keep, client, linger: false, thrown: 0, since: 0, checked: 0 }
     }
 
     /// Waits for a handler.
@@ -113,6 +115,7 @@ impl Exchange {
     /// Notes when it began.
     pub(super) fn begin<S>(&mut self, conn: &Conn<S>) {
         self.since = conn.timer.timers().now_tick();
+        self.checked = self.since;
         if conn.link.is_closed() {
             self.client = Client::Parting(self.since);
         }
@@ -149,7 +152,9 @@ impl Exchange {
     where
         S: Socket,
     {
-        if conn.timer.expired()
+        // With every tick, not only when the timer fires: what keeps coming sets the timer anew each time.
+        let now = conn.timer.timers().now_tick();
+        if (conn.timer.expired() || self.checked != now)
             && let Some(ended) = self.expired(conn)
         {
             return Poll::Ready(ended);
@@ -342,13 +347,14 @@ impl Exchange {
         Poll::Ready(())
     }
 
-    /// A deadline has come; answers how the exchange ends by it, if it does.
+    /// Some time has passed; answers how the exchange ends by that, if it does.
     fn expired<S>(&mut self, conn: &mut Conn<S>) -> Option<io::Result<bool>>
     where
         S: Socket,
     {
         conn.timer.clear();
         let now = conn.timer.timers().now_tick();
+        self.checked = now;
         let limits = conn.floor().limits.clone();
         if let Some(reading) = &mut self.reading
             && reading.is_too_slow(now, &limits)
