@@ -1,4 +1,4 @@
-//! What a process costs: processor time and memory, as `/proc` tells it.
+//! What a process costs, as `/proc` tells it, and waiting for what it does.
 
 use std::{
     fs,
@@ -36,6 +36,12 @@ pub fn resident() -> usize {
     kib * 1024
 }
 
+/// Does nothing for a time: a test, unlike a worker, has its thread to itself.
+#[expect(clippy::disallowed_methods, reason = "no connection is served on this thread")]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Waits until something is so.
 ///
 /// # Panics
@@ -45,6 +51,6 @@ pub fn eventually(what: &str, so: impl Fn() -> bool) {
     let started = Instant::now();
     while !so() {
         assert!(started.elapsed() < crate::wire::PATIENCE, "it never came to this: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        pause(Duration::from_millis(5));
     }
 }

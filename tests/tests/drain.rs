@@ -14,7 +14,7 @@ use cepa_tests::{
     Served, Serving,
     http::Failure,
     probe::{self, Record},
-    stats::eventually,
+    stats::{eventually, pause},
     wire::{Ended, PATIENCE, Wire},
 };
 use tokio::time::sleep;
@@ -39,7 +39,7 @@ fn app(record: &Record) -> App {
         })
         .get("/block", async move |_: &mut Ctx| {
             block.note("block");
-            thread::sleep(Duration::from_secs(1));
+            pause(Duration::from_secs(1));
             "blocked"
         })
 }
@@ -81,10 +81,10 @@ fn a_silent_connection_gets_a_moment_and_does_not_hold_up_the_end() {
     let mut silent = Wire::connect(server.address()).unwrap();
     let mut late = Wire::connect(server.address()).unwrap();
     let mut slow = Wire::open(server.address(), "GET / HTTP/1.1\r\nho");
-    thread::sleep(Duration::from_millis(50));
+    pause(Duration::from_millis(50));
     let started = Instant::now();
     server.stopper().drain();
-    thread::sleep(Duration::from_millis(100));
+    pause(Duration::from_millis(100));
     late.send(get("/"));
     slow.send("st: a\r\n\r\n");
     for wire in [&mut late, &mut slow] {
@@ -167,7 +167,8 @@ fn a_drain_under_load_loses_no_request() {
                     let wire = kept.take().map_or_else(|| Wire::connect(address), Ok);
                     let Ok(mut wire) = wire else { return };
                     let path = format!("/{client}/{number}");
-                    let request = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
+                    let request =
+                        format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
                     let answer = match wire.try_send(request) {
                         Ok(()) => wire.try_response(false),
                         Err(error) => Err(Failure::Io(error)),

@@ -10,6 +10,7 @@ use cepa_tests::{
     Served,
     probe::{self, Record},
     serve,
+    stats::pause,
     wire::Wire,
 };
 
@@ -100,7 +101,7 @@ fn refuse(at: At, case: Case<'_>) {
     for place in places {
         let mut cut = bench.connect();
         cut.send(&bytes[..place]);
-        thread::sleep(Duration::from_micros(200));
+        pause(Duration::from_micros(200));
         let _ = cut.try_send([&bytes[place..], NEXT.as_bytes()].concat());
         bench.refused(case, at, &format!("cut at {place}"), cut);
     }
@@ -341,11 +342,11 @@ fn h1_07_connect_is_not_implemented_and_the_absolute_form_names_the_host() {
     assert!(!bench.record.has("GET /after"));
     bench.assert_alive("connect");
 
-    let app = cepa_core::App::new()
-        .get("/", async |ctx: &mut cepa_core::Ctx| ctx.host().to_owned())
-        .with(async |ctx: &mut cepa_core::Ctx, next: cepa_core::Next<'_>| {
+    let app = cepa_core::App::new().get("/", async |ctx: &mut cepa_core::Ctx| ctx.host().to_owned()).with(
+        async |ctx: &mut cepa_core::Ctx, next: cepa_core::Next<'_>| {
             if ctx.url() == "*" { ctx.set_body("star") } else { next.run(ctx).await }
-        });
+        },
+    );
     let server = serve(app).unwrap();
     let mut wire = Wire::open(server.address(), "GET http://b:81/ HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(wire.response().text(), "b:81");
@@ -361,7 +362,11 @@ fn h1_09_an_expectation_that_is_unknown_is_refused() {
             ("unknown", 417, post!("expect: 200-ok\r\ncontent-length: 5", "hello")),
             ("with a parameter", 417, post!("expect: 100-continue;a=b\r\ncontent-length: 5", "hello")),
             ("a list", 417, post!("expect: 100-continue, x\r\ncontent-length: 5", "hello")),
-            ("twice", 417, post!("expect: 100-continue\r\nexpect: 100-continue\r\ncontent-length: 5", "hello")),
+            (
+                "twice",
+                417,
+                post!("expect: 100-continue\r\nexpect: 100-continue\r\ncontent-length: 5", "hello"),
+            ),
             ("empty", 417, post!("expect:\r\ncontent-length: 5", "hello")),
         ],
     );
@@ -504,18 +509,18 @@ fn other_servers_faults() {
         ("HTTP/1.0 keep-alive", "GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n".to_owned(), 200, true),
         ("HTTP/1.0 Keep-Alive", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n".to_owned(), 200, true),
         ("close", "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".to_owned(), 200, false),
-        ("Close in a list", "GET / HTTP/1.1\r\nhost: a\r\nconnection: x, Close\r\n\r\n".to_owned(), 200, false),
+        (
+            "Close in a list",
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: x, Close\r\n\r\n".to_owned(),
+            200,
+            false,
+        ),
         ("method BREW", "BREW / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 200, true),
         ("URI of 2000", uri(2_000), 200, true),
         ("URI of 9000", uri(9_000), 414, false),
         ("header of 20 KB", header(20_000), 200, true),
         ("header of 100 KB", header(100_000), 431, false),
-        (
-            "1001 headers",
-            format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(1000)),
-            431,
-            false,
-        ),
+        ("1001 headers", format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(1000)), 431, false),
         ("an empty line in front", "\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 200, true),
     ];
     for (name, bytes, status, kept) in table {

@@ -1,4 +1,5 @@
 //! The life of an HTTP/1.1 connection: what keeps it, what ends it, who waits for whom.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{
     future::{pending, poll_fn},
@@ -22,7 +23,7 @@ use cepa_tests::{
     Served, Serving,
     probe::{self, Record},
     serve,
-    stats::eventually,
+    stats::{eventually, pause},
     wire::{Ended, Wire, is_reset},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -50,7 +51,10 @@ impl HttpBody for Pieces {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.left == 0 {
             return match self.end {
                 End::Clean => Poll::Ready(None),
@@ -76,7 +80,10 @@ impl HttpBody for WithTrailers {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(self.0.pop().map(Ok))
     }
 }
@@ -151,7 +158,7 @@ fn pipelined_requests_are_answered_in_order() {
         let mut wire = Wire::connect(server.address()).unwrap();
         for part in requests.as_bytes().chunks(step) {
             wire.send(part);
-            thread::sleep(Duration::from_micros(100));
+            pause(Duration::from_micros(100));
         }
         for at in 0..16 {
             assert_eq!(wire.response().text(), format!("GET /{at} "), "in steps of {step}");
@@ -164,14 +171,16 @@ fn pipelined_requests_are_answered_in_order() {
 fn pipelined_bodies_are_told_from_requests() {
     let (server, _) = probe();
     let body = |path: &str| format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
-    let chunked = "POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+    let chunked =
+        "POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
     let all =
-        [get_of("/a").as_str(), &body("/unread"), &body("/b"), chunked, &body("/unread2"), &get_of("/d")].concat();
+        [get_of("/a").as_str(), &body("/unread"), &body("/b"), chunked, &body("/unread2"), &get_of("/d")]
+            .concat();
     for step in [all.len(), 50, 3] {
         let mut wire = Wire::connect(server.address()).unwrap();
         for part in all.as_bytes().chunks(step) {
             wire.send(part);
-            thread::sleep(Duration::from_micros(100));
+            pause(Duration::from_micros(100));
         }
         for text in
             ["GET /a ", "POST /unread ", "POST /b hello", "POST /c hello", "POST /unread2 ", "GET /d "]
@@ -196,7 +205,7 @@ fn a_slow_first_answer_holds_back_the_others() {
         });
     let server = serve(app).unwrap();
     let mut wire = Wire::open(server.address(), [get_of("/slow"), get_of("/fast").repeat(15)].concat());
-    thread::sleep(Duration::from_millis(50));
+    pause(Duration::from_millis(50));
     assert_eq!(record.len(), 0, "one request at a time");
     assert_eq!(wire.response().text(), "slow");
     for _ in 0..15 {
@@ -257,11 +266,11 @@ fn methods_and_statuses_without_a_body() {
 #[test]
 fn a_body_is_asked_for_before_it_comes() {
     let app = App::new()
-        .post("/read", async |ctx: &mut Ctx| Ok::<_, cepa_core::Error>(ctx.text().await?))
+        .post("/read", async |ctx: &mut Ctx| ctx.text().await)
         .post("/ignore", async |_: &mut Ctx| "no, thank you")
         .post("/late", async |ctx: &mut Ctx| {
             sleep(Duration::from_millis(50)).await;
-            Ok::<_, cepa_core::Error>(ctx.text().await?)
+            ctx.text().await
         })
         .post("/echo", async |ctx: &mut Ctx| std::mem::take(ctx.request.body_mut()));
     let server = Serving::new(app).limits(|limits| limits.body = 100).start().unwrap();
@@ -362,11 +371,7 @@ fn trailers_go_both_ways() {
 fn echo(mut io: Box<dyn Io>) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
         let mut piece = [0; 1000];
-        loop {
-            let length = match poll_fn(|cx| io.poll_read(cx, &mut piece)).await {
-                Ok(length @ 1..) => length,
-                _ => break,
-            };
+        while let Ok(length @ 1..) = poll_fn(|cx| io.poll_read(cx, &mut piece)).await {
             let mut from = &piece[..length];
             while !from.is_empty() {
                 let Ok(written) = poll_fn(|cx| io.poll_write(cx, from)).await else { return };
@@ -463,10 +468,7 @@ fn a_handler_whose_client_goes_ends_as_its_policy_says() {
             get(async move |ctx: &mut Ctx| work(&one, ctx).await)
                 .post(async move |ctx: &mut Ctx| work(&two, ctx).await),
         )
-        .route(
-            "/cancel",
-            post(async move |ctx: &mut Ctx| work(&three, ctx).await).on_close(OnClose::Cancel),
-        )
+        .route("/cancel", post(async move |ctx: &mut Ctx| work(&three, ctx).await).on_close(OnClose::Cancel))
         .route(
             "/complete",
             get(async move |ctx: &mut Ctx| {
@@ -484,9 +486,13 @@ fn a_handler_whose_client_goes_ends_as_its_policy_says() {
             if request != "GET /complete" {
                 eventually("the handler begins", || record.has("begun"));
             } else {
-                thread::sleep(Duration::from_millis(50));
+                pause(Duration::from_millis(50));
             }
-            if reset { wire.reset() } else { drop(wire) }
+            if reset {
+                wire.reset();
+            } else {
+                drop(wire);
+            }
         };
         // (request, completes)
         for (request, completes) in [("GET /auto", false), ("POST /auto", true), ("POST /cancel", false)] {
@@ -520,7 +526,7 @@ fn all_who_wait_for_the_client_to_go_hear_of_it() {
     let server = serve(app).unwrap();
     let wire = Wire::open(server.address(), get_of("/"));
     eventually("the handler begins", || record.has("begun"));
-    thread::sleep(Duration::from_millis(20));
+    pause(Duration::from_millis(20));
     drop(wire);
     eventually("all three hear", || record.len() == 4);
 }
@@ -550,9 +556,13 @@ fn a_parked_stream_ends_with_its_client() {
     for reset in [false, true] {
         let mut wire = Wire::open(server.address(), get_of("/events"));
         assert!(wire.read_exact(100).is_ok());
-        thread::sleep(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
         assert!(record.is_empty());
-        if reset { wire.reset() } else { drop(wire) }
+        if reset {
+            wire.reset();
+        } else {
+            drop(wire);
+        }
         eventually("the stream is dropped", || record.has("dropped"));
         record.take();
     }
@@ -621,7 +631,7 @@ fn a_client_that_does_not_read_stops_the_stream() {
     eventually("the stream begins", || made.load(SeqCst) > 0);
     eventually("the stream stops", || {
         let before = made.load(SeqCst);
-        thread::sleep(Duration::from_millis(200));
+        pause(Duration::from_millis(200));
         before == made.load(SeqCst)
     });
     let before = made.load(SeqCst);
@@ -644,7 +654,8 @@ fn an_app_that_does_not_read_stops_the_client() {
     });
     let server = Serving::new(app).limits(|limits| limits.body = 1 << 30).start().unwrap();
     let most = 64 << 20;
-    let mut wire = Wire::open(server.address(), format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {most}\r\n\r\n"));
+    let mut wire =
+        Wire::open(server.address(), format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {most}\r\n\r\n"));
     wire.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut sent = 0;
     while let Ok(length) = std::io::Write::write(&mut wire.stream(), &vec![b'x'; 1 << 20]) {
@@ -675,9 +686,10 @@ fn uploads_and_downloads_arrive_whole() {
         .chain(*b"0\r\n\r\n")
         .collect();
     let mut wire = Wire::connect(server.address()).unwrap();
-    for (framing, body) in
-        [(format!("content-length: {}", data.len()), &data), ("transfer-encoding: chunked".to_owned(), &chunked)]
-    {
+    for (framing, body) in [
+        (format!("content-length: {}", data.len()), &data),
+        ("transfer-encoding: chunked".to_owned(), &chunked),
+    ] {
         wire.send(format!("POST /sum HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n"));
         wire.send(body);
         assert_eq!(wire.response().text(), format!("{} {sum}", data.len()));
@@ -710,7 +722,7 @@ fn a_body_that_breaks_off_is_an_error_for_its_reader() {
         wire.assert_closed();
         assert_eq!(record.take(), ["400 Bad Request"]);
         let wire = Wire::open(server.address(), format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}"));
-        thread::sleep(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
         wire.reset();
         eventually("the reader hears of it", || record.has("400 Bad Request"));
         record.take();

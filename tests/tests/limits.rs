@@ -1,6 +1,7 @@
 //! Every limit that HTTP/1 knows is kept, and answered as it says.
 //!
 //! Times are whole seconds and come up to a second late; the tests ask that nothing comes early, and that it comes.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{
     pin::Pin,
@@ -19,7 +20,7 @@ use cepa_server::limits::Limits;
 use cepa_tests::{
     Served, Serving,
     probe::{self, Record},
-    stats::{eventually, resident, worker_ticks},
+    stats::{eventually, pause, resident, worker_ticks},
     wire::{Ended, Wire},
 };
 use http::HeaderMap;
@@ -44,7 +45,10 @@ impl HttpBody for Endless {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 16 << 10])))))
     }
 }
@@ -81,7 +85,7 @@ fn headers_and_header_bytes() {
     }
     let mut wire = Wire::open(server.address(), "GET / HTTP/1.1\r\nhost: a\r\n");
     while wire.try_send("x: y\r\n").is_ok() {
-        thread::sleep(Duration::from_micros(100));
+        pause(Duration::from_micros(100));
     }
     assert_eq!(wire.response().status, 431, "an endless head");
 }
@@ -90,8 +94,15 @@ fn headers_and_header_bytes() {
 fn body_declared_and_chunked() {
     let app = App::new()
         .route("/", post(async |ctx: &mut Ctx| Ok::<_, Error>(ctx.bytes().await?.len().to_string())))
-        .route("/up", post(async |ctx: &mut Ctx| Ok::<_, Error>(ctx.bytes().await?.len().to_string())).body_limit(50_000))
-        .route("/down", post(async |ctx: &mut Ctx| Ok::<_, Error>(ctx.bytes().await?.len().to_string())).body_limit(10))
+        .route(
+            "/up",
+            post(async |ctx: &mut Ctx| Ok::<_, Error>(ctx.bytes().await?.len().to_string()))
+                .body_limit(50_000),
+        )
+        .route(
+            "/down",
+            post(async |ctx: &mut Ctx| Ok::<_, Error>(ctx.bytes().await?.len().to_string())).body_limit(10),
+        )
         .route("/unread", post(async |_: &mut Ctx| "unread"));
     let server = Serving::new(app).limits(|limits| limits.body = 1000).start().unwrap();
     let cases = [("/", 1000), ("/up", 50_000), ("/down", 10)];
@@ -110,7 +121,7 @@ fn body_declared_and_chunked() {
                 for late in [false, true] {
                     let mut wire = Wire::open(server.address(), head(path, &fields));
                     if late {
-                        thread::sleep(Duration::from_millis(3));
+                        pause(Duration::from_millis(3));
                     }
                     let _ = wire.try_send(&body);
                     let answer = wire.response();
@@ -219,7 +230,7 @@ fn body_rate() {
     let mut wire = Wire::open(server.address(), head("/", "content-length: 30000"));
     for _ in 0..30 {
         wire.send("x".repeat(1000));
-        thread::sleep(Duration::from_millis(100));
+        pause(Duration::from_millis(100));
     }
     assert_eq!(wire.response().status, 200);
 }
@@ -233,7 +244,7 @@ fn body_rate_does_not_count_while_the_app_does_not_read() {
     let serving = Serving::new(app).limits(|limits| (limits.body_rate, limits.body_grace) = (1000, SECOND));
     let server = serving.start().unwrap();
     let mut wire = Wire::open(server.address(), head("/", "content-length: 10") + "01234");
-    thread::sleep(3 * SECOND);
+    pause(3 * SECOND);
     wire.send("56789");
     assert_eq!(wire.response().text(), "10");
 }
@@ -254,7 +265,7 @@ fn idle() {
     let server = limited(|limits| limits.idle = SECOND);
     let mut wire = Wire::open(server.address(), GET);
     assert_eq!(wire.response().status, 200);
-    thread::sleep(Duration::from_millis(700));
+    pause(Duration::from_millis(700));
     wire.send(GET);
     let started = Instant::now();
     assert_eq!(wire.response().status, 200);
@@ -338,7 +349,7 @@ fn write_stall() {
         let mut sender = wire.stream().try_clone().unwrap();
         let sending = thread::spawn(move || std::io::Write::write_all(&mut sender, request.as_bytes()));
         // What is aborted is aborted: what the kernel holds does not go on to be sent.
-        thread::sleep(5 * SECOND);
+        pause(5 * SECOND);
         let (bytes, ended) = wire.rest();
         assert_eq!(ended, Ended::Reset, "{path}: {} bytes", bytes.len());
         let _ = sending.join().unwrap();
@@ -348,7 +359,7 @@ fn write_stall() {
     let mut wire = Wire::open(server.address(), get("/large"));
     for _ in 0..8 {
         wire.read_exact(8 << 20).unwrap();
-        thread::sleep(Duration::from_millis(400));
+        pause(Duration::from_millis(400));
     }
 }
 
@@ -372,10 +383,10 @@ fn an_answer_survives_what_the_client_sends_after_the_last_request() {
     let server = limited(|limits| limits.requests_per_connection = 1);
     for _ in 0..20 {
         let mut wire = Wire::open(server.address(), GET);
-        thread::sleep(Duration::from_millis(2));
+        pause(Duration::from_millis(2));
         // The server has closed its side: were the connection gone, this would be answered with a reset.
         wire.send(GET.repeat(100));
-        thread::sleep(Duration::from_millis(2));
+        pause(Duration::from_millis(2));
         assert_eq!(wire.response().status, 200);
         assert_eq!(wire.rest(), (Vec::new(), Ended::Closed));
     }
@@ -387,7 +398,7 @@ fn connection_age() {
     let mut wire = Wire::open(server.address(), GET);
     let started = Instant::now();
     while !wire.response().lists("connection", "close") {
-        thread::sleep(Duration::from_millis(100));
+        pause(Duration::from_millis(100));
         assert!(started.elapsed() < 30 * SECOND);
         wire.send(GET);
     }
@@ -403,7 +414,8 @@ fn pipeline() {
             sleep(2 * SECOND).await;
             "slow"
         });
-    let serving = Serving::new(app).limits(|limits| (limits.pipeline, limits.requests_per_connection) = (1 << 10, 0));
+    let serving =
+        Serving::new(app).limits(|limits| (limits.pipeline, limits.requests_per_connection) = (1 << 10, 0));
     let server = serving.start().unwrap();
     let mut wire = Wire::open(server.address(), "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
     let sender = wire.stream().try_clone().unwrap();
@@ -478,9 +490,9 @@ fn waiting_costs_no_processor_time() {
         wire.finish();
         wires.push(wire);
     }
-    thread::sleep(SECOND);
+    pause(SECOND);
     let before = worker_ticks();
-    thread::sleep(2 * SECOND);
+    pause(2 * SECOND);
     let spent = worker_ticks() - before;
     assert!(spent <= 4, "{spent} clock ticks in two seconds of waiting");
 }
@@ -539,7 +551,7 @@ fn without_descriptors_the_server_waits_and_recovers() {
     // Room to look at /proc.
     wires.truncate(wires.len() - 3);
     let before = worker_ticks();
-    thread::sleep(2 * SECOND);
+    pause(2 * SECOND);
     let spent = worker_ticks().saturating_sub(before);
     assert!(spent <= 10, "{spent} clock ticks: it spins");
     polite.send(GET);

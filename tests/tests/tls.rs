@@ -1,4 +1,5 @@
 //! HTTP/1.1 over TLS, with clients of rustls, curl and none.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{
     io::{BufReader, Read, Write},
@@ -6,7 +7,6 @@ use std::{
     path::Path,
     process::Command,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use cepa_tests::{
     Served, Serving,
     http::Response,
     probe::{self, Record},
-    stats::eventually,
+    stats::{eventually, pause},
     wire::{Ended, PATIENCE, Wire},
 };
 use rustls::{
@@ -83,7 +83,8 @@ fn connect(to: SocketAddr, trusted: &CertificateDer<'static>, name: &str) -> Res
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from(name.to_owned()).unwrap();
@@ -168,7 +169,11 @@ fn h1_35_a_request_for_another_server_is_misdirected() {
 fn what_is_no_tls_is_closed_and_tls_on_a_plain_port_is_400() {
     let files = Files::new();
     let (server, record) = probed(&files);
-    for bytes in ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "\0\0\0\0", "\x16\x03\x01\x7f\x7fxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"] {
+    for bytes in [
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "\0\0\0\0",
+        "\x16\x03\x01\x7f\x7fxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ] {
         let mut wire = Wire::open(server.address(), bytes);
         let (answer, _) = wire.rest();
         assert!(!answer.starts_with(b"HTTP"), "{bytes:?}");
@@ -206,7 +211,7 @@ fn certificates_are_read_again_when_their_files_change() {
     files.write("a");
     let new = certificate(&files.path("a", "cert"));
     eventually("the new certificate is served", || {
-        thread::sleep(Duration::from_millis(200));
+        pause(Duration::from_millis(200));
         connect(server.address(), &new, "a.test").is_ok()
     });
     assert!(connect(server.address(), &old, "a.test").is_err());
@@ -218,10 +223,9 @@ fn certificates_are_read_again_when_their_files_change() {
 #[test]
 fn much_goes_through_both_ways() {
     let files = Files::new();
-    let app = App::new().post("/", async |ctx: &mut Ctx| std::mem::take(ctx.request.body_mut())).get(
-        "/small",
-        async |_: &mut Ctx| "x".repeat(7000),
-    );
+    let app = App::new()
+        .post("/", async |ctx: &mut Ctx| std::mem::take(ctx.request.body_mut()))
+        .get("/small", async |_: &mut Ctx| "x".repeat(7000));
     let server = files.serve(app);
     let trusted = certificate(&files.path("a", "cert"));
     let mut stream = connect(server.address(), &trusted, "a.test").unwrap();
@@ -233,7 +237,7 @@ fn much_goes_through_both_ways() {
     let count = 3000;
     let requests = "GET /small HTTP/1.1\r\nhost: a.test\r\n\r\n".repeat(count);
     stream.write_all(requests.as_bytes()).unwrap();
-    thread::sleep(Duration::from_millis(300));
+    pause(Duration::from_millis(300));
     let mut reader = BufReader::new(&mut stream);
     for at in 0..count {
         assert_eq!(Response::read(&mut reader, false).unwrap().body.len(), 7000, "{at}");
@@ -245,18 +249,21 @@ fn a_client_that_takes_nothing_is_aborted_and_one_that_leaves_rudely_does_not_en
     let files = Files::new();
     let record = Record::default();
     let noted = record.clone();
-    let app = App::new().get("/x", async |_: &mut Ctx| "x".repeat(64 << 20)).post("/", async move |ctx: &mut Ctx| {
-        noted.note("begun");
-        ctx.closed().await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        noted.note("completed");
-        "done"
-    });
+    let app = App::new().get("/x", async |_: &mut Ctx| "x".repeat(64 << 20)).post(
+        "/",
+        async move |ctx: &mut Ctx| {
+            noted.note("begun");
+            ctx.closed().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            noted.note("completed");
+            "done"
+        },
+    );
     let server = files.serve(app);
     let trusted = certificate(&files.path("a", "cert"));
     let mut stream = connect(server.address(), &trusted, "a.test").unwrap();
     write!(stream, "GET /x HTTP/1.1\r\nhost: a.test\r\n\r\n").unwrap();
-    thread::sleep(Duration::from_secs(5));
+    pause(Duration::from_secs(5));
     let (_, ended) = Wire::from_stream(stream.sock.try_clone().unwrap()).unwrap().rest();
     assert_eq!(ended, Ended::Reset);
 

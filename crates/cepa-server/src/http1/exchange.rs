@@ -67,7 +67,19 @@ struct App {
 impl Exchange {
     fn new(method: Method, outgoing: Outgoing, keep: bool) -> Self {
         let (app, reading, upgrade, client) = (None, None, None, Client::Here);
-        Self { method, app, reading, outgoing, upgrade, keep, client, linger: false, thrown: 0, since: 0, checked: 0 }
+        Self {
+            method,
+            app,
+            reading,
+            outgoing,
+            upgrade,
+            keep,
+            client,
+            linger: false,
+            thrown: 0,
+            since: 0,
+            checked: 0,
+        }
     }
 
     /// Waits for a handler.
@@ -140,7 +152,9 @@ impl Exchange {
         }
         if !kept {
             let body_left = self.reading.as_ref().is_some_and(|reading| !reading.is_ended());
-            return Poll::Ready(Ok(After::Close { linger: self.linger || body_left || !conn.left.is_empty() }));
+            return Poll::Ready(Ok(After::Close {
+                linger: self.linger || body_left || !conn.left.is_empty(),
+            }));
         }
         conn.unread = !conn.left.is_empty();
         conn.await_next(true);
@@ -362,7 +376,8 @@ impl Exchange {
             (self.keep, self.linger) = (false, true);
             reading.fail(Error::status_only(StatusCode::REQUEST_TIMEOUT));
             // An answer that is made of the body breaks off with it.
-            let whole = if self.outgoing.is_empty() { Ok(false) } else { Err(io::ErrorKind::TimedOut.into()) };
+            let whole =
+                if self.outgoing.is_empty() { Ok(false) } else { Err(io::ErrorKind::TimedOut.into()) };
             return if self.app.is_some() { None } else { Some(whole) };
         }
         if self.app.is_some() {

@@ -1,8 +1,8 @@
 //! Accepting connections, and living through what can go wrong there.
 
 use super::{Endpoint, Socket, Stream, unix::SocketFile};
-use std::{cell::Cell, io, sync::Arc, time::Duration};
 use socket2::{SockAddr, SockRef};
+use std::{cell::Cell, io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::{Instant, sleep_until},
@@ -140,7 +140,9 @@ impl Acceptor {
 fn adopt(socket: socket2::Socket, peer: &SockAddr) -> io::Result<Accepted> {
     socket.set_nonblocking(true)?;
     Ok(match peer.as_socket() {
-        Some(peer) => Accepted { stream: Stream::Tcp(TcpStream::from_std(socket.into())?), peer: peer.into() },
+        Some(peer) => {
+            Accepted { stream: Stream::Tcp(TcpStream::from_std(socket.into())?), peer: peer.into() }
+        }
         None => {
             let peer = Endpoint::Unix(peer.as_pathname().map(Into::into));
             Accepted { stream: Stream::Unix(UnixStream::from_std(socket.into())?), peer }
