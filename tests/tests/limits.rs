@@ -342,18 +342,24 @@ fn write_stall() {
         .get("/small", async |_: &mut Ctx| "x".repeat(7000));
     let server = Serving::new(app).limits(|limits| limits.write_stall = 2 * SECOND).start().unwrap();
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
-    for (path, requests) in [("/stream", 1), ("/large", 1), ("/small", 2000)] {
-        let mut wire = Wire::connect(server.address()).unwrap();
-        socket2::SockRef::from(wire.stream()).set_recv_buffer_size(64 << 10).unwrap();
-        let request = get(path).repeat(requests);
-        let mut sender = wire.stream().try_clone().unwrap();
-        let sending = thread::spawn(move || std::io::Write::write_all(&mut sender, request.as_bytes()));
-        // What is aborted is aborted: what the kernel holds does not go on to be sent.
-        pause(5 * SECOND);
-        let (bytes, ended) = wire.rest();
-        assert_eq!(ended, Ended::Reset, "{path}: {} bytes", bytes.len());
-        let _ = sending.join().unwrap();
-    }
+    thread::scope(|scope| {
+        for (path, requests) in [("/stream", 1), ("/large", 1), ("/small", 2000)] {
+            let (server, get) = (&server, &get);
+            scope.spawn(move || {
+                let mut wire = Wire::connect(server.address()).unwrap();
+                socket2::SockRef::from(wire.stream()).set_recv_buffer_size(64 << 10).unwrap();
+                let request = get(path).repeat(requests);
+                let mut sender = wire.stream().try_clone().unwrap();
+                let sending =
+                    thread::spawn(move || std::io::Write::write_all(&mut sender, request.as_bytes()));
+                // What is aborted is aborted: what the kernel holds does not go on to be sent.
+                pause(5 * SECOND);
+                let (bytes, ended) = wire.rest();
+                assert_eq!(ended, Ended::Reset, "{path}: {} bytes", bytes.len());
+                let _ = sending.join().unwrap();
+            });
+        }
+    });
     eventually("the stream is dropped", || dropped.load(SeqCst));
     // One that reads slowly, but reads, is served.
     let mut wire = Wire::open(server.address(), get("/large"));
@@ -543,22 +549,20 @@ fn without_descriptors_the_server_waits_and_recovers() {
     let server = limited(|_| {});
     let mut polite = Wire::open(server.address(), GET);
     assert_eq!(polite.response().status, 200);
+    let before = worker_ticks();
     // Clients and server share the descriptors: at last a connection stands that cannot be accepted.
     let mut wires = Vec::new();
     while let Ok(wire) = Wire::connect(server.address()) {
         wires.push(wire);
     }
-    // Room to look at /proc.
-    wires.truncate(wires.len() - 3);
-    let before = worker_ticks();
     pause(2 * SECOND);
-    let spent = worker_ticks().saturating_sub(before);
-    assert!(spent <= 10, "{spent} clock ticks: it spins");
     polite.send(GET);
     assert_eq!(polite.response().status, 200, "those inside are served");
     drop(wires);
     let mut wire = Wire::open(server.address(), GET);
     assert_eq!(wire.response().status, 200, "and others again");
+    let spent = worker_ticks() - before;
+    assert!(spent <= 20, "{spent} clock ticks: it spins");
 }
 
 /// Runs a test in a process of its own, and says whether this is not that process.
