@@ -362,6 +362,8 @@ impl Exchange {
     }
 
     /// Some time has passed; answers how the exchange ends by that, if it does.
+    ///
+    /// A tick is passed as soon as it has begun, so a limit of one second is kept until the second tick after.
     fn expired<S>(&mut self, conn: &mut Conn<S>) -> Option<io::Result<bool>>
     where
         S: Socket,
@@ -382,7 +384,7 @@ impl Exchange {
         }
         if self.app.is_some() {
             let most = self.request_time(conn)?;
-            if now.wrapping_sub(self.since) >= most {
+            if now.wrapping_sub(self.since) > most {
                 tracing::warn!(target: "cepa::http1", "a request took longer than limits.request_time");
                 self.app = None;
                 (self.keep, self.linger) = (false, true);
@@ -401,7 +403,7 @@ impl Exchange {
         }
         let drains = self.reading.as_ref().is_some_and(|reading| !reading.is_ended());
         let most = Floor::limit(limits.header_time)?.as_secs() as u32;
-        (drains && self.outgoing.is_empty() && now.wrapping_sub(self.since) >= most).then_some(Ok(false))
+        (drains && self.outgoing.is_empty() && now.wrapping_sub(self.since) > most).then_some(Ok(false))
     }
 
     /// Whole seconds that the app may take; `None`: any time.

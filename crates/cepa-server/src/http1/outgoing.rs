@@ -250,6 +250,6 @@ impl Outgoing {
         let Some(limit) = Floor::limit(limit) else { return false };
         !self.progress
             && self.is_held_up()
-            && self.stalled.is_some_and(|since| u64::from(now.wrapping_sub(since)) >= limit.as_secs())
+            && self.stalled.is_some_and(|since| u64::from(now.wrapping_sub(since)) > limit.as_secs())
     }
 }

@@ -175,11 +175,12 @@ impl Reading {
 
     /// Whether the client is slower than `limits.body_rate` allows.
     pub(super) fn is_too_slow(&self, now: u32, limits: &Limits) -> bool {
-        let total = u64::from(self.total(now));
+        // The last tick has only begun.
+        let total = u64::from(self.total(now)).saturating_sub(1);
         self.since.is_some()
             && limits.body_rate > 0
             && total >= limits.body_grace.as_secs().max(1)
-            && self.read < total * limits.body_rate
+            && self.read < total.saturating_mul(limits.body_rate)
     }
 
     /// Seconds until the client may be too slow.
