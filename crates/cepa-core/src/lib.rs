@@ -51,7 +51,7 @@ mod vectors;
 
 pub use self::{
     app::{App, Onion, Panicked, Proxies, RouteInfo, Settings, Step, StepKind},
-    body::{Body, Incoming, SendBody, Sender, channel},
+    body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
     ctx::Ctx,
     error::{Error, ErrorStatus, Result},
