@@ -11,6 +11,7 @@ use std::{
 
 use cepa_core::Onion;
 use http::HeaderValue;
+use tokio::sync::Notify;
 
 use crate::{limits::Limits, timer::Timers};
 
@@ -27,6 +28,8 @@ pub(crate) struct Floor {
     /// Connections open now.
     pub(crate) open: Cell<usize>,
     draining: Cell<bool>,
+    /// Tells those who wait in [`begin_of_drain`](Self::begin_of_drain).
+    drain: Notify,
     /// Who waits for the last connection to end.
     emptied: Cell<Option<Waker>>,
     buffers: RefCell<Vec<Buffers>>,
@@ -47,6 +50,7 @@ impl Floor {
             server,
             open: Cell::new(0),
             draining: Cell::new(false),
+            drain: Notify::new(),
             emptied: Cell::new(None),
             buffers: RefCell::default(),
         })
@@ -57,9 +61,19 @@ impl Floor {
         self.draining.get()
     }
 
+    /// Waits until connections should end as soon as they can.
+    pub(crate) async fn begin_of_drain(&self) {
+        // Made first: what is told between the question and the wait is not missed.
+        let told = self.drain.notified();
+        if !self.is_draining() {
+            told.await;
+        }
+    }
+
     /// Tells all connections to end as soon as they can.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
+        self.drain.notify_waiters();
         self.timers.wake_all();
     }
 

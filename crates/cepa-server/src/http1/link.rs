@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use cepa_core::{Connection, OnClose, Peer, Policy, TlsInfo};
+use cepa_core::{Connection, LocalBoxFuture, OnClose, Peer, Policy, TlsInfo};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::floor::Floor;
@@ -155,5 +155,10 @@ impl Connection for Link {
 
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
+    }
+
+    fn draining(&self) -> LocalBoxFuture<'static, ()> {
+        let floor = Rc::clone(&self.floor);
+        Box::pin(async move { floor.begin_of_drain().await })
     }
 }
