@@ -7,14 +7,8 @@ use std::{
 };
 
 use cepa_core::{App, Body, Ctx};
-use cepa_server::{Running, Server, ServerConfig, listen::Address};
+use cepa_server::{Server, ServerConfig, listen::Address};
 use tokio::task::spawn_local;
-
-fn serve(app: App) -> Running {
-    let listen = vec!["127.0.0.1:0".parse::<Address>().unwrap().into()];
-    let config = ServerConfig { listen, workers: 1, ..ServerConfig::default() };
-    Server::bind(config, app.build().unwrap()).unwrap().start().unwrap()
-}
 
 #[test]
 fn a_stream_ends_when_the_server_drains() {
@@ -28,7 +22,9 @@ fn a_stream_ends_when_the_server_drains() {
             Ok(())
         })
     });
-    let running = serve(app);
+    let listen = vec!["127.0.0.1:0".parse::<Address>().unwrap().into()];
+    let config = ServerConfig { listen, workers: 1, ..ServerConfig::default() };
+    let running = Server::bind(config, app.build().unwrap()).unwrap().start().unwrap();
     let mut socket = TcpStream::connect(running.endpoints()[0].to_string()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
