@@ -8,7 +8,7 @@
 //!         .with(async |ctx: &mut Ctx, next: Next<'_>| {
 //!             let started = Instant::now();
 //!             next.run(ctx).await?;
-//!             ctx.set("x-response-time", format!("{:?}", started.elapsed()))
+//!             ctx.set("x-response-time", format!("{} ms", started.elapsed().as_millis()))
 //!         })
 //!         .get("/", async |_: &mut Ctx| "Hello, onion"))
 //! }
@@ -35,6 +35,7 @@ use std::{process::ExitCode, sync::Arc};
 
 // `tokio` is not among them: an app that uses it chooses its features in a dependency of its own, and cargo makes
 // the two one.
+pub use bytes;
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
 pub use cepa_server as server;
