@@ -39,7 +39,8 @@ pub struct Ctx {
     pub response: Response,
     state: State,
     onion: Arc<Onion>,
-    route: Option<route::Matched>,
+    matched: route::Matched,
+    policy: Policy,
     /// The prefixes below which mounted apps run; empty outside of mounts.
     mount_path: String,
 }
@@ -51,7 +52,8 @@ impl Ctx {
             response: Response::new(),
             state: State::default(),
             onion,
-            route: None,
+            matched: route::Matched::default(),
+            policy: Policy::default(),
             mount_path: String::new(),
         }
     }
@@ -99,7 +101,7 @@ impl Ctx {
         let secure = self.secure();
         let keys = self.onion.settings.keys.as_deref();
         let now = std::time::SystemTime::now();
-        Jar { request: self.request.headers(), response: self.response.headers_mut(), keys, secure, now }
+        Jar { request: self.request.fields(), response: self.response.headers_mut(), keys, secure, now }
     }
 
     /// The connection this request came by.
@@ -124,11 +126,14 @@ impl Ctx {
     }
 
     /// Sets how the door treats this request from now on, as a route's own policy does.
+    ///
+    /// What the policy does not say stays as it was set before.
     pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy.over(self.policy);
         if let Some(limit) = policy.body_limit {
             self.request.body_mut().set_limit(limit);
         }
-        self.request.connection().set_policy(policy);
+        self.request.connection().set_policy(self.policy);
     }
 
     /// Sends `103 Early Hints` with these headers ahead of the response; `false` where the
@@ -139,16 +144,16 @@ impl Ctx {
 
     /// The query as a struct or map: `ctx.query::<Page>()?`.
     ///
-    /// Repeated keys fill a `Vec`; missing keys need an `Option` or `#[serde(default)]`.
+    /// Repeated keys fill a `Vec`; missing keys need an `Option` or `#[serde(default)]`. The first 1,000 pairs
+    /// are read.
     ///
     /// # Errors
     /// 400 naming the key and what was expected.
     #[track_caller]
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         let place = std::panic::Location::caller();
-        let pairs =
-            self.query_pairs().map(|(key, value)| (key.into_owned().into(), value.into_owned().into()));
-        crate::de::from_pairs(pairs).map_err(|error| Error::new(400, format!("query: {error}")).at(place))
+        crate::de::from_pairs(self.query_pairs())
+            .map_err(|error| Error::new(400, format!("query: {error}")).at(place))
     }
 }
 

@@ -57,7 +57,7 @@ pub use self::{
     error::{Error, ErrorStatus, Result},
     handler::Handler,
     headers::Headers,
-    middleware::{LocalBoxFuture, Middleware, Next},
+    middleware::{LocalBoxFuture, Middleware, Next, Run},
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use cepa_core::Onion;
+use cepa_core::{LocalBoxFuture, Onion};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
@@ -62,12 +62,15 @@ impl Floor {
     }
 
     /// Waits until connections should end as soon as they can.
-    pub(crate) async fn begin_of_drain(&self) {
-        // Made first: what is told between the question and the wait is not missed.
-        let told = self.drain.notified();
-        if !self.is_draining() {
-            told.await;
-        }
+    pub(crate) fn begin_of_drain(self: &Rc<Self>) -> LocalBoxFuture<'static, ()> {
+        let floor = Rc::clone(self);
+        Box::pin(async move {
+            // Made first: what is told between the question and the wait is not missed.
+            let told = floor.drain.notified();
+            if !floor.is_draining() {
+                told.await;
+            }
+        })
     }
 
     /// Tells all connections to end as soon as they can.

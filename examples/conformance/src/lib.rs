@@ -15,10 +15,10 @@ pub fn app() -> App {
     })
 }
 
-/// The body goes back as it comes: the client that does not read is not read from.
+/// The whole body is read first, so that a fault in it is what the client hears of.
 async fn echo(ctx: &mut Ctx) -> Result {
     let kind = ctx.get(header::CONTENT_TYPE).map(str::to_owned);
-    let body = ctx.request.take_body();
+    let body = ctx.bytes().await?;
     if body.is_empty() {
         return ctx.set_body("Hello, onion\n");
     }

@@ -38,6 +38,7 @@ fn it_says_hello() {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\r\nx-response-time: "), "{answer}");
     assert!(answer.ends_with("\r\n\r\nHello, onion"), "{answer}");
 }
 
@@ -46,5 +47,12 @@ fn it_lists_its_routes() {
     let output = hello(&["routes"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    assert!(text.contains("GET") && text.contains("src/main.rs:6"), "{text}");
+    assert!(text.contains("GET") && text.contains("src/main.rs:12"), "{text}");
+}
+
+#[test]
+fn it_is_what_the_first_page_shows() {
+    let readme = include_str!("../../../README.md");
+    let (_, source) = include_str!("../src/main.rs").split_once("\n\n").unwrap();
+    assert!(readme.contains(&format!("\n{source}```\n")));
 }

@@ -1,9 +1,17 @@
 //! Cepa: one worker thread with its own listener per core; HTTP/1.1 and HTTP/2 by prior knowledge
 //! on the same port.
-use cepa::layers::send_file;
-use cepa::prelude::*;
+use std::{error::Error, net::Ipv4Addr, time::Duration};
+
+use cepa::{
+    ServerConfig,
+    prelude::*,
+    server::{
+        ListenConfig,
+        limits::Limits,
+        listen::{Address, BindOptions},
+    },
+};
 use peer_common::*;
-use std::{process::ExitCode, time::Duration};
 
 async fn plaintext(_: &mut Ctx) -> &'static str {
     HELLO
@@ -14,7 +22,7 @@ async fn json(_: &mut Ctx) -> Json<Message> {
 }
 
 async fn user(ctx: &mut Ctx) -> Result<Json<User<String>>> {
-    Ok(Json(User { id: ctx.param("id")?.to_owned() }))
+    Ok(Json(User { id: ctx.params()? }))
 }
 
 async fn other(_: &mut Ctx) -> &'static str {
@@ -29,27 +37,38 @@ async fn noop(ctx: &mut Ctx, next: Next<'_>) -> Result {
     next.run(ctx).await
 }
 
-fn app(_: &mut Boot) -> Result<App> {
-    let mut app = App::new()
+fn app() -> App {
+    let stack = (0..8).fold(Router::new(), |router, _| router.with(noop)).get("/", plaintext);
+    let app = App::new()
         .get("/plaintext", plaintext)
         .get("/json", json)
         .post("/echo", echo)
-        .get("/file", send_file(file_path()))
-        .mount("/stack", (0..8).fold(App::new(), |app, _| app.with(noop)).get("/", plaintext));
-    for (i, path) in routes(|name| format!("{{{name}}}")).iter().enumerate() {
-        app = if i == USERS_INDEX { app.get(path, user) } else { app.get(path, other) };
-    }
-    Ok(app)
+        .nest("/stack", stack);
+    routes(|name| format!("{{{name}}}")).iter().enumerate().fold(app, |app, (at, path)| match at {
+        USERS_INDEX => app.get(path, user),
+        _ => app.get(path, other),
+    })
 }
 
-fn main() -> ExitCode {
+fn main() -> std::result::Result<(), Box<dyn Error>> {
     let args = args();
-    cepa::Server::new(app)
-        .listen(([127, 0, 0, 1], args.port))
-        .backlog(BACKLOG)
-        .workers(args.workers)
-        .server_header("cepa")
-        // the contract: an idle connection outlives ten minutes
-        .idle_timeout(Duration::from_secs(660))
-        .run()
+    let address = Address::Tcp((Ipv4Addr::LOCALHOST, args.port).into());
+    let options = BindOptions { backlog: BACKLOG, ..BindOptions::default() };
+    let config = ServerConfig {
+        listen: vec![ListenConfig { options, ..ListenConfig::from(address) }],
+        workers: args.workers,
+        server_header: Some("cepa".to_owned()),
+        limits: Limits {
+            // the contract: an idle connection outlives ten minutes
+            idle: Duration::from_secs(660),
+            // the load generators keep their connections for a whole run
+            connections: 1_000_000,
+            requests_per_connection: 0,
+            connection_age: Duration::ZERO,
+            ..Limits::default()
+        },
+    };
+    let running = cepa::serve(app().build()?, config)?;
+    cepa::stop_on_signals(running.stopper())?;
+    Ok(running.join()?)
 }

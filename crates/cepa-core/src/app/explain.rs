@@ -113,8 +113,9 @@ impl Onion {
         };
         steps.extend(self.places.iter().map(|place| layer(StepKind::AppLayer, place)));
         let answer = |name: String| Step { depth, kind: StepKind::Status, name, place: None };
-        match self.table.find(method, || host.to_ascii_lowercase(), path) {
-            Found::Route(route, spans) => {
+        match self.table.find(method, || host, path) {
+            Found::Route(at, spans) => {
+                let route = &self.table.routes[at];
                 steps.extend(route.layers.iter().map(|place| layer(StepKind::RouteLayer, place)));
                 let kind = if route.mounted.is_some() { StepKind::Mount } else { StepKind::Handler };
                 let name = format!("{} {}", route.endpoint.name, route.pattern.as_str().replace(BELOW, "…"));
@@ -146,9 +147,9 @@ impl Onion {
 
 fn info(route: &Resolved, path: String) -> RouteInfo {
     RouteInfo {
-        method: route.methods.first().cloned(),
+        method: route.method.clone(),
         path,
-        name: route.name.as_deref().map(str::to_owned),
+        name: route.name.clone(),
         host: route.host.clone(),
         handler: route.endpoint.name.to_string(),
         place: route.place,

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
-use super::{panic::catch, settings::Settings};
+use super::settings::Settings;
 use crate::{
-    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result,
+    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result, Run,
     middleware::Core,
     response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
@@ -64,16 +64,13 @@ impl Onion {
         let onion = Arc::clone(self);
         let mut ctx = Ctx::new(request, Arc::clone(self));
         Box::pin(async move {
-            let result = match catch(onion.run(&mut ctx)).await {
-                Ok(result) => result,
-                Err(panicked) => Err(panicked),
-            };
+            let result = onion.run(&mut ctx).await;
             ctx.finish(result);
             ctx.response
         })
     }
 
-    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {
         Next::new(&self.layers, self).run(ctx)
     }
 
@@ -107,20 +104,24 @@ impl Onion {
 
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
-        let found = self.table.find(ctx.method(), || ctx.hostname().to_ascii_lowercase(), ctx.path());
+        let found = self.table.find(ctx.method(), || ctx.hostname(), ctx.path());
         match found {
-            Found::Route(route, params) => {
-                ctx.enter(route, params);
-                Next::new(&route.chain, &*route.endpoint.core).run(ctx)
+            Found::Route(at, params) => {
+                ctx.enter(at, params);
+                let route = &self.table.routes[at];
+                Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
             }
-            Found::OtherMethods(methods) => {
-                let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-                let allowed = HeaderValue::from_str(&list.join(", ")).ok();
-                self.miss(ctx, allowed)
-            }
+            Found::OtherMethods(methods) => self.miss(ctx, allow(&methods)),
+            // It asks about the server rather than one resource (RFC 9110, section 9.3.7).
+            Found::Nothing if ctx.path() == "*" => self.miss(ctx, allow(&self.table.all_methods())),
             Found::Nothing => self.miss(ctx, None),
         }
     }
+}
+
+fn allow(methods: &[&Method]) -> Option<HeaderValue> {
+    let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    HeaderValue::from_str(&list.join(", ")).ok()
 }
 
 impl fmt::Debug for Onion {
@@ -147,6 +148,9 @@ mod tests {
             assert_eq!(answer.header("allow"), "HEAD, GET, PUT");
             assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
             assert_eq!(client.request(Method::OPTIONS, "/b").await.status(), 404);
+            let answer = client.request(Method::OPTIONS, "*").await;
+            assert_eq!((answer.status().as_u16(), answer.header("allow")), (200, "HEAD, GET, PUT"));
+            assert_eq!(client.request(Method::GET, "*").await.status(), 405);
         });
     }
 }

@@ -11,7 +11,8 @@ use crate::{
     disposition::Disposition,
     location::{self, html_escape, is_same_site, normalise_location},
     mime,
-    response::{HTML, TEXT, is_bodiless},
+    request::essence,
+    response::{HTML, TEXT, is_bodiless, is_redirect},
     vary,
 };
 
@@ -139,10 +140,15 @@ impl Ctx {
         }
     }
 
-    /// The response's media type without parameters; empty when there is none.
+    /// The response's media type without parameters; empty when there is none. The request's is
+    /// [`Request::content_type`](crate::Request::content_type).
     pub fn content_type(&self) -> &str {
-        let kind = self.response.header_str(&header::CONTENT_TYPE).unwrap_or_default();
-        kind.split(';').next().unwrap_or_default().trim()
+        essence(self.response.get(&header::CONTENT_TYPE))
+    }
+
+    /// The length of the response's body, declared or computable.
+    pub fn length(&self) -> Option<u64> {
+        self.response.length()
     }
 
     /// Declares the length of the body, for a stream whose length is known. The door cuts the
@@ -164,7 +170,7 @@ impl Ctx {
     pub fn redirect(&mut self, url: &str) -> Result {
         let location = normalise_location(url)?;
         self.set(header::LOCATION, &*location)?;
-        if !matches!(self.status().as_u16(), 300..=303 | 305 | 307 | 308) {
+        if !is_redirect(self.status()) {
             self.response.set_status(StatusCode::FOUND);
         }
         let html = self.accepts(&["html"]).is_some();
@@ -224,6 +230,16 @@ impl Ctx {
             return self.set(header::ETAG, etag);
         }
         self.set(header::ETAG, format!("\"{etag}\""))
+    }
+
+    /// The response's `ETag`, as it was set.
+    pub fn etag(&self) -> Option<&str> {
+        self.response.get(&header::ETAG)
+    }
+
+    /// The response's `Last-Modified`.
+    pub fn last_modified(&self) -> Option<SystemTime> {
+        date::parse(self.response.get(&header::LAST_MODIFIED)?)
     }
 
     /// Sets `Last-Modified`; times before 1970 and after 9999 remove it.

@@ -14,15 +14,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use cepa_core::{Body, Headers, Incoming, LocalBoxFuture, Request, Response, channel};
-use http::{HeaderValue, StatusCode, header};
+use cepa_core::{Headers, LocalBoxFuture, Response};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    BodyDecoder, BodyLength, ChunkLimits, Head, HeadLimits, HeadScan, Preface, Reject, answer, date,
-    decode_head,
+    Head, HeadLimits, HeadScan, Preface, Reject, answer, date, decode_head,
     exchange::{Exchange, Reading},
+    incoming,
     linger::Linger,
     link::Link,
     respond::{Answer, Respond},
@@ -239,7 +238,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         loop {
             let mut into = ReadBuf::new(&mut buffers.input);
             match Pin::new(&mut self.io).poll_read(cx, &mut into) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    if self.link.is_tls() {
+                        // Reading may have made TLS say something: an alert, new keys.
+                        let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+                    }
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {}
             }
@@ -347,10 +352,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             Err(reject) => return Step::Done(0, refuse(output, reject)),
         };
         self.served = self.served.saturating_add(1);
-        let (body, taken, reading) = self.body(&head, &data[length..]);
+        let (body, taken, reading) = match incoming::body(&head, &data[length..], floor.limits.body) {
+            Ok(body) => body,
+            Err(reject) => return Step::Done(0, refuse(output, reject)),
+        };
         let respond = Respond::new(&head, self.keeps(&head));
         self.link.begin(head.version == http::Version::HTTP_11);
-        let request = request(head, headers, body, &self.link);
+        let request = incoming::request(head, headers, body, &self.link);
         let mut app = floor.onion.handle(request);
         let used = length + taken;
         let response = match app.as_mut().poll(cx) {
@@ -380,27 +388,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             Answer::Whole(None) if reading.is_none() && keep => Step::Answered(used),
             Answer::Whole(None) if reading.is_none() => Step::Done(used, Turn::Close { linger: false }),
             answer => Step::Done(used, Turn::Exchange(Box::new(Exchange::answer(answer, keep, reading)))),
-        }
-    }
-
-    /// The body of a request: its bytes if they are all there, otherwise an end to fill.
-    fn body(&self, head: &Head, rest: &[u8]) -> (Body, usize, Option<Reading>) {
-        let limit = self.floor().limits.body;
-        match head.body {
-            BodyLength::None | BodyLength::Length(0) => (Body::empty(), 0, None),
-            BodyLength::Length(length) if length <= limit && length <= rest.len() as u64 => {
-                let bytes = Bytes::copy_from_slice(&rest[..length as usize]);
-                (Body::from(bytes), length as usize, None)
-            }
-            framing => {
-                let length = match framing {
-                    BodyLength::Length(length) => Some(length),
-                    BodyLength::None | BodyLength::Chunked => None,
-                };
-                let (sender, incoming): (_, Incoming) = channel(length, limit);
-                let decoder = BodyDecoder::new(framing, ChunkLimits::default());
-                (Body::from(incoming), 0, Some(Reading::new(sender, decoder, length, head.expect_continue)))
-            }
         }
     }
 
@@ -479,16 +466,4 @@ fn refuse(output: &mut Vec<u8>, reject: Reject) -> Turn {
     tracing::debug!(target: "cepa::http1", %reject, "request refused");
     answer(output, reject.status(), &date::now());
     Turn::Close { linger: true }
-}
-
-fn request(head: Head, mut headers: Headers, body: Body, link: &Rc<Link>) -> Request {
-    if let Some(authority) = head.target.authority()
-        && head.method != http::Method::CONNECT
-    {
-        // RFC 9112, section 3.2.2: the authority of an absolute target takes the place of Host.
-        if let Ok(value) = HeaderValue::from_str(authority) {
-            headers.map_mut().insert(header::HOST, value);
-        }
-    }
-    Request::from_door(head.method, head.target.into_core(), head.version, headers, body, link.clone())
 }

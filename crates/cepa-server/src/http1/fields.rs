@@ -7,8 +7,9 @@ use super::{BodyLength, Reject};
 
 /// Collects, field by field, what decides how the request is framed; [`Fields::body`] and its siblings judge.
 #[derive(Default)]
-pub(super) struct Fields {
+pub(super) struct Fields<'a> {
     host: bool,
+    content_type: Option<&'a [u8]>,
     length: Option<u64>,
     encoding: Option<Encoding>,
     expect: Option<Expectation>,
@@ -31,9 +32,9 @@ enum Expectation {
     Unknown,
 }
 
-impl Fields {
-    /// Takes note of one field; its value has no white space around it.
-    pub(super) fn note(&mut self, line: &httparse::Header<'_>) -> Result<(), Reject> {
+impl<'a> Fields<'a> {
+    /// Takes note of one field; its value has no white space around it. `block` is the text that it lies in.
+    pub(super) fn note(&mut self, line: &httparse::Header<'a>, block: &[u8]) -> Result<(), Reject> {
         let value = line.value;
         let is = |name: &str| line.name.eq_ignore_ascii_case(name);
         // The length decides first: most names in a head differ from all of these in it.
@@ -52,7 +53,14 @@ impl Fields {
                 self.note_connection(value);
                 Ok(())
             }
+            12 if is("content-type") => match self.content_type.replace(value) {
+                Some(first) if first != value => Err(Reject::ContentTypeRepeated),
+                _ => Ok(()),
+            },
             14 if is("content-length") => {
+                if is_padded(line, block) {
+                    return Err(Reject::ContentLength);
+                }
                 if self.length.is_some() {
                     return Err(Reject::ContentLengthRepeated);
                 }
@@ -125,6 +133,14 @@ impl Fields {
     pub(super) fn upgrades(&self, version: Version) -> bool {
         self.upgrade && self.upgrade_option && version == Version::HTTP_11
     }
+}
+
+/// Whether more than one space stands before the value of a field, or any white space behind it.
+fn is_padded(line: &httparse::Header<'_>, block: &[u8]) -> bool {
+    let start = |part: &[u8]| part.as_ptr() as usize - block.as_ptr() as usize;
+    let name_end = start(line.name.as_bytes()) + line.name.len();
+    let value = if line.value.is_empty() { return false } else { start(line.value) };
+    !matches!(block[name_end..value], [b':'] | [b':', b' ']) || block[value + line.value.len()] != b'\r'
 }
 
 /// A plain decimal number without sign, white space or superfluous zeros.

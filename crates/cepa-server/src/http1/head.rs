@@ -14,7 +14,7 @@ use super::{Reject, Target, store};
 pub(crate) const MOST_FIELDS: usize = 128;
 
 /// The longest method; the longest registered one has 17 bytes.
-pub(super) const LONGEST_METHOD: usize = 32;
+pub(crate) const LONGEST_METHOD: usize = 32;
 
 /// How large the head of a request may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct Head {
 
 /// Decodes the head at the start of `buf` and says how many bytes it took; `None` asks for more bytes.
 ///
-/// `buf` starts where the previous message ended; up to two empty lines before the request line are skipped
+/// `buf` starts where the previous message ended; one empty line before the request line is skipped
 /// (RFC 9112, section 2.2). Call again with the same bytes and more, and the same `scan`: the work is linear
 /// and the answer the same however the bytes are cut; only that a fault may show earlier in a large piece.
 /// `headers` is emptied and then holds the fields in their order, checked; after an error its content means
@@ -144,7 +144,7 @@ fn empty_lines(buf: &[u8]) -> Result<Option<usize>, Reject> {
         match buf[skipped..] {
             [] => return Ok(None),
             [b'\n', ..] => return Err(Reject::BareLf),
-            [b'\r', ..] if skipped == 4 => return Err(Reject::EmptyLines),
+            [b'\r', ..] if skipped == 2 => return Err(Reject::EmptyLines),
             [b'\r'] => return Ok(None),
             [b'\r', b'\n', ..] => skipped += 2,
             [b'\r', ..] => return Err(Reject::BareCr),
@@ -227,11 +227,11 @@ fn accept(
 }
 
 /// Takes over the fields. `block` is the text all of `lines` lie in, which is copied once.
-fn take_fields(
-    lines: &[httparse::Header<'_>],
+fn take_fields<'a>(
+    lines: &[httparse::Header<'a>],
     block: &[u8],
     headers: &mut Headers,
-) -> Result<Fields, Reject> {
+) -> Result<Fields<'a>, Reject> {
     let mut fields = Fields::default();
     let within = |part: &[u8]| {
         // What is empty may lie anywhere.
@@ -240,7 +240,7 @@ fn take_fields(
     };
     headers.begin(store::copy(block));
     for line in lines {
-        fields.note(line)?;
+        fields.note(line, block)?;
         headers.push(within(line.name.as_bytes()), within(line.value));
     }
     Ok(fields)

@@ -10,8 +10,8 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Reject {
-    /// More than two empty lines stand before the request line.
-    #[error("more than two empty lines before the request line")]
+    /// More than one empty line stands before the request line.
+    #[error("more than one empty line before the request line")]
     EmptyLines,
     /// A line ends in LF without CR.
     #[error("line feed without carriage return")]
@@ -67,12 +67,16 @@ pub enum Reject {
     /// The `Host` is empty or no host with an optional port.
     #[error("malformed Host")]
     Host,
-    /// The `Content-Length` is not one plain decimal number that fits 64 bits.
+    /// The `Content-Length` is not one plain decimal number that fits 64 bits, with at most one space before it and
+    /// none behind.
     #[error("malformed Content-Length")]
     ContentLength,
     /// There is more than one `Content-Length`.
     #[error("more than one Content-Length")]
     ContentLengthRepeated,
+    /// There are two `Content-Type` with different values.
+    #[error("two different Content-Type")]
+    ContentTypeRepeated,
     /// `Content-Length` and `Transfer-Encoding` come together.
     #[error("Content-Length together with Transfer-Encoding")]
     LengthWithEncoding,

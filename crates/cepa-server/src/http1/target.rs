@@ -20,7 +20,8 @@ pub enum Form {
 
 /// A request target as it was sent, checked, and split without being changed.
 ///
-/// The text is visible ASCII without `#`. Percent escapes are neither decoded nor checked here.
+/// The text is visible ASCII without `#`, and its path has neither a backslash nor an escaped NUL, CR or LF. Percent
+/// escapes are not decoded, and otherwise not checked, here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     raw: String,
@@ -35,15 +36,11 @@ pub struct Target {
 
 impl Target {
     /// Reads the target of a request with this method.
-    pub(super) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
+    pub(crate) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
         let bytes = raw.as_bytes();
-        let mut query = bytes.len();
-        for (at, &byte) in bytes.iter().enumerate() {
-            match byte {
-                b'?' if query == bytes.len() => query = at,
-                b'#' | ..=b' ' | 0x7f.. => return Err(Reject::Target),
-                _ => {}
-            }
+        let query = path_end(bytes).ok_or(Reject::Target)?;
+        if !bytes[query..].iter().all(|&byte| is_target_byte(byte)) {
+            return Err(Reject::Target);
         }
         let (form, authority, path) = match bytes {
             _ if *method == Method::CONNECT => {
@@ -113,6 +110,25 @@ impl Target {
     pub fn query(&self) -> Option<&str> {
         self.raw.get(self.query + 1..)
     }
+}
+
+fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'#'
+}
+
+/// Where the path ends, if it holds nothing that its readers take for different things: a backslash, which some take
+/// for a slash, and escaped NUL, CR and LF, which cut a text off or begin a new line once they are decoded.
+fn path_end(bytes: &[u8]) -> Option<usize> {
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'?' => return Some(at),
+            b'%' if matches!(bytes[at + 1..], [b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..]) => return None,
+            b'\\' => return None,
+            byte if !is_target_byte(byte) => return None,
+            _ => {}
+        }
+    }
+    Some(bytes.len())
 }
 
 /// Where the authority starts if the target starts with a scheme this server serves.

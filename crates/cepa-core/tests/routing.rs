@@ -1,0 +1,494 @@
+//! Routes: which one answers, what is answered where none does, and what is refused at start.
+
+use cepa_core::{
+    App, Ctx, Handler, Next, Result, StepKind,
+    router::{Mount, Resources, Router, all, get},
+    test::{Answer, Client, block_on},
+};
+use http::{Method, StatusCode};
+
+/// A handler that says its name.
+fn says(name: &'static str) -> impl Handler<&'static str> {
+    async move |_: &mut Ctx| name
+}
+
+fn method(name: &str) -> Method {
+    Method::from_bytes(name.as_bytes()).expect("a method of the table")
+}
+
+fn send(client: &Client, line: &str) -> Answer {
+    let (name, target) = line.split_once(' ').expect("method and target");
+    block_on(client.request(method(name), target))
+}
+
+/// Every line is `METHOD target`, its status, and the body.
+fn answers(client: &Client, table: &[(&str, u16, &str)]) {
+    for (line, status, body) in table {
+        let answer = send(client, line);
+        assert_eq!((answer.status().as_u16(), answer.text()), (*status, *body), "{line}");
+    }
+}
+
+fn fault(app: App) -> String {
+    app.build().expect_err("the app has a fault").to_string()
+}
+
+#[test]
+fn a_method_that_no_route_has_is_answered_with_those_there_are() {
+    let client = App::new()
+        .get("/a", says("a"))
+        .put("/a", says("a put"))
+        .post("/b", says("b"))
+        .options("/b", says("b options"))
+        .head("/b", says("b head"))
+        .all("/c", says("c"))
+        .on(method("QUERY"), "/d", says("d"))
+        .delete("/x/{id}", says("x"))
+        .get("/x/{*rest}", says("rest"))
+        .test();
+    for (line, status, allow) in [
+        ("GET /a", 200, ""),
+        ("HEAD /a", 200, ""),
+        ("POST /a", 405, "HEAD, GET, PUT"),
+        ("OPTIONS /a", 200, "HEAD, GET, PUT"),
+        ("GET /b", 405, "POST, OPTIONS, HEAD"),
+        ("OPTIONS /b", 200, ""),
+        ("HEAD /b", 200, ""),
+        ("OPTIONS /c", 200, ""),
+        ("QUERY /d", 200, ""),
+        ("GET /d", 405, "QUERY"),
+        ("QUERY /a", 405, "HEAD, GET, PUT"),
+        ("LOCK /a", 501, "HEAD, GET, PUT"),
+        ("LOCK /c", 200, ""),
+        ("LOCK /nowhere", 501, ""),
+        ("QUERY /nowhere", 404, ""),
+        ("OPTIONS /nowhere", 404, ""),
+        ("POST /nowhere", 404, ""),
+        ("DELETE /x/1", 200, ""),
+        ("GET /x/1", 200, ""),
+        ("PUT /x/1", 405, "DELETE, HEAD, GET"),
+        ("PUT /x/1/2", 405, "HEAD, GET"),
+        ("OPTIONS *", 200, "GET, PUT, POST, OPTIONS, HEAD, QUERY, DELETE"),
+    ] {
+        let answer = send(&client, line);
+        assert_eq!((answer.status().as_u16(), answer.header("allow")), (status, allow), "{line}");
+    }
+    assert_eq!(send(&client, "POST /a").text(), "Method Not Allowed");
+    assert_eq!(send(&client, "LOCK /a").text(), "Not Implemented");
+    assert_eq!(send(&client, "OPTIONS /a").text(), "");
+    // An app without routes implements nothing and refuses nothing.
+    assert_eq!(send(&App::new().test(), "LOCK /").status(), 404);
+}
+
+#[test]
+fn head_is_get_without_its_body() {
+    let client = App::new()
+        .with(async |ctx: &mut Ctx, next: Next<'_>| {
+            next.run(ctx).await?;
+            ctx.set("x-layer", "seen")
+        })
+        .get("/text", says("four"))
+        .get("/json", async |ctx: &mut Ctx| ctx.set_json(&[1, 2, 3]))
+        .get("/method", async |ctx: &mut Ctx| ctx.method().to_string())
+        .get("/error", async |ctx: &mut Ctx| -> Result { Err(ctx.error(403, "no")) })
+        .test();
+    for path in ["/text", "/json", "/error"] {
+        let (get, head) = (send(&client, &format!("GET {path}")), send(&client, &format!("HEAD {path}")));
+        assert_eq!((get.status(), get.headers()), (head.status(), head.headers()), "{path}");
+        assert!(!get.bytes().is_empty() && head.bytes().is_empty(), "{path}");
+        assert_eq!(head.header("content-length"), get.bytes().len().to_string(), "{path}");
+    }
+    assert_eq!(send(&client, "HEAD /method").header("content-length"), "4", "the handler sees HEAD");
+    let missing = send(&client, "HEAD /nowhere");
+    assert_eq!((missing.status().as_u16(), missing.header("content-type")), (404, ""));
+}
+
+#[test]
+fn the_most_specific_route_answers_whatever_the_order() {
+    let entries: [fn(App) -> App; 7] = [
+        |app| app.get("/{*rest}", says("rest")),
+        |app| app.get("/users/{id}", says("id")),
+        |app| app.get("/users/{id:int}", says("int")),
+        |app| app.get("/users/new", says("new")),
+        |app| app.nest("/users", Router::new().ignore_case().get("/NEW/{x}", says("nested"))),
+        |app| app.nest("/lenient", Router::new().lenient_slash().get("/a", says("lenient"))),
+        |app| app.get("/lenient/{x}", says("exact")),
+    ];
+    let table = [
+        ("GET /users/new", 200, "new"),
+        ("GET /users/7", 200, "int"),
+        ("GET /users/7x", 200, "id"),
+        ("GET /users/new/1", 200, "nested"),
+        ("GET /users/NEW/1", 200, "nested"),
+        ("GET /USERS/new/1", 200, "nested"),
+        ("GET /users/7/posts", 200, "rest"),
+        ("GET /lenient/a", 200, "lenient"),
+        ("GET /lenient/a/", 200, "lenient"),
+        ("GET /lenient/b", 200, "exact"),
+        ("GET /lenient/b/", 200, "rest"),
+    ];
+    let forward = entries.iter().fold(App::new(), |app, add| add(app)).test();
+    answers(&forward, &table);
+    let backward = entries.iter().rev().fold(App::new(), |app, add| add(app)).test();
+    answers(&backward, &table);
+}
+
+#[test]
+fn case_and_trailing_slashes_count_unless_they_are_told_not_to() {
+    let routes = |app: App| app.get("/Page", says("page")).get("/", says("root"));
+    answers(
+        &routes(App::new()).test(),
+        &[
+            ("GET /Page", 200, "page"),
+            ("GET /page", 404, "Not Found"),
+            ("GET /Page/", 404, "Not Found"),
+            ("GET //", 404, "Not Found"),
+        ],
+    );
+    answers(
+        &routes(App::new().ignore_case().lenient_slash()).test(),
+        &[
+            ("GET /PAGE/", 200, "page"),
+            ("GET /page", 200, "page"),
+            ("GET /", 200, "root"),
+            ("GET /page//", 404, "Not Found"),
+        ],
+    );
+    // Of one shape the exact one answers.
+    let both =
+        App::new().nest("", Router::new().ignore_case().get("/a", says("any"))).get("/a", says("exact"));
+    answers(&both.test(), &[("GET /a", 200, "exact"), ("GET /A", 200, "any")]);
+}
+
+#[test]
+fn hosts_are_tried_from_the_most_specific_on() {
+    let site = |name| Router::new().get("/", says(name));
+    let hosts = ["*.example.com", "API.example.com", "*.eu.example.com", "[::1]"];
+    let names = ["sub", "api", "eu", "six"];
+    let app = std::iter::zip(hosts, names).fold(App::new(), |app, (host, name)| app.host(host, site(name)));
+    let client = app.get("/", says("any")).get("/only-any", says("only any")).test();
+    for (host, expected) in [
+        ("api.example.com", "api"),
+        ("API.Example.COM:8080", "api"),
+        ("api.example.com.", "api"),
+        ("www.example.com", "sub"),
+        ("a.b.example.com", "sub"),
+        ("x.eu.example.com", "eu"),
+        ("example.com", "any"),
+        ("notexample.com", "any"),
+        ("[::1]:80", "six"),
+        (".example.com", "any"),
+        ("evil.test", "any"),
+        ("api.example.com@evil.test", "any"),
+        ("", "any"),
+    ] {
+        let answer = block_on(client.get("/").header("host", host));
+        assert_eq!(answer.text(), expected, "{host}");
+    }
+    let below = block_on(client.get("/only-any").header("host", "api.example.com"));
+    assert_eq!(below.text(), "only any", "what a host does not know, the routes for any host may");
+}
+
+#[test]
+fn a_prefix_holds_for_all_that_is_nested() {
+    let posts = Router::new().get("/", says("posts")).get("/{post}", async |ctx: &mut Ctx| {
+        let (user, post): (String, u32) = ctx.params()?;
+        Result::Ok(format!("{user} {post} {}", ctx.route_pattern().unwrap_or_default()))
+    });
+    let users = Router::new().nest("/{user}/posts/", posts).get("", says("users"));
+    let client = App::new().nest("/users", users).test();
+    answers(
+        &client,
+        &[
+            ("GET /users", 200, "users"),
+            ("GET /users/", 404, "Not Found"),
+            ("GET /users/tobi/posts", 200, "posts"),
+            ("GET /users/t%C3%B6bi/posts/7", 200, "töbi 7 /users/{user}/posts/{post}"),
+            ("GET /users/tobi/posts/x", 404, "Not Found"),
+        ],
+    );
+}
+
+/// What a handler sees of the way that led to it.
+async fn seen(ctx: &mut Ctx) -> String {
+    let params: Vec<_> = ctx.param_pairs().map(|(name, value)| format!("{name}={value}")).collect();
+    let (mount, path, original) = (ctx.mount_path(), ctx.path(), ctx.original_url());
+    format!("{mount}|{path}|{original}|{}", params.join(","))
+}
+
+#[test]
+fn a_mount_takes_its_prefix_off_the_path_and_puts_it_back() {
+    let inner = || App::new().get("/", seen).get("/u/{id}", seen).get("/down/{id}", seen);
+    let twice = App::new().mount("/in/{more}", App::new().get("/{*rest}", seen));
+    let client = App::new()
+        .with(async |ctx: &mut Ctx, next: Next<'_>| {
+            next.run(ctx).await?;
+            let after = seen(ctx).await;
+            ctx.set("x-after", after)?;
+            ctx.set("x-pattern", ctx.route_pattern().unwrap_or("none").to_owned())
+        })
+        .mount("/app", inner())
+        .mount("/kept", Mount::new(App::new().get("/kept/u/{id}", seen)).keep_path())
+        .mount("/t/{tenant}", inner())
+        .mount("/twice", twice)
+        .mount("/handler/{x}", seen)
+        .test();
+    for (target, inside, outside, pattern) in [
+        ("/app", "/app|/|/app|", "|/app|/app|", "/"),
+        ("/app/", "/app|/|/app/|", "|/app/|/app/|", "/"),
+        ("/app/u/7?q=1", "/app|/u/7|/app/u/7?q=1|id=7", "|/app/u/7|/app/u/7?q=1|id=7", "/u/{id}"),
+        ("/kept/u/7", "|/kept/u/7|/kept/u/7|id=7", "|/kept/u/7|/kept/u/7|id=7", "/kept/u/{id}"),
+        (
+            "/t/a%20b/u/7",
+            "/t/a%20b|/u/7|/t/a%20b/u/7|tenant=a b,id=7",
+            "|/t/a%20b/u/7|/t/a%20b/u/7|tenant=a b,id=7",
+            "/u/{id}",
+        ),
+        (
+            "/twice/in/1/a/b",
+            "/twice/in/1|/a/b|/twice/in/1/a/b|more=1,rest=a/b",
+            "|/twice/in/1/a/b|/twice/in/1/a/b|more=1,rest=a/b",
+            "/{*rest}",
+        ),
+        (
+            "/handler/1/a//b",
+            "/handler/1|/a//b|/handler/1/a//b|x=1",
+            "|/handler/1/a//b|/handler/1/a//b|x=1",
+            "none",
+        ),
+    ] {
+        let answer = block_on(client.get(target));
+        assert_eq!(answer.text(), inside, "{target}");
+        assert_eq!((answer.header("x-after"), answer.header("x-pattern")), (outside, pattern), "{target}");
+    }
+    answers(&client, &[("GET /apple", 404, "Not Found"), ("GET /app/nowhere", 404, "Not Found")]);
+}
+
+#[test]
+fn a_mount_answers_every_method_and_leaves_405_to_what_is_mounted() {
+    let inner = App::new().get("/a", says("a"));
+    let client = App::new()
+        .lenient_slash()
+        .get("/m/b", says("outer"))
+        .mount("/m", inner)
+        .mount("/", says("root"))
+        .test();
+    answers(
+        &client,
+        &[
+            ("POST /m/a", 405, "Method Not Allowed"),
+            ("LOCK /m/a", 501, "Not Implemented"),
+            ("GET /m/b", 200, "outer"),
+            ("LOCK /", 200, "root"),
+            ("GET /elsewhere/x", 200, "root"),
+            ("GET /m/", 404, "Not Found"),
+        ],
+    );
+}
+
+#[test]
+fn a_mounted_app_has_what_the_app_around_it_has() {
+    struct Outer(&'static str);
+    let inner = App::new().get("/", async |ctx: &mut Ctx| {
+        let outer = ctx.provided::<Outer>()?.0;
+        Result::Ok(format!("{outer} {:?}", ctx.settings().subdomain_offset))
+    });
+    let client = App::new().provide(Outer("outer")).subdomain_offset(3).mount("/in", inner).test();
+    answers(&client, &[("GET /in", 200, "outer Some(3)")]);
+    let missing = App::new().get("/", async |ctx: &mut Ctx| ctx.provided::<Outer>().map(|_| ()));
+    answers(&missing.test(), &[("GET /", 500, "Internal Server Error")]);
+}
+
+#[test]
+fn a_resource_has_seven_actions() {
+    let action = |name: &'static str| {
+        async move |ctx: &mut Ctx| {
+            let route = ctx.route_name().unwrap_or("none");
+            format!("{name} {} {route}", ctx.param("id").unwrap_or_default())
+        }
+    };
+    let posts = || {
+        Resources::new()
+            .name("posts")
+            .destroy(action("destroy"))
+            .index(action("index"))
+            .new_form(action("new"))
+            .create(action("create"))
+            .show(action("show"))
+            .edit(action("edit"))
+            .update(action("update"))
+    };
+    let client = App::new().resources("/posts", posts()).test();
+    answers(
+        &client,
+        &[
+            ("GET /posts", 200, "index  posts"),
+            ("GET /posts/new", 200, "new  new_post"),
+            ("POST /posts", 200, "create  posts"),
+            ("GET /posts/7", 200, "show 7 post"),
+            ("GET /posts/7/edit", 200, "edit 7 edit_post"),
+            ("PATCH /posts/7", 200, "update 7 post"),
+            ("PUT /posts/7", 200, "update 7 post"),
+            ("DELETE /posts/7", 200, "destroy 7 destroy_post"),
+            ("POST /posts/7", 405, "Method Not Allowed"),
+        ],
+    );
+    let urls = App::new().resources("/api/posts/", posts()).get("/", async |ctx: &mut Ctx| {
+        let names = ["posts", "new_post", "post", "edit_post", "destroy_post"];
+        let urls: Result<Vec<String>> = names.iter().map(|name| ctx.url_for(name, &[("id", "7")])).collect();
+        Result::Ok(urls?.join(" "))
+    });
+    let expected = "/api/posts?id=7 /api/posts/new?id=7 /api/posts/7 /api/posts/7/edit /api/posts/7";
+    answers(&urls.test(), &[("GET /", 200, expected)]);
+    let some = App::new().resources("/r", Resources::new().index(says("index")).destroy(says("gone"))).test();
+    answers(&some, &[("GET /r/1", 405, "Method Not Allowed"), ("GET /r/1/edit", 404, "Not Found")]);
+}
+
+#[test]
+fn urls_are_made_from_names_and_always_lead_back() {
+    let url = |ctx: &mut Ctx| {
+        let pairs: Vec<(String, String)> =
+            ctx.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+        ctx.url_for("file", &pairs)
+    };
+    let inner = App::new()
+        .route("/{user}/{*path}", get(says("file")).put(says("put")).name("file"))
+        .post("/", async move |ctx: &mut Ctx| url(ctx))
+        .delete("/", async |ctx: &mut Ctx| ctx.url_for_values("file", &["1", "a"], &[("q", "x y")]));
+    let client = App::new().mount("/m/{t}", inner).test();
+    for (line, status, url) in [
+        ("POST /m/1?user=tobi&path=a", 200, "/m/1/tobi/a"),
+        ("POST /m/a%20b?user=%C3%A9+/&path=a/b+c&x=1&x=%26", 200, "/m/a%20b/%C3%A9%20%2F/a/b%20c?x=1&x=%26"),
+        ("DELETE /m/1", 200, "/m/1/1/a?q=x+y"),
+        ("POST /m/1?user=tobi", 500, "Internal Server Error"),
+        ("POST /m/1?user=tobi&path=", 500, "Internal Server Error"),
+        ("POST /m/1?user=..&path=a", 500, "Internal Server Error"),
+        ("POST /m/1?user=a&path=a/../../b", 500, "Internal Server Error"),
+    ] {
+        let answer = send(&client, line);
+        assert_eq!((answer.status().as_u16(), answer.text()), (status, url), "{line}");
+        if status == 200 && line.starts_with("POST") {
+            let path = url.split('?').next().unwrap_or_default();
+            assert_eq!(send(&client, &format!("GET {path}")).text(), "file", "{path}");
+        }
+    }
+    let unknown = App::new().get("/", async |ctx: &mut Ctx| ctx.url_for("nobody", &[]));
+    answers(&unknown.test(), &[("GET /", 500, "Internal Server Error")]);
+}
+
+#[test]
+fn a_redirecting_route_fills_parameters_in_and_stays_on_its_site() {
+    let client = App::new()
+        .redirect("/old", "/new")
+        .redirect("/u/{id}/{name}", "/users/{name}/{id}?from={id}#{{x}}")
+        .redirect_with("/docs/{*path}", "https://docs.example.com/{*path}", StatusCode::PERMANENT_REDIRECT)
+        .redirect_with("/any/{*path}", "/{*path}", StatusCode::SEE_OTHER)
+        .redirect("/one/{*path}", "/x/{path}")
+        .nest("/nested/{a}", Router::new().redirect("/{b}", "/{b}/{a}"))
+        .test();
+    for (line, status, location) in [
+        ("GET /old", 301, "/new"),
+        ("POST /old", 301, "/new"),
+        ("GET /u/7/t%C3%B6bi", 301, "/users/t%C3%B6bi/7?from=7#%7Bx%7D"),
+        ("GET /u/a%0d%0ab/x%26y", 301, "/users/x%26y/a%0D%0Ab?from=a%0D%0Ab#%7Bx%7D"),
+        ("GET /docs/a/b%20c", 308, "https://docs.example.com/a/b%20c"),
+        ("GET /any/a/b", 303, "/a/b"),
+        ("GET /any//evil.test", 404, ""),
+        ("GET /any/%2Fevil.test", 404, ""),
+        ("GET /any/%5Cevil.test", 303, "/%5Cevil.test"),
+        ("GET /one/a/b", 301, "/x/a%2Fb"),
+        ("GET /nested/1/2", 301, "/2/1"),
+    ] {
+        let answer = send(&client, line);
+        assert_eq!((answer.status().as_u16(), answer.header("location")), (status, location), "{line}");
+    }
+}
+
+#[test]
+fn faults_are_found_at_start_all_at_once_and_with_their_places() {
+    let first = line!() + 1;
+    let app = App::new()
+        .get("/users/{id}", says("a"))
+        .get("/users/{name}", says("b"))
+        .get("users", says("c"))
+        .route("/x", get(says("d")).name("x"))
+        .route("/y", get(says("e")).post(says("f")).name("x"))
+        .host("example.com:80", Router::new().get("/", says("g")))
+        .redirect("/r/{id}", "/s/{name}")
+        .redirect("/brace", "/s/{")
+        .redirect_with("/status", "/s", StatusCode::OK)
+        .mount("/m", App::new().get("/in", says("h")).get("/in", says("i")))
+        .mount("/m", says("j"));
+    let text = fault(app);
+    let at = |offset: u32| format!("tests/routing.rs:{}:", first + offset);
+    for (wanted, places) in [
+        ("two routes answer GET /users/{name}", vec![1, 2]),
+        ("route pattern \"users\", byte 0", vec![3]),
+        ("two paths are named \"x\"", vec![4, 5]),
+        ("\"example.com:80\" is no host", vec![6]),
+        ("needs a parameter \"name\", which \"/r/{id}\" does not have", vec![7]),
+        ("\"/s/{\" of a redirect holds a single brace", vec![8]),
+        ("200 OK is no status of a redirect", vec![9]),
+        ("two routes answer GET /in", vec![10, 10]),
+        ("two routes answer every method /m\n", vec![10, 11]),
+    ] {
+        let start = text.find(wanted).unwrap_or_else(|| panic!("{wanted:?} is not in:\n{text}"));
+        let lines: Vec<&str> = text[start..].lines().skip(1).take(places.len()).collect();
+        for (line, offset) in std::iter::zip(&lines, places) {
+            assert!(line.contains(&at(offset)), "{wanted}: {line} should be at {}", at(offset));
+        }
+    }
+    assert_eq!(text.matches("every method").count(), 1, "one mount is one conflict:\n{text}");
+}
+
+#[test]
+fn one_path_may_have_one_name_for_several_methods() {
+    let app = App::new()
+        .route("/a", get(says("get")).name("a"))
+        .route("/a", all(says("all")).name("a"))
+        .host("h.test", Router::new().route("/a", get(says("host")).name("a")));
+    assert!(app.build().is_ok());
+}
+
+#[test]
+fn routes_are_listed_and_their_layers_explained() {
+    async fn outer(ctx: &mut Ctx, next: Next<'_>) -> Result {
+        next.run(ctx).await
+    }
+    async fn show(_: &mut Ctx) {}
+    let inner = App::new().with(outer).get("/u/{id}", show);
+    let onion = App::new()
+        .with(outer)
+        .route("/a", get(show).with(outer).name("a"))
+        .host("h.test", Router::new().post("/h", show))
+        .mount("/m", inner)
+        .mount("/files", says("files"))
+        .build()
+        .expect("the app builds");
+    let listed: Vec<_> = onion
+        .routes()
+        .into_iter()
+        .map(|route| {
+            let method = route.method.map_or("*".to_owned(), |method| method.to_string());
+            format!("{method} {}{}", route.host.unwrap_or_default(), route.path)
+        })
+        .collect();
+    assert_eq!(listed, ["GET /a", "POST h.test/h", "GET /m/u/{id}", "* /files/…"]);
+
+    let explain = |method: Method, path: &str| -> Vec<(usize, String)> {
+        let steps = onion.explain(&method, "h.test", path);
+        assert!(steps.iter().all(|step| step.place.is_some() || step.kind == StepKind::Status));
+        steps.iter().map(|step| (step.depth, step.kind.to_string())).collect()
+    };
+    let steps = |list: &[(usize, &str)]| -> Vec<(usize, String)> {
+        list.iter().map(|(depth, kind)| (*depth, (*kind).to_owned())).collect()
+    };
+    assert_eq!(explain(Method::GET, "/a"), steps(&[(0, "layer"), (0, "layer"), (0, "handler")]));
+    assert_eq!(
+        explain(Method::GET, "/m/u/7"),
+        steps(&[(0, "layer"), (0, "mount"), (1, "layer"), (1, "handler")])
+    );
+    assert_eq!(explain(Method::PUT, "/a"), steps(&[(0, "layer"), (0, "answer")]));
+    assert_eq!(explain(Method::GET, "/nowhere"), steps(&[(0, "layer"), (0, "answer")]));
+}
