@@ -2,7 +2,7 @@
 //!
 //! The common case — a whole request in one read, answered at once, written in one write — is one
 //! synchronous [`Conn::poll_turn`] in the worker thread's own buffers. Whatever needs to wait goes on
-//! in an [`Exchange`](super::exchange::Exchange), boxed, so that an idle connection is small: it
+//! in an [`Exchange`], boxed, so that an idle connection is small: it
 //! holds its socket, its place in the timer wheel, and no buffer.
 
 use std::{
