@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::{Future, poll_fn},
+    future::poll_fn,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
