@@ -2,6 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
+use cepa_core::Headers;
 use cepa_core::cookie::{self, CookieOptions, Jar, Keys, MAX_COOKIES, MAX_SET_COOKIE};
 use http::{HeaderMap, HeaderValue, header};
 
@@ -28,9 +29,9 @@ fn read(header: &[u8]) {
             rest = &rest[part.len()..];
         }
     }
-    let mut headers = HeaderMap::new();
+    let mut headers = Headers::new();
     let Ok(value) = HeaderValue::from_bytes(header) else { return };
-    headers.append(header::COOKIE, value);
+    headers.map_mut().append(header::COOKIE, value);
     assert!(cookie::cookies(&headers).eq(pairs.iter().copied()));
     for name in pairs.iter().filter_map(|pair| std::str::from_utf8(pair.name).ok()) {
         let same = || pairs.iter().filter(|pair| pair.name == name.as_bytes());
@@ -52,7 +53,7 @@ fn write(name: &str, value: &str) {
         assert_eq!(pairs.len(), 2 + usize::from(ended.is_some()), "no value opens an attribute");
     }
     let keys = Keys::new(["a key of the fuzzer"]).expect("there is a key");
-    let (empty, mut response) = (HeaderMap::new(), HeaderMap::new());
+    let (empty, mut response) = (Headers::new(), HeaderMap::new());
     let mut jar = jar(&empty, &mut response, &keys);
     let set = jar.set(name, value, &CookieOptions::default());
     let sealed = format!("{}!", name.get(..1).unwrap_or("x"));
@@ -73,17 +74,17 @@ fn write(name: &str, value: &str) {
     assert!(keys.open(&sealed, value.as_bytes()).is_none() && keys.verify(name.as_bytes(), b"").is_none());
 }
 
-fn jar<'a>(request: &'a HeaderMap, response: &'a mut HeaderMap, keys: &'a Keys) -> Jar<'a> {
+fn jar<'a>(request: &'a Headers, response: &'a mut HeaderMap, keys: &'a Keys) -> Jar<'a> {
     Jar { request, response, keys: Some(keys), secure: true, now: UNIX_EPOCH }
 }
 
 /// The `Cookie` headers of a client that was sent these `Set-Cookie` lines.
-fn sent_back(response: &HeaderMap) -> HeaderMap {
-    let mut request = HeaderMap::new();
+fn sent_back(response: &HeaderMap) -> Headers {
+    let mut request = Headers::new();
     for line in response.get_all(header::SET_COOKIE) {
         let pair = line.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
         let pair = HeaderValue::from_bytes(pair).expect("a part of a header value is one");
-        request.append(header::COOKIE, pair);
+        request.map_mut().append(header::COOKIE, pair);
     }
     request
 }

@@ -101,7 +101,7 @@ impl Ctx {
         let secure = self.secure();
         let keys = self.onion.settings.keys.as_deref();
         let now = std::time::SystemTime::now();
-        Jar { request: self.request.headers(), response: self.response.headers_mut(), keys, secure, now }
+        Jar { request: self.request.fields(), response: self.response.headers_mut(), keys, secure, now }
     }
 
     /// The connection this request came by.

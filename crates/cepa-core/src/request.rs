@@ -101,6 +101,11 @@ impl Request {
         self.headers.map()
     }
 
+    /// The headers as they came, without making a map of them.
+    pub fn fields(&self) -> &Headers {
+        &self.headers
+    }
+
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers.map_mut()

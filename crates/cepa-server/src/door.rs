@@ -14,6 +14,7 @@ use http::StatusCode;
 use tokio::task::spawn_local;
 
 use crate::{
+    ends::Ends,
     floor::{Floor, Seat},
     http1::{self, End, Link, date},
     http2,
@@ -60,8 +61,8 @@ pub(crate) fn open(arrival: Arrival, tls: Option<&Tls>, floor: &Rc<Floor>, seat:
 
 fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) -> impl Future<Output = ()> {
     let Arrival { stream, peer, local } = arrival;
-    let link = Link::new(floor, peer, local, None);
-    let mut serve = http1::Serve::new(stream, Rc::clone(&link));
+    let ends = Rc::new(Ends { peer, local, tls: None });
+    let mut serve = http1::Serve::new(stream, Link::new(Rc::clone(&floor), Rc::clone(&ends)));
     let mut http2: Option<LocalBoxFuture<'static, ()>> = None;
     // Not an `async` block: it would hold `serve` twice, and every idle connection is one of these.
     poll_fn(move |cx| {
@@ -72,7 +73,9 @@ fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) -> impl Future<Output =
             }
             match ready!(Pin::new(&mut serve).poll(cx)) {
                 End::Closed => return Poll::Ready(()),
-                End::Http2(io, read) => http2 = Some(Box::pin(http2::serve(io, read, Rc::clone(&link)))),
+                End::Http2(io, read) => {
+                    http2 = Some(Box::pin(http2::serve(io, read, Rc::clone(&floor), Rc::clone(&ends))));
+                }
             }
         }
     })
@@ -94,11 +97,11 @@ async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
         version: Some(info.version),
         cipher: Some(info.cipher.to_owned()),
     };
-    let link = Link::new(floor, peer, local, Some(Box::new(info)));
+    let ends = Rc::new(Ends { peer, local, tls: Some(Box::new(info)) });
     if protocol == Some(Protocol::Http2) {
-        Box::pin(http2::serve(stream, Vec::new(), link)).await;
+        Box::pin(http2::serve(stream, Vec::new(), floor, ends)).await;
     } else {
-        http1::Serve::new(stream, link).await;
+        http1::Serve::new(stream, Link::new(floor, ends)).await;
     }
     drop(seat);
 }

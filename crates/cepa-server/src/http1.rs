@@ -43,11 +43,12 @@ pub(crate) use connection::{End, Serve};
 pub use encode::{
     ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
 };
-pub(crate) use head::MOST_FIELDS;
 pub use head::{BodyLength, Head, HeadLimits, decode_head};
+pub(crate) use head::{LONGEST_METHOD, MOST_FIELDS};
 pub use host::is_valid_host;
 pub(crate) use link::Link;
 pub use preface::{PREFACE, Preface};
 pub use reject::{Reject, answer};
 pub use scan::HeadScan;
 pub use target::{Form, Target};
+pub(crate) use trailers::is_forbidden as is_forbidden_trailer;

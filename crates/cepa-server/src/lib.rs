@@ -7,11 +7,13 @@
 
 mod blocking;
 mod door;
+mod ends;
 mod floor;
 pub mod http1;
 mod http2;
 pub mod limits;
 pub mod listen;
+mod pace;
 #[cfg(test)]
 mod scratch;
 mod server;

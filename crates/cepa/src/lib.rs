@@ -96,3 +96,8 @@ pub fn serve(onion: Arc<Onion>, config: ServerConfig) -> Result<Running, ServerE
 pub fn stop_on_signals(stopper: server::Stopper) -> std::io::Result<()> {
     signals::Signals::take()?.stop(stopper)
 }
+
+/// The program of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

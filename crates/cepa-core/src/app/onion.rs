@@ -111,14 +111,17 @@ impl Core for Onion {
                 let route = &self.table.routes[at];
                 Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
             }
-            Found::OtherMethods(methods) => {
-                let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-                let allowed = HeaderValue::from_str(&list.join(", ")).ok();
-                self.miss(ctx, allowed)
-            }
+            Found::OtherMethods(methods) => self.miss(ctx, allow(&methods)),
+            // It asks about the server rather than one resource (RFC 9110, section 9.3.7).
+            Found::Nothing if ctx.path() == "*" => self.miss(ctx, allow(&self.table.all_methods())),
             Found::Nothing => self.miss(ctx, None),
         }
     }
+}
+
+fn allow(methods: &[&Method]) -> Option<HeaderValue> {
+    let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    HeaderValue::from_str(&list.join(", ")).ok()
 }
 
 impl fmt::Debug for Onion {
@@ -145,6 +148,9 @@ mod tests {
             assert_eq!(answer.header("allow"), "HEAD, GET, PUT");
             assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
             assert_eq!(client.request(Method::OPTIONS, "/b").await.status(), 404);
+            let answer = client.request(Method::OPTIONS, "*").await;
+            assert_eq!((answer.status().as_u16(), answer.header("allow")), (200, "HEAD, GET, PUT"));
+            assert_eq!(client.request(Method::GET, "*").await.status(), 405);
         });
     }
 }

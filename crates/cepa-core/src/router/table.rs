@@ -104,6 +104,12 @@ impl Table {
         self.routes.is_empty() || COMMON.contains(method) || self.methods.contains(method)
     }
 
+    /// The methods that some route answers; GET brings HEAD.
+    pub(crate) fn all_methods(&self) -> Vec<&Method> {
+        let gets = self.methods.contains(&Method::GET) && !self.methods.contains(&Method::HEAD);
+        gets.then_some(&Method::HEAD).into_iter().chain(&self.methods).collect()
+    }
+
     /// The route of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Resolved> {
         self.names.get(name).map(|&route| &self.routes[route])

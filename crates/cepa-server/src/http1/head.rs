@@ -14,7 +14,7 @@ use super::{Reject, Target, store};
 pub(crate) const MOST_FIELDS: usize = 128;
 
 /// The longest method; the longest registered one has 17 bytes.
-pub(super) const LONGEST_METHOD: usize = 32;
+pub(crate) const LONGEST_METHOD: usize = 32;
 
 /// How large the head of a request may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,17 +7,18 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use cepa_core::{Connection, OnClose, Peer, Policy, TlsInfo};
+use cepa_core::{Connection, Peer, Policy, TlsInfo};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::floor::Floor;
+use crate::{
+    ends::{Ends, cancels},
+    floor::Floor,
+};
 
 /// One per connection; what it says of the request at hand is reset for each.
 pub(crate) struct Link {
     pub(crate) floor: Rc<Floor>,
-    peer: Peer,
-    local: Option<SocketAddr>,
-    tls: Option<Box<TlsInfo>>,
+    ends: Rc<Ends>,
     policy: Cell<Policy>,
     closed: Cell<bool>,
     /// Whether an informational response may go out: HTTP/1.1, and the final one has not begun.
@@ -31,17 +32,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(
-        floor: Rc<Floor>,
-        peer: Peer,
-        local: Option<SocketAddr>,
-        tls: Option<Box<TlsInfo>>,
-    ) -> Rc<Self> {
+    pub(crate) fn new(floor: Rc<Floor>, ends: Rc<Ends>) -> Rc<Self> {
         Rc::new(Self {
             floor,
-            peer,
-            local,
-            tls,
+            ends,
             policy: Cell::default(),
             closed: Cell::new(false),
             informs: Cell::new(false),
@@ -101,16 +95,7 @@ impl Link {
     }
 
     pub(crate) fn is_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-}
-
-/// Whether a policy drops a running handler of this method when the client goes.
-pub(crate) fn cancels(on_close: OnClose, method: &Method) -> bool {
-    match on_close {
-        OnClose::Auto => method.is_safe(),
-        OnClose::Cancel => true,
-        OnClose::Complete => false,
+        self.ends.tls.is_some()
     }
 }
 
@@ -120,15 +105,15 @@ impl Connection for Link {
     }
 
     fn peer(&self) -> Peer {
-        self.peer.clone()
+        self.ends.peer.clone()
     }
 
     fn local(&self) -> Option<SocketAddr> {
-        self.local
+        self.ends.local
     }
 
     fn tls(&self) -> Option<&TlsInfo> {
-        self.tls.as_deref()
+        self.ends.tls.as_deref()
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -36,7 +36,7 @@ pub struct Target {
 
 impl Target {
     /// Reads the target of a request with this method.
-    pub(super) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
+    pub(crate) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
         let bytes = raw.as_bytes();
         let query = path_end(bytes).ok_or(Reject::Target)?;
         if !bytes[query..].iter().all(|&byte| is_target_byte(byte)) {

@@ -30,7 +30,7 @@ pub(super) fn parse(section: &[u8], most: usize) -> Result<HeaderMap, Reject> {
 
 /// Whether the field means something only before the body: framing, routing, credentials, and how to read
 /// the content. `Content-Digest` may come after what it digests (RFC 9530).
-pub(super) fn is_forbidden(name: &HeaderName) -> bool {
+pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     let name = name.as_str();
     let listed = matches!(
         name,

@@ -1,0 +1,23 @@
+//! The two ends of a connection, as every door tells them to the app.
+
+use std::net::SocketAddr;
+
+use cepa_core::{OnClose, Peer, TlsInfo};
+use http::Method;
+
+/// Who speaks to whom, and under which TLS; settled before the first request.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) peer: Peer,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) tls: Option<Box<TlsInfo>>,
+}
+
+/// Whether a policy drops a running handler of this method when the client goes.
+pub(crate) fn cancels(on_close: OnClose, method: &Method) -> bool {
+    match on_close {
+        OnClose::Auto => method.is_safe(),
+        OnClose::Cancel => true,
+        OnClose::Complete => false,
+    }
+}
