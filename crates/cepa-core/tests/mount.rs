@@ -3,7 +3,11 @@
 #[path = "shared/table.rs"]
 mod table;
 
-use cepa_core::{App, Ctx, Next, Result, router::Mount, test::block_on};
+use cepa_core::{
+    App, Ctx, Next, Result,
+    router::{Mount, Router},
+    test::block_on,
+};
 
 use table::{answers, says};
 
@@ -95,4 +99,26 @@ fn a_mounted_app_has_what_the_app_around_it_has() {
     answers(&client, &[("GET /in", 200, "outer Some(3)")]);
     let missing = App::new().get("/", async |ctx: &mut Ctx| ctx.provided::<Outer>().map(|_| ()));
     answers(&missing.test(), &[("GET /", 500, "Internal Server Error")]);
+}
+
+#[test]
+fn a_layer_in_front_of_a_mount_may_change_the_path() {
+    let rewrites = async |ctx: &mut Ctx, next: Next<'_>| {
+        let path = ctx.query_value("to").map(|path| path.into_owned());
+        if let Some(path) = path {
+            ctx.set_path(&path);
+        }
+        next.run(ctx).await
+    };
+    let router = Router::new().with(rewrites).mount("/m", App::new().get("/{*rest}", seen).get("/", seen));
+    let client = App::new().nest("/in", router).test();
+    for (target, expected) in [
+        ("/in/m/long/enough", "/in/m|/long/enough|/in/m/long/enough|rest=long/enough"),
+        ("/in/m/long/enough?to=/in/m/x", "/in/m|/x|/in/m/long/enough?to=/in/m/x|rest=x"),
+        ("/in/m/long/enough?to=/in/m", "/in/m|/|/in/m/long/enough?to=/in/m|"),
+        ("/in/m/long/enough?to=/x", "|/x|/in/m/long/enough?to=/x|rest=x"),
+        ("/in/m/long/enough?to=/in/mx", "|/in/mx|/in/m/long/enough?to=/in/mx|rest=in/mx"),
+    ] {
+        assert_eq!(block_on(client.get(target)).text(), expected);
+    }
 }

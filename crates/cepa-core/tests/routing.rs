@@ -274,6 +274,7 @@ fn a_redirecting_route_fills_parameters_in_and_stays_on_its_site() {
         .redirect_with("/docs/{*path}", "https://docs.example.com/{*path}", StatusCode::PERMANENT_REDIRECT)
         .redirect_with("/any/{*path}", "/{*path}", StatusCode::SEE_OTHER)
         .redirect("/one/{*path}", "/x/{path}")
+        .redirect("/tenant/{name}", "https://{name}.example.com/")
         .nest("/nested/{a}", Router::new().redirect("/{b}", "/{b}/{a}"))
         .test();
     for (line, status, location) in [
@@ -288,6 +289,10 @@ fn a_redirecting_route_fills_parameters_in_and_stays_on_its_site() {
         ("GET /any/%5Cevil.test", 303, "/%5Cevil.test"),
         ("GET /one/a/b", 301, "/x/a%2Fb"),
         ("GET /nested/1/2", 301, "/2/1"),
+        ("GET /tenant/a", 301, "https://a.example.com/"),
+        ("GET /tenant/evil.test%2F", 404, ""),
+        ("GET /tenant/evil.test%23", 404, ""),
+        ("GET /tenant/user%40evil.test%3A1%2F", 404, ""),
     ] {
         let answer = send(&client, line);
         assert_eq!((answer.status().as_u16(), answer.header("location")), (status, location), "{line}");

@@ -26,6 +26,7 @@ fn faults_are_found_at_start_all_at_once_and_with_their_places() {
         .host("example.com:80", Router::new().get("/", says("g")))
         .redirect("/r/{id}", "/s/{name}")
         .redirect("/brace", "/s/{")
+        .redirect("/url", "https://user@example.com/")
         .redirect_with("/status", "/s", StatusCode::OK)
         .mount("/m", App::new().get("/in", says("h")).get("/in", says("i")))
         .mount("/m", says("j"));
@@ -38,9 +39,10 @@ fn faults_are_found_at_start_all_at_once_and_with_their_places() {
         ("\"example.com:80\" is no host", vec![6]),
         ("needs a parameter \"name\", which \"/r/{id}\" does not have", vec![7]),
         ("\"/s/{\" of a redirect holds a single brace", vec![8]),
-        ("200 OK is no status of a redirect", vec![9]),
-        ("two routes answer GET /in", vec![10, 10]),
-        ("two routes answer every method /m\n", vec![10, 11]),
+        ("\"https://user@example.com/\" of a redirect leads nowhere", vec![9]),
+        ("200 OK is no status of a redirect", vec![10]),
+        ("two routes answer GET /in", vec![11, 11]),
+        ("two routes answer every method /m\n", vec![11, 12]),
     ] {
         let start = text.find(wanted).unwrap_or_else(|| panic!("{wanted:?} is not in:\n{text}"));
         let lines: Vec<&str> = text[start..].lines().skip(1).take(places.len()).collect();
