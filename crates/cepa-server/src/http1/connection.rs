@@ -238,7 +238,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         loop {
             let mut into = ReadBuf::new(&mut buffers.input);
             match Pin::new(&mut self.io).poll_read(cx, &mut into) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    if self.link.is_tls() {
+                        // Reading may have made TLS say something: an alert, new keys.
+                        let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+                    }
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {}
             }

@@ -205,7 +205,7 @@ impl Outgoing {
     /// Seconds until the client has taken nothing for too long.
     pub(super) fn deadline(&mut self, now: u32, limit: Duration) -> Option<u32> {
         let limit = Floor::limit(limit)?;
-        if self.waiting() == 0 {
+        if self.waiting() == 0 && !self.unflushed {
             self.stalled = None;
             return None;
         }
@@ -220,7 +220,7 @@ impl Outgoing {
     pub(super) fn stalls(&self, now: u32, limit: Duration) -> bool {
         let Some(limit) = Floor::limit(limit) else { return false };
         !self.progress
-            && self.waiting() > 0
+            && (self.waiting() > 0 || self.unflushed)
             && self.stalled.is_some_and(|since| u64::from(now.wrapping_sub(since)) >= limit.as_secs())
     }
 }
