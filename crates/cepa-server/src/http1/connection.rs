@@ -16,7 +16,7 @@ use std::{
 
 use cepa_core::{Headers, LocalBoxFuture, Response};
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::{
     Head, HeadLimits, HeadScan, Preface, Reject, answer, date, decode_head,
@@ -27,6 +27,7 @@ use super::{
     respond::{Answer, Respond},
     upgrade::Raw,
 };
+use crate::transport::Transport;
 use crate::{
     floor::{Buffers, Floor},
     timer::Entry,
@@ -101,7 +102,7 @@ enum Doing {
     Upgraded(LocalBoxFuture<'static, ()>),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Serve<S> {
+impl<S: Transport> Serve<S> {
     pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
         Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
     }
@@ -159,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Serve<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Future for Serve<S> {
+impl<S: Transport> Future for Serve<S> {
     type Output = End<S>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
@@ -169,6 +170,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Future for Serve<S> {
                 Ok(Some(end)) => return Poll::Ready(end),
                 Err(error) => {
                     tracing::debug!(target: "cepa::http1", %error, "a connection failed");
+                    if let Some(conn) = &self.conn {
+                        conn.io.abort();
+                    }
                     return Poll::Ready(End::Closed);
                 }
             }
@@ -183,7 +187,7 @@ pub(super) enum After {
     Upgrade(cepa_core::OnUpgrade),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
+impl<S: Transport> Conn<S> {
     fn new(io: S, link: Rc<Link>) -> Self {
         let timer = link.floor.timers.register(Waker::noop().clone());
         let born = link.floor.timers.now_tick();

@@ -13,7 +13,7 @@ use std::{
 
 use cepa_core::{Error, LocalBoxFuture, OnUpgrade, Response};
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 pub(super) use super::reading::Reading;
 use super::{
@@ -24,6 +24,7 @@ use super::{
     respond::{Answer, CONTINUE, DRAINED, Respond},
 };
 use crate::floor::Floor;
+use crate::transport::Transport;
 
 /// See the module.
 pub(crate) struct Exchange {
@@ -101,7 +102,7 @@ impl Exchange {
     /// Runs to the end of the exchange.
     pub(super) fn poll_end<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<After>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
@@ -122,7 +123,7 @@ impl Exchange {
     /// Ready with whether the connection goes on.
     fn poll<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<bool>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         if conn.timer.expired()
             && let Some(ended) = self.expired(conn)
@@ -155,7 +156,7 @@ impl Exchange {
     /// Runs the handler; ready with `false` when it was cancelled because the client is gone.
     fn poll_app<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<bool>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let Some(app) = &mut self.app else { return Poll::Ready(true) };
         let polled = app.future.as_mut().poll(cx);
@@ -190,7 +191,7 @@ impl Exchange {
     /// Reads what the app asks for; with nothing asked for, watches for the client to leave.
     fn poll_read<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> io::Result<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         if let Some(reading) = &mut self.reading
             && !reading.is_ended()
@@ -215,7 +216,7 @@ impl Exchange {
 
     fn read_body<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> io::Result<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let Some(reading) = &mut self.reading else { return Ok(()) };
         let now = conn.timer.timers().now_tick();
@@ -252,7 +253,7 @@ impl Exchange {
     /// After the answer: reads what is left of the request body and throws it away.
     fn poll_drain<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<()>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let Some(reading) = &mut self.reading else { return Poll::Ready(Ok(())) };
         while !reading.is_ended() {
@@ -281,7 +282,7 @@ impl Exchange {
     /// A deadline has come; answers how the exchange ends by it, if it does.
     fn expired<S>(&mut self, conn: &mut Conn<S>) -> Option<io::Result<bool>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         conn.timer.clear();
         let now = conn.timer.timers().now_tick();
@@ -323,7 +324,7 @@ impl Exchange {
     /// Wakes up again at the next moment at which a limit may have been passed.
     fn set_deadline<S>(&mut self, conn: &mut Conn<S>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let now = conn.timer.timers().now_tick();
         let limits = conn.link.floor.limits.clone();
@@ -354,7 +355,7 @@ impl Exchange {
 /// Reads once into `conn.left`, answering the number of bytes.
 fn read<S>(cx: &mut Context<'_>, conn: &mut Conn<S>) -> io::Result<Poll<usize>>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Transport,
 {
     let floor = conn.link.floor.clone();
     let mut buffers = floor.take_buffers();
