@@ -67,7 +67,8 @@ fn write(name: &str, value: &str) {
         assert_eq!(jar.get_encrypted(name), Ok(None), "a plain text opens nothing");
     }
     if set_encrypted.is_ok() && !value.is_empty() && name != "sealed" {
-        let opened = jar.get_encrypted("sealed").expect("there are keys").expect("it was sealed for this name");
+        let opened =
+            jar.get_encrypted("sealed").expect("there are keys").expect("it was sealed for this name");
         assert_eq!((opened.value.as_slice(), opened.key_index), (value.as_bytes(), 0));
     }
     assert!(keys.open(&sealed, value.as_bytes()).is_none() && keys.verify(name.as_bytes(), b"").is_none());

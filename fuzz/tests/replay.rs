@@ -97,7 +97,24 @@ fn random_bytes_break_no_rule() {
 #[test]
 fn long_inputs_take_linear_time() {
     for (_, target) in TARGETS {
-        for pattern in ["a", ",", ";", "\"", "\\", "=", "&", "%", "+", " ", "a=1;", "a=1&", "a/b;q=1,", "\",\\", "1\r\na\r\n", "a: b\r\n"] {
+        for pattern in [
+            "a",
+            ",",
+            ";",
+            "\"",
+            "\\",
+            "=",
+            "&",
+            "%",
+            "+",
+            " ",
+            "a=1;",
+            "a=1&",
+            "a/b;q=1,",
+            "\",\\",
+            "1\r\na\r\n",
+            "a: b\r\n",
+        ] {
             target(&pattern.as_bytes().repeat(LONG / pattern.len()));
         }
     }

@@ -3,6 +3,7 @@
 mod channel;
 mod limit;
 mod send;
+mod writer;
 
 use std::{
     fmt, mem,
@@ -16,6 +17,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 pub use self::{
     channel::{Incoming, Sender, channel},
     send::SendBody,
+    writer::BodyWriter,
 };
 pub(crate) use self::{limit::Limit, send::Pump};
 use crate::{Error, Result};
@@ -79,6 +81,30 @@ impl Body {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         Self::of(Kind::Stream(Box::pin(StreamBody(Box::pin(stream)))))
+    }
+
+    /// A streamed body, written by an async closure.
+    ///
+    /// The closure runs while the body is sent, no further than the client takes what it writes, and is dropped when
+    /// the client is gone or stops reading. Its return ends the body; an `Err` aborts the response.
+    ///
+    /// ```
+    /// use cepa_core::{App, Body, Ctx};
+    ///
+    /// let app = App::new().get("/", async |_: &mut Ctx| {
+    ///     Body::from_async(async |mut out| {
+    ///         for line in ["one\n", "two\n"] {
+    ///             out.write(line).await;
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// });
+    /// # cepa_core::test::block_on(async {
+    /// assert_eq!(app.test().get("/").await.text(), "one\ntwo\n");
+    /// # });
+    /// ```
+    pub fn from_async(write: impl AsyncFnOnce(BodyWriter) -> Result + 'static) -> Self {
+        Self::of(Kind::Stream(Box::pin(writer::Written::new(write))))
     }
 
     /// The number of bytes, when it is known beforehand.

@@ -10,6 +10,8 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
+use crate::LocalBoxFuture;
+
 /// The far end of a connection, as the kernel knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Peer {
@@ -120,6 +122,11 @@ pub trait Connection {
     fn is_draining(&self) -> bool {
         false
     }
+
+    /// Waits until [`is_draining`](Self::is_draining). Never returns where that cannot be known.
+    fn draining(&self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// A connection that is none: for requests made in memory, and for those of a `tower` stack.
@@ -163,7 +170,7 @@ pub trait Io {
 }
 
 /// Runs with the raw connection after the 101 (or the 200 of an extended CONNECT) was sent.
-pub type OnUpgrade = Box<dyn FnOnce(Box<dyn Io>) -> crate::LocalBoxFuture<'static, ()>>;
+pub type OnUpgrade = Box<dyn FnOnce(Box<dyn Io>) -> LocalBoxFuture<'static, ()>>;
 
 impl fmt::Debug for dyn Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

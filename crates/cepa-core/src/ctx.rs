@@ -30,7 +30,7 @@ use crate::{
 /// | negotiate | [`accepts`](Self::accepts) [`is`](Self::is) [`fresh`](Self::fresh) |
 /// | answer | [`set_body`](Self::set_body) [`set_status`](Self::set_status) [`set_type`](Self::set_type) [`redirect`](Self::redirect) [`attachment`](Self::attachment) |
 /// | set headers | [`set`](Self::set) [`append`](Self::append) [`vary`](Self::vary) [`remove`](Self::remove) |
-/// | fail | `return Err(ctx.error(403, "no"))`, [`assert`](Self::assert) |
+/// | fail | `return Err(ctx.error(403, "no"))`, [`assert`](Self::assert), in layers [`fail`](Self::fail) |
 /// | remember | [`cookies`](Self::cookies) [`state`](Self::state) [`insert`](Self::insert) [`provided`](Self::provided) |
 pub struct Ctx {
     /// The request.
@@ -115,6 +115,14 @@ impl Ctx {
     pub fn closed(&self) -> impl Future<Output = ()> + 'static {
         let connection = Rc::clone(self.request.connection());
         poll_fn(move |cx| connection.poll_closed(cx))
+    }
+
+    /// Waits until the server drains: what would go on for long, such as a stream of events, should end. Never returns
+    /// where that cannot be known.
+    ///
+    /// The future borrows nothing of the ctx, as [`closed`](Self::closed).
+    pub fn draining(&self) -> impl Future<Output = ()> + 'static {
+        self.request.connection().draining()
     }
 
     /// Sets how the door treats this request from now on, as a route's own policy does.

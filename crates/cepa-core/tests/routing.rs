@@ -1,37 +1,16 @@
-//! Routes: which one answers, what is answered where none does, and what is refused at start.
+//! Routes: which one answers, and what is answered where none does.
+
+#[path = "shared/table.rs"]
+mod table;
 
 use cepa_core::{
-    App, Ctx, Handler, Next, Result, StepKind,
-    router::{Mount, Resources, Router, all, get},
-    test::{Answer, Client, block_on},
+    App, Ctx, Next, Result,
+    router::{Resources, Router, get},
+    test::block_on,
 };
-use http::{Method, StatusCode};
+use http::StatusCode;
 
-/// A handler that says its name.
-fn says(name: &'static str) -> impl Handler<&'static str> {
-    async move |_: &mut Ctx| name
-}
-
-fn method(name: &str) -> Method {
-    Method::from_bytes(name.as_bytes()).expect("a method of the table")
-}
-
-fn send(client: &Client, line: &str) -> Answer {
-    let (name, target) = line.split_once(' ').expect("method and target");
-    block_on(client.request(method(name), target))
-}
-
-/// Every line is `METHOD target`, its status, and the body.
-fn answers(client: &Client, table: &[(&str, u16, &str)]) {
-    for (line, status, body) in table {
-        let answer = send(client, line);
-        assert_eq!((answer.status().as_u16(), answer.text()), (*status, *body), "{line}");
-    }
-}
-
-fn fault(app: App) -> String {
-    app.build().expect_err("the app has a fault").to_string()
-}
+use table::{answers, method, says, send};
 
 #[test]
 fn a_method_that_no_route_has_is_answered_with_those_there_are() {
@@ -209,96 +188,6 @@ fn a_prefix_holds_for_all_that_is_nested() {
     );
 }
 
-/// What a handler sees of the way that led to it.
-async fn seen(ctx: &mut Ctx) -> String {
-    let params: Vec<_> = ctx.param_pairs().map(|(name, value)| format!("{name}={value}")).collect();
-    let (mount, path, original) = (ctx.mount_path(), ctx.path(), ctx.original_url());
-    format!("{mount}|{path}|{original}|{}", params.join(","))
-}
-
-#[test]
-fn a_mount_takes_its_prefix_off_the_path_and_puts_it_back() {
-    let inner = || App::new().get("/", seen).get("/u/{id}", seen).get("/down/{id}", seen);
-    let twice = App::new().mount("/in/{more}", App::new().get("/{*rest}", seen));
-    let client = App::new()
-        .with(async |ctx: &mut Ctx, next: Next<'_>| {
-            next.run(ctx).await?;
-            let after = seen(ctx).await;
-            ctx.set("x-after", after)?;
-            ctx.set("x-pattern", ctx.route_pattern().unwrap_or("none").to_owned())
-        })
-        .mount("/app", inner())
-        .mount("/kept", Mount::new(App::new().get("/kept/u/{id}", seen)).keep_path())
-        .mount("/t/{tenant}", inner())
-        .mount("/twice", twice)
-        .mount("/handler/{x}", seen)
-        .test();
-    for (target, inside, outside, pattern) in [
-        ("/app", "/app|/|/app|", "|/app|/app|", "/"),
-        ("/app/", "/app|/|/app/|", "|/app/|/app/|", "/"),
-        ("/app/u/7?q=1", "/app|/u/7|/app/u/7?q=1|id=7", "|/app/u/7|/app/u/7?q=1|id=7", "/u/{id}"),
-        ("/kept/u/7", "|/kept/u/7|/kept/u/7|id=7", "|/kept/u/7|/kept/u/7|id=7", "/kept/u/{id}"),
-        (
-            "/t/a%20b/u/7",
-            "/t/a%20b|/u/7|/t/a%20b/u/7|tenant=a b,id=7",
-            "|/t/a%20b/u/7|/t/a%20b/u/7|tenant=a b,id=7",
-            "/u/{id}",
-        ),
-        (
-            "/twice/in/1/a/b",
-            "/twice/in/1|/a/b|/twice/in/1/a/b|more=1,rest=a/b",
-            "|/twice/in/1/a/b|/twice/in/1/a/b|more=1,rest=a/b",
-            "/{*rest}",
-        ),
-        (
-            "/handler/1/a//b",
-            "/handler/1|/a//b|/handler/1/a//b|x=1",
-            "|/handler/1/a//b|/handler/1/a//b|x=1",
-            "none",
-        ),
-    ] {
-        let answer = block_on(client.get(target));
-        assert_eq!(answer.text(), inside, "{target}");
-        assert_eq!((answer.header("x-after"), answer.header("x-pattern")), (outside, pattern), "{target}");
-    }
-    answers(&client, &[("GET /apple", 404, "Not Found"), ("GET /app/nowhere", 404, "Not Found")]);
-}
-
-#[test]
-fn a_mount_answers_every_method_and_leaves_405_to_what_is_mounted() {
-    let inner = App::new().get("/a", says("a"));
-    let client = App::new()
-        .lenient_slash()
-        .get("/m/b", says("outer"))
-        .mount("/m", inner)
-        .mount("/", says("root"))
-        .test();
-    answers(
-        &client,
-        &[
-            ("POST /m/a", 405, "Method Not Allowed"),
-            ("LOCK /m/a", 501, "Not Implemented"),
-            ("GET /m/b", 200, "outer"),
-            ("LOCK /", 200, "root"),
-            ("GET /elsewhere/x", 200, "root"),
-            ("GET /m/", 404, "Not Found"),
-        ],
-    );
-}
-
-#[test]
-fn a_mounted_app_has_what_the_app_around_it_has() {
-    struct Outer(&'static str);
-    let inner = App::new().get("/", async |ctx: &mut Ctx| {
-        let outer = ctx.provided::<Outer>()?.0;
-        Result::Ok(format!("{outer} {:?}", ctx.settings().subdomain_offset))
-    });
-    let client = App::new().provide(Outer("outer")).subdomain_offset(3).mount("/in", inner).test();
-    answers(&client, &[("GET /in", 200, "outer Some(3)")]);
-    let missing = App::new().get("/", async |ctx: &mut Ctx| ctx.provided::<Outer>().map(|_| ()));
-    answers(&missing.test(), &[("GET /", 500, "Internal Server Error")]);
-}
-
 #[test]
 fn a_resource_has_seven_actions() {
     let action = |name: &'static str| {
@@ -385,6 +274,7 @@ fn a_redirecting_route_fills_parameters_in_and_stays_on_its_site() {
         .redirect_with("/docs/{*path}", "https://docs.example.com/{*path}", StatusCode::PERMANENT_REDIRECT)
         .redirect_with("/any/{*path}", "/{*path}", StatusCode::SEE_OTHER)
         .redirect("/one/{*path}", "/x/{path}")
+        .redirect("/tenant/{name}", "https://{name}.example.com/")
         .nest("/nested/{a}", Router::new().redirect("/{b}", "/{b}/{a}"))
         .test();
     for (line, status, location) in [
@@ -399,96 +289,12 @@ fn a_redirecting_route_fills_parameters_in_and_stays_on_its_site() {
         ("GET /any/%5Cevil.test", 303, "/%5Cevil.test"),
         ("GET /one/a/b", 301, "/x/a%2Fb"),
         ("GET /nested/1/2", 301, "/2/1"),
+        ("GET /tenant/a", 301, "https://a.example.com/"),
+        ("GET /tenant/evil.test%2F", 404, ""),
+        ("GET /tenant/evil.test%23", 404, ""),
+        ("GET /tenant/user%40evil.test%3A1%2F", 404, ""),
     ] {
         let answer = send(&client, line);
         assert_eq!((answer.status().as_u16(), answer.header("location")), (status, location), "{line}");
     }
-}
-
-#[test]
-fn faults_are_found_at_start_all_at_once_and_with_their_places() {
-    let first = line!() + 1;
-    let app = App::new()
-        .get("/users/{id}", says("a"))
-        .get("/users/{name}", says("b"))
-        .get("users", says("c"))
-        .route("/x", get(says("d")).name("x"))
-        .route("/y", get(says("e")).post(says("f")).name("x"))
-        .host("example.com:80", Router::new().get("/", says("g")))
-        .redirect("/r/{id}", "/s/{name}")
-        .redirect("/brace", "/s/{")
-        .redirect_with("/status", "/s", StatusCode::OK)
-        .mount("/m", App::new().get("/in", says("h")).get("/in", says("i")))
-        .mount("/m", says("j"));
-    let text = fault(app);
-    let at = |offset: u32| format!("tests/routing.rs:{}:", first + offset);
-    for (wanted, places) in [
-        ("two routes answer GET /users/{name}", vec![1, 2]),
-        ("route pattern \"users\", byte 0", vec![3]),
-        ("two paths are named \"x\"", vec![4, 5]),
-        ("\"example.com:80\" is no host", vec![6]),
-        ("needs a parameter \"name\", which \"/r/{id}\" does not have", vec![7]),
-        ("\"/s/{\" of a redirect holds a single brace", vec![8]),
-        ("200 OK is no status of a redirect", vec![9]),
-        ("two routes answer GET /in", vec![10, 10]),
-        ("two routes answer every method /m\n", vec![10, 11]),
-    ] {
-        let start = text.find(wanted).unwrap_or_else(|| panic!("{wanted:?} is not in:\n{text}"));
-        let lines: Vec<&str> = text[start..].lines().skip(1).take(places.len()).collect();
-        for (line, offset) in std::iter::zip(&lines, places) {
-            assert!(line.contains(&at(offset)), "{wanted}: {line} should be at {}", at(offset));
-        }
-    }
-    assert_eq!(text.matches("every method").count(), 1, "one mount is one conflict:\n{text}");
-}
-
-#[test]
-fn one_path_may_have_one_name_for_several_methods() {
-    let app = App::new()
-        .route("/a", get(says("get")).name("a"))
-        .route("/a", all(says("all")).name("a"))
-        .host("h.test", Router::new().route("/a", get(says("host")).name("a")));
-    assert!(app.build().is_ok());
-}
-
-#[test]
-fn routes_are_listed_and_their_layers_explained() {
-    async fn outer(ctx: &mut Ctx, next: Next<'_>) -> Result {
-        next.run(ctx).await
-    }
-    async fn show(_: &mut Ctx) {}
-    let inner = App::new().with(outer).get("/u/{id}", show);
-    let onion = App::new()
-        .with(outer)
-        .route("/a", get(show).with(outer).name("a"))
-        .host("h.test", Router::new().post("/h", show))
-        .mount("/m", inner)
-        .mount("/files", says("files"))
-        .build()
-        .expect("the app builds");
-    let listed: Vec<_> = onion
-        .routes()
-        .into_iter()
-        .map(|route| {
-            let method = route.method.map_or("*".to_owned(), |method| method.to_string());
-            format!("{method} {}{}", route.host.unwrap_or_default(), route.path)
-        })
-        .collect();
-    assert_eq!(listed, ["GET /a", "POST h.test/h", "GET /m/u/{id}", "* /files/…"]);
-
-    let explain = |method: Method, path: &str| -> Vec<(usize, String)> {
-        let steps = onion.explain(&method, "h.test", path);
-        assert!(steps.iter().all(|step| step.place.is_some() || step.kind == StepKind::Status));
-        steps.iter().map(|step| (step.depth, step.kind.to_string())).collect()
-    };
-    let steps = |list: &[(usize, &str)]| -> Vec<(usize, String)> {
-        list.iter().map(|(depth, kind)| (*depth, (*kind).to_owned())).collect()
-    };
-    assert_eq!(explain(Method::GET, "/a"), steps(&[(0, "layer"), (0, "layer"), (0, "handler")]));
-    assert_eq!(
-        explain(Method::GET, "/m/u/7"),
-        steps(&[(0, "layer"), (0, "mount"), (1, "layer"), (1, "handler")])
-    );
-    assert_eq!(explain(Method::PUT, "/a"), steps(&[(0, "layer"), (0, "answer")]));
-    assert_eq!(explain(Method::GET, "/nowhere"), steps(&[(0, "layer"), (0, "answer")]));
 }

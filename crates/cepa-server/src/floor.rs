@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use cepa_core::Onion;
+use cepa_core::{LocalBoxFuture, Onion};
 use http::HeaderValue;
+use tokio::sync::Notify;
 
 use crate::{limits::Limits, timer::Timers};
 
@@ -27,6 +28,8 @@ pub(crate) struct Floor {
     /// Connections open now.
     pub(crate) open: Cell<usize>,
     draining: Cell<bool>,
+    /// Tells those who wait in [`begin_of_drain`](Self::begin_of_drain).
+    drain: Notify,
     /// Who waits for the last connection to end.
     emptied: Cell<Option<Waker>>,
     buffers: RefCell<Vec<Buffers>>,
@@ -47,6 +50,7 @@ impl Floor {
             server,
             open: Cell::new(0),
             draining: Cell::new(false),
+            drain: Notify::new(),
             emptied: Cell::new(None),
             buffers: RefCell::default(),
         })
@@ -57,9 +61,22 @@ impl Floor {
         self.draining.get()
     }
 
+    /// Waits until connections should end as soon as they can.
+    pub(crate) fn begin_of_drain(self: &Rc<Self>) -> LocalBoxFuture<'static, ()> {
+        let floor = Rc::clone(self);
+        Box::pin(async move {
+            // Made first: what is told between the question and the wait is not missed.
+            let told = floor.drain.notified();
+            if !floor.is_draining() {
+                told.await;
+            }
+        })
+    }
+
     /// Tells all connections to end as soon as they can.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
+        self.drain.notify_waiters();
         self.timers.wake_all();
     }
 

@@ -16,7 +16,7 @@ impl Ctx {
     /// default.
     ///
     /// Types are media types or extensions: `ctx.accepts(&["html", "json"])`. All that the client names, the
-    /// best first, are [`accept::all_types`](crate::accept::all_types) of the header.
+    /// best first, are [`accept::all_types`] of the header.
     pub fn accepts<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
         accept::types(self.list(&header::ACCEPT).as_deref(), offers)
     }

@@ -259,19 +259,48 @@ impl Ctx {
         self.set(header::CACHE_CONTROL, control)
     }
 
+    /// Makes the response the answer to an error: what becomes of one that leaves the outermost layer.
+    ///
+    /// Status, headers and public message are the error's, as text; what layers have set before stays, apart from
+    /// what describes the body that is not sent. With a 5xx status it is logged. For layers that answer errors in a
+    /// form of their own: they set another body after it.
+    ///
+    /// ```
+    /// use cepa_core::{App, Ctx, Error, Next, Result};
+    ///
+    /// async fn errors_as_json(ctx: &mut Ctx, next: Next<'_>) -> Result {
+    ///     if let Err(error) = next.run(ctx).await {
+    ///         ctx.fail(&error);
+    ///         ctx.set_json(error.public_message())?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let app = App::new().with(errors_as_json).get("/", async |_: &mut Ctx| -> Result {
+    ///     Err(Error::new(409, "taken"))
+    /// });
+    /// # cepa_core::test::block_on(async {
+    /// let answer = app.test().get("/").await;
+    /// assert_eq!((answer.status().as_u16(), answer.text()), (409, r#""taken""#));
+    /// # });
+    /// ```
+    pub fn fail(&mut self, error: &Error) {
+        if error.status().is_server_error() {
+            tracing::error!(
+                target: "cepa",
+                method = %self.method(),
+                path = self.path(),
+                place = %error.place(),
+                "{error}"
+            );
+        }
+        self.response.fail(error);
+    }
+
     /// Finishes the response: the error's answer if there was one, a body where none was said.
     pub(crate) fn finish(&mut self, result: Result) {
         if let Err(error) = result {
-            if error.status().is_server_error() {
-                tracing::error!(
-                    target: "cepa",
-                    method = %self.method(),
-                    path = self.path(),
-                    place = %error.place(),
-                    "{error}"
-                );
-            }
-            self.response.fail(&error);
+            self.fail(&error);
         }
         self.response.finish(self.request.method());
         self.request.reuse_headers();

@@ -150,15 +150,20 @@ impl Ctx {
     /// prefix unless that is to be kept.
     pub(crate) fn go_below(&mut self, onion: Option<Arc<Onion>>, keep_path: bool) -> Below<'_> {
         let rest = self.matched_params().get(BELOW).unwrap_or_default();
-        let path = self.path();
-        let prefix = path[..path.len() - rest.len()].trim_end_matches('/').to_owned();
-        let below = format!("/{rest}");
+        let matched = self.matched.path.as_deref().unwrap_or_else(|| self.path());
+        let prefix = matched[..matched.len() - rest.len()].trim_end_matches('/').to_owned();
+        // A layer of the mount's router may have changed the path since it matched.
+        let below = match self.path().strip_prefix(&*prefix) {
+            Some("") => Some("/".to_owned()),
+            Some(below) => below.starts_with('/').then(|| below.to_owned()),
+            None => None,
+        };
         let outer = self.param_pairs().filter(|(name, _)| *name != BELOW);
         let outer = outer.map(|(name, value)| (name.into(), value.into_owned())).collect();
         self.matched = Matched { outer, ..Matched::default() };
         let mount_path = self.mount_path.len();
         let mut target = None;
-        if !keep_path {
+        if let Some(below) = below.filter(|_| !keep_path) {
             self.mount_path.push_str(&prefix);
             target = Some(self.request.target().clone());
             self.request.change_target(|target| target.set_path(&below));

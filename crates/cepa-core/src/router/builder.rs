@@ -183,8 +183,9 @@ macro_rules! impl_routing {
             ///   the value: `redirect("/u/{id}", "/users/{id}")`.
             /// - `to` is a whole path: prefixes of routers and mounts are not put before it.
             /// - A path never becomes a URL of another site: where a value would make it start with `//`,
-            ///   the answer is 404.
-            /// - A parameter that `from` does not have is a fault reported at start.
+            ///   the answer is 404, as where the URL has no valid host with it.
+            /// - A parameter that `from` does not have, and a URL that leads nowhere, are faults reported
+            ///   at start.
             #[must_use]
             #[track_caller]
             pub fn redirect(self, from: &str, to: &str) -> Self {

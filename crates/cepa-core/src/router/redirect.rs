@@ -6,7 +6,11 @@ use http::StatusCode;
 
 use super::Pattern;
 use crate::{
-    Ctx, Error, LocalBoxFuture, Result, location::is_local, middleware::Core, percent, response::is_redirect,
+    Ctx, Error, LocalBoxFuture, Result,
+    location::{InvalidLocation, is_local, normalise_location},
+    middleware::Core,
+    percent,
+    response::is_redirect,
 };
 
 /// A redirect as it was added.
@@ -23,6 +27,8 @@ pub(crate) enum RedirectFault {
     Status(StatusCode),
     #[error("the target {to:?} of a redirect needs a parameter {name:?}, which {pattern:?} does not have")]
     Unknown { to: String, name: String, pattern: String },
+    #[error("the target {to:?} of a redirect leads nowhere: {error}")]
+    Url { to: String, error: InvalidLocation },
     #[error(
         "the target {to:?} of a redirect holds a single brace: write {{name}} for a parameter, {{{{ and }}}} for braces"
     )]
@@ -81,6 +87,9 @@ impl Redirect {
             rest = after;
         }
         text.push_str(rest);
+        if parts.is_empty() {
+            normalise_location(&text).map_err(|error| RedirectFault::Url { to: to.clone(), error })?;
+        }
         parts.push(Part::Text(text));
         Ok(ReadyRedirect { local: is_local(&to), to, parts, status })
     }
@@ -103,7 +112,7 @@ impl ReadyRedirect {
             return Err(Error::status_only(StatusCode::NOT_FOUND));
         }
         ctx.response.set_status(self.status);
-        ctx.redirect(&url)
+        ctx.redirect(&url).map_err(|error| Error::status_only(StatusCode::NOT_FOUND).with_cause(error))
     }
 }
 

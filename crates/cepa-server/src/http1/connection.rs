@@ -2,7 +2,7 @@
 //!
 //! The common case — a whole request in one read, answered at once, written in one write — is one
 //! synchronous [`Conn::poll_turn`] in the worker thread's own buffers. Whatever needs to wait goes on
-//! in an [`Exchange`](super::exchange::Exchange), boxed, so that an idle connection is small: it
+//! in an [`Exchange`], boxed, so that an idle connection is small: it
 //! holds its socket, its place in the timer wheel, and no buffer.
 
 use std::{
@@ -16,8 +16,7 @@ use std::{
 
 use cepa_core::{Headers, LocalBoxFuture, Response};
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::server::TlsStream;
+use tokio::io::ReadBuf;
 
 use super::{
     Head, HeadLimits, HeadScan, Preface, Reject, answer, date, decode_head,
@@ -30,8 +29,8 @@ use super::{
 };
 use crate::{
     floor::{Buffers, Floor},
-    listen::Stream,
     timer::Entry,
+    transport::Transport,
 };
 
 /// A response body up to this size is copied behind its head; a larger one is written from where it is.
@@ -48,25 +47,6 @@ const STEPS: u32 = 8;
 /// How long a connection that has sent nothing yet is waited for once the server drains: its first request may be on
 /// the way, but many clients open connections that they never use.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// What a connection is served over.
-pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Makes dropping it abort the connection, so that what was cut off does not look whole.
-    fn abort_on_drop(&self);
-}
-
-impl Socket for Stream {
-    fn abort_on_drop(&self) {
-        // Where it fails the connection is gone already.
-        let _ = Stream::abort_on_drop(self);
-    }
-}
-
-impl<S: Socket> Socket for Box<TlsStream<S>> {
-    fn abort_on_drop(&self) {
-        self.get_ref().0.abort_on_drop();
-    }
-}
 
 /// A connection between requests.
 pub(crate) struct Conn<S> {
@@ -116,7 +96,7 @@ enum Turn {
 ///
 /// Written by hand, as most connections are idle: an `async` function would keep room for everything that a
 /// connection might ever do beside what it does.
-pub(crate) struct Serve<S: Socket> {
+pub(crate) struct Serve<S: Transport> {
     /// Gone once another protocol has taken over.
     conn: Option<Conn<S>>,
     doing: Doing,
@@ -131,7 +111,7 @@ enum Doing {
     Upgraded(LocalBoxFuture<'static, ()>),
 }
 
-impl<S: Socket> Serve<S> {
+impl<S: Transport> Serve<S> {
     pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
         Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
     }
@@ -189,7 +169,7 @@ impl<S: Socket> Serve<S> {
     }
 }
 
-impl<S: Socket> Future for Serve<S> {
+impl<S: Transport> Future for Serve<S> {
     type Output = End<S>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
@@ -208,13 +188,13 @@ impl<S: Socket> Future for Serve<S> {
     }
 }
 
-impl<S: Socket> Drop for Serve<S> {
+impl<S: Transport> Drop for Serve<S> {
     fn drop(&mut self) {
         // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
         if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
             && exchange.is_unfinished()
         {
-            conn.io.abort_on_drop();
+            conn.io.abort();
         }
     }
 }
@@ -226,7 +206,7 @@ pub(super) enum After {
     Upgrade(cepa_core::OnUpgrade),
 }
 
-impl<S: Socket> Conn<S> {
+impl<S: Transport> Conn<S> {
     fn new(io: S, link: Rc<Link>) -> Self {
         let timer = link.floor.timers.register(Waker::noop().clone());
         let born = link.floor.timers.now_tick();

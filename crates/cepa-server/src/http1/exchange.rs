@@ -17,13 +17,13 @@ use tokio::io::ReadBuf;
 
 pub(super) use super::reading::Reading;
 use super::{
-    connection::{After, Conn, Socket},
+    connection::{After, Conn},
     date,
     outgoing::Outgoing,
     reject::answer_head,
     respond::{Answer, CONTINUE, DRAINED, Respond},
 };
-use crate::floor::Floor;
+use crate::{floor::Floor, transport::Transport};
 
 /// Seconds for which a client that has closed its side, and to which nothing is sent, is taken to wait for the rest of
 /// its answer. One that has closed altogether looks the same until something is sent to it, and is reset.
@@ -141,7 +141,7 @@ impl Exchange {
     /// Runs to the end of the exchange.
     pub(super) fn poll_end<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<After>>
     where
-        S: Socket,
+        S: Transport,
     {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
@@ -164,7 +164,7 @@ impl Exchange {
     /// Ready with whether the connection goes on.
     fn poll<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<bool>>
     where
-        S: Socket,
+        S: Transport,
     {
         // With every tick, not only when the timer fires: what keeps coming sets the timer anew each time.
         let now = conn.timer.timers().now_tick();
@@ -240,7 +240,7 @@ impl Exchange {
     /// Runs the handler; ready with `false` when it was cancelled because the client is gone.
     fn poll_app<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<bool>
     where
-        S: Socket,
+        S: Transport,
     {
         let Some(app) = &mut self.app else { return Poll::Ready(true) };
         let polled = app.future.as_mut().poll(cx);
@@ -277,7 +277,7 @@ impl Exchange {
     /// Reads what the app asks for; with nothing asked for, watches for the client to leave.
     fn poll_read<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>)
     where
-        S: Socket,
+        S: Transport,
     {
         if let Some(reading) = &mut self.reading
             && !reading.is_ended()
@@ -302,7 +302,7 @@ impl Exchange {
 
     fn read_body<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>)
     where
-        S: Socket,
+        S: Transport,
     {
         let Some(reading) = &mut self.reading else { return };
         let now = conn.timer.timers().now_tick();
@@ -335,7 +335,7 @@ impl Exchange {
     /// After the answer: reads what is left of the request body and throws it away.
     fn poll_drain<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<()>
     where
-        S: Socket,
+        S: Transport,
     {
         let Some(reading) = &mut self.reading else { return Poll::Ready(()) };
         while !reading.is_ended() {
@@ -366,7 +366,7 @@ impl Exchange {
     /// A tick is passed as soon as it has begun, so a limit of one second is kept until the second tick after.
     fn expired<S>(&mut self, conn: &mut Conn<S>) -> Option<io::Result<bool>>
     where
-        S: Socket,
+        S: Transport,
     {
         conn.timer.clear();
         let now = conn.timer.timers().now_tick();
@@ -415,7 +415,7 @@ impl Exchange {
     /// Wakes up again at the next moment at which a limit may have been passed.
     fn set_deadline<S>(&mut self, conn: &mut Conn<S>)
     where
-        S: Socket,
+        S: Transport,
     {
         let now = conn.timer.timers().now_tick();
         let limits = conn.link.floor.limits.clone();
@@ -452,7 +452,7 @@ impl Exchange {
 /// Reads once into `conn.left`, answering the number of bytes.
 fn read<S>(cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<usize>>
 where
-    S: Socket,
+    S: Transport,
 {
     let floor = conn.link.floor.clone();
     let mut buffers = floor.take_buffers();

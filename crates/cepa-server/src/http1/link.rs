@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use cepa_core::{Connection, Peer, Policy, TlsInfo};
+use cepa_core::{Connection, LocalBoxFuture, Peer, Policy, TlsInfo};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::{
@@ -151,5 +151,9 @@ impl Connection for Link {
 
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
+    }
+
+    fn draining(&self) -> LocalBoxFuture<'static, ()> {
+        self.floor.begin_of_drain()
     }
 }

@@ -78,7 +78,7 @@ impl Outgoing {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.written == self.bytes.len() && self.large.is_empty() && self.stream.is_none()
+        self.stream.is_none() && !self.is_held_up()
     }
 
     /// Whether everything that there is has been sent, and a stream is to bring more.
