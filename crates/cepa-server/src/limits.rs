@@ -13,7 +13,7 @@
 //! assert!(error.to_string().contains("headers is 0: it must be from 1 to 128"));
 //! ```
 
-pub mod units;
+pub use cepa_core::units;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{ops::RangeInclusive, time::Duration};
