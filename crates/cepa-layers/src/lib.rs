@@ -17,10 +17,12 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod csrf;
 pub mod response_time;
 pub mod session;
 pub mod when;
 
+pub use csrf::{CsrfExt, csrf};
 pub use response_time::response_time;
 pub use session::{SessionExt, session};
 pub use when::When;
