@@ -45,6 +45,7 @@ use http::Method;
 use serde::Deserialize;
 
 use self::origin::Origins;
+pub(crate) use self::origin::is_origin;
 pub use self::{origin::OptionsError, token::CsrfExt};
 
 /// What is asked of requests that change something.

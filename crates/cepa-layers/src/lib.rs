@@ -17,12 +17,16 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod cors;
 pub mod csrf;
 pub mod response_time;
+pub mod secure_headers;
 pub mod session;
 pub mod when;
 
+pub use cors::cors;
 pub use csrf::{CsrfExt, csrf};
 pub use response_time::response_time;
+pub use secure_headers::{NonceExt, secure_headers};
 pub use session::{SessionExt, session};
 pub use when::When;

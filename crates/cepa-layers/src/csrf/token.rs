@@ -181,7 +181,8 @@ async fn in_body(ctx: &mut Ctx) -> Result<Option<String>> {
         return Ok(None);
     }
     // A body of unknown length that turns out to be longer is an error, so that it is not begun without need.
-    let is_short = ctx.request.body().len().map_or_else(|| in_headers(ctx).is_none(), |length| length <= MAX_BODY);
+    let is_short =
+        ctx.request.body().len().map_or_else(|| in_headers(ctx).is_none(), |length| length <= MAX_BODY);
     if !is_short {
         return Ok(None);
     }
