@@ -5,7 +5,7 @@ use std::{cell::OnceCell, fmt, ops::Range};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::spare::{reuse_fields, reuse_headers, spare_fields, spare_headers};
+use crate::spare::{reuse_fields, reuse_map, spare_fields, spare_map};
 
 /// The headers of a request.
 ///
@@ -77,14 +77,14 @@ impl Headers {
 
     /// All of them as a map; made when first asked for.
     pub fn map(&self) -> &HeaderMap {
-        self.map.get_or_init(|| Box::new(self.to_map()))
+        self.map.get_or_init(|| self.to_map())
     }
 
     /// All of them as a map, to change them.
     pub fn map_mut(&mut self) -> &mut HeaderMap {
         if self.map.get().is_none() {
             let map = self.to_map();
-            self.map = OnceCell::from(Box::new(map));
+            self.map = OnceCell::from(map);
         }
         self.fields.clear();
         self.text = Bytes::new();
@@ -100,8 +100,8 @@ impl Headers {
         &self.text[start as usize..end as usize]
     }
 
-    fn to_map(&self) -> HeaderMap {
-        let mut map = spare_headers();
+    fn to_map(&self) -> Box<HeaderMap> {
+        let mut map = spare_map();
         map.reserve(self.fields.len());
         for field in &self.fields {
             let name = HeaderName::from_bytes(self.slice(field.name));
@@ -119,7 +119,7 @@ impl Headers {
         self.text = Bytes::new();
         reuse_fields(std::mem::take(&mut self.fields));
         if let Some(map) = self.map.take() {
-            reuse_headers(*map);
+            reuse_map(map);
         }
     }
 }

@@ -62,7 +62,6 @@ pub use self::{
     request::Request,
     response::Response,
     router::BuildError,
-    spare::{reuse_headers, spare_headers},
     state::{Provided, State},
     target::Target,
 };

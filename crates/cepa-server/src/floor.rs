@@ -1,7 +1,7 @@
 //! What all connections of one worker thread stand on: the app, the limits, the timers, the drain.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -12,7 +12,11 @@ use std::{
 use cepa_core::Onion;
 use http::HeaderValue;
 
-use crate::{limits::Limits, timer::Timers};
+use crate::{
+    http1::{Stamp, date},
+    limits::Limits,
+    timer::Timers,
+};
 
 /// Bytes that are read from a socket at once.
 pub(crate) const READ_BUFFER: usize = 32 * 1024;
@@ -24,6 +28,9 @@ pub(crate) struct Floor {
     pub(crate) timers: Rc<Timers>,
     /// Sent as `Server` with every response that has none.
     pub(crate) server: Option<HeaderValue>,
+    /// The end of heads, and the period of the timers in which it was written.
+    stamp: RefCell<Stamp>,
+    stamped: Cell<u64>,
     /// Connections open now.
     pub(crate) open: Cell<usize>,
     draining: Cell<bool>,
@@ -40,16 +47,30 @@ pub(crate) struct Buffers {
 
 impl Floor {
     pub(crate) fn new(onion: Arc<Onion>, limits: Arc<Limits>, server: Option<HeaderValue>) -> Rc<Self> {
+        let timers = Timers::new();
+        let stamp = RefCell::new(Stamp::new(server.as_ref(), date::now_seconds()));
         Rc::new(Self {
             onion,
             limits,
-            timers: Timers::new(),
+            stamped: Cell::new(timers.period()),
+            timers,
             server,
+            stamp,
             open: Cell::new(0),
             draining: Cell::new(false),
             emptied: Cell::new(None),
             buffers: RefCell::default(),
         })
+    }
+
+    /// What heads end with. The date in it is at most a tick behind, and as late as the timers of a busy thread:
+    /// that saves every response a look at the clock.
+    pub(crate) fn stamp(&self) -> Ref<'_, Stamp> {
+        let period = self.timers.period();
+        if self.stamped.replace(period) != period {
+            self.stamp.borrow_mut().set_seconds(date::now_seconds());
+        }
+        self.stamp.borrow()
     }
 
     /// Whether connections should end as soon as they can.

@@ -89,7 +89,7 @@ impl Onion {
         };
         ctx.response.set_status(status);
         if status == StatusCode::OK {
-            ctx.response.set_body(Body::empty(), TEXT);
+            ctx.response.set_body(Body::empty(), &TEXT);
         }
         if let Some(allowed) = allowed {
             ctx.response.headers_mut().insert(ALLOW, allowed);

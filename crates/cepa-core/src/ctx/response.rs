@@ -171,8 +171,8 @@ impl Ctx {
         self.remove(header::CONTENT_TYPE);
         let shown = location::shown(url, &location);
         let (text, kind) = match html {
-            true => (format!("Redirecting to {}.", html_escape(shown)), HTML),
-            false => (format!("Redirecting to {shown}."), TEXT),
+            true => (format!("Redirecting to {}.", html_escape(shown)), &HTML),
+            false => (format!("Redirecting to {shown}."), &TEXT),
         };
         self.response.set_body(text.into(), kind);
         Ok(())

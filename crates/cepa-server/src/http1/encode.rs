@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
-use super::trailers;
+use super::{Stamp, trailers};
 
 /// How the end of a response body is marked (RFC 9112, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,16 +41,16 @@ pub struct ResponseHead<'a> {
     pub status: StatusCode,
     /// The text after the status; `None`, or one with control characters in it, is the usual text.
     pub reason: Option<&'a str>,
-    /// The fields of the app.
-    pub headers: &'a HeaderMap,
+    /// The fields of the app, if it has any.
+    pub headers: Option<&'a HeaderMap>,
+    /// The type of the body, where `headers` does not say it.
+    pub content_type: Option<&'a HeaderValue>,
     /// How the body is framed.
     pub framing: Framing,
     /// What happens to the connection.
     pub connection: ConnectionHeader,
-    /// The date to send if the app has set none, from [`date::now`](super::date::now).
-    pub date: &'a [u8; 29],
-    /// The `Server` field to send if the app has set none.
-    pub server: Option<&'a HeaderValue>,
+    /// The `Server` and `Date` fields to send if the app has set none.
+    pub stamp: &'a Stamp,
 }
 
 impl ResponseHead<'_> {
@@ -62,18 +62,18 @@ impl ResponseHead<'_> {
     /// the app can get out: `HeaderValue` holds none, and a `reason` with one is not used.
     ///
     /// ```
-    /// use cepa_server::http1::{ConnectionHeader, Framing, ResponseHead, date};
+    /// use cepa_server::http1::{ConnectionHeader, Framing, ResponseHead, Stamp};
     ///
     /// let mut out = Vec::new();
     /// ResponseHead {
     ///     version: http::Version::HTTP_11,
     ///     status: http::StatusCode::OK,
     ///     reason: None,
-    ///     headers: &http::HeaderMap::new(),
+    ///     headers: None,
+    ///     content_type: None,
     ///     framing: Framing::Length(5),
     ///     connection: ConnectionHeader::Implicit,
-    ///     date: &date::imf_fixdate(784_111_777),
-    ///     server: None,
+    ///     stamp: &Stamp::new(None, 784_111_777),
     /// }
     /// .encode(&mut out);
     /// let expected = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
@@ -104,24 +104,19 @@ impl ResponseHead<'_> {
             ConnectionHeader::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
             ConnectionHeader::Implicit => {}
         }
-        let (mut dated, mut server) = (false, self.server);
-        for (name, value) in self.headers {
+        if let Some(kind) = self.content_type {
+            field(out, "content-type", kind);
+        }
+        let (mut has_server, mut has_date) = (false, false);
+        for (name, value) in self.headers.into_iter().flatten() {
             let text = name.as_str();
             if !is_framing(text) {
-                dated |= text == "date";
-                server = server.filter(|_| text != "server");
+                has_server |= text == "server";
+                has_date |= text == "date";
                 field(out, text, value);
             }
         }
-        if let Some(server) = server {
-            field(out, "server", server);
-        }
-        if !dated {
-            out.extend_from_slice(b"date: ");
-            out.extend_from_slice(self.date);
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(b"\r\n");
+        self.stamp.write(has_server, has_date, out);
     }
 }
 

@@ -1,10 +1,10 @@
 //! Turns a response into bytes: chooses framing and connection header, writes the head.
 
 use bytes::Bytes;
-use cepa_core::{Body, OnUpgrade, Response, reuse_headers};
+use cepa_core::{Body, OnUpgrade, Response};
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
-use super::{ConnectionHeader, Framing, Head, ResponseHead, connection::COPIED, date, exchange::Reading};
+use super::{ConnectionHeader, Framing, Head, ResponseHead, connection::COPIED, exchange::Reading};
 use crate::floor::Floor;
 
 /// An unread request body of up to this many bytes is read and thrown away to keep the connection.
@@ -71,8 +71,8 @@ impl Respond {
             return self.write_misuse(floor, output);
         }
         let body = response.take_body().unwrap_or_default();
-        let (status, headers) = (response.status(), response.headers());
-        if upgrade.is_none() && self.keep && asks_close(headers) {
+        let (status, (headers, content_type)) = (response.status(), response.headers_as_is());
+        if upgrade.is_none() && self.keep && headers.is_some_and(asks_close) {
             self.keep = false;
         }
         let framing = self.framing(status, headers, &body, upgrade.is_some());
@@ -86,11 +86,10 @@ impl Respond {
             (None, true) if self.version == Version::HTTP_10 => ConnectionHeader::KeepAlive,
             (None, true) => ConnectionHeader::Implicit,
         };
-        let date = date::now();
-        let (version, reason, server) = (self.version, response.custom_reason(), floor.server.as_ref());
-        ResponseHead { version, status, reason, headers, framing, connection, date: &date, server }
+        let (version, reason, stamp) = (self.version, response.custom_reason(), &*floor.stamp());
+        ResponseHead { version, status, reason, headers, content_type, framing, connection, stamp }
             .encode(output);
-        reuse_headers(std::mem::take(response.headers_mut()));
+        response.reuse();
         if let Some(run) = upgrade {
             return Answer::Upgrade(run);
         }
@@ -121,8 +120,14 @@ impl Respond {
         self.write(response, floor, output)
     }
 
-    fn framing(&self, status: StatusCode, headers: &HeaderMap, body: &Body, upgrade: bool) -> Framing {
-        let declared = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    fn framing(
+        &self,
+        status: StatusCode,
+        headers: Option<&HeaderMap>,
+        body: &Body,
+        upgrade: bool,
+    ) -> Framing {
+        let declared = || headers?.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
         let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT || upgrade;
         if bodiless {
             return Framing::None;
