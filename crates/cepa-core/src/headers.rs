@@ -35,23 +35,32 @@ impl Headers {
         Self { text: Bytes::new(), fields: spare_fields(), map: OnceCell::new() }
     }
 
-    /// Begins anew, with the text in which the fields to [`push`](Self::push) lie.
-    pub fn begin(&mut self, text: Bytes) {
+    /// Begins anew: fields are [pushed](Self::push) from here on, until their text is given to [`end`](Self::end).
+    pub fn begin(&mut self) {
         self.fields.clear();
         self.map.take();
-        self.text = text;
+        self.text = Bytes::new();
     }
 
-    /// Adds a field of the text given to [`begin`](Self::begin), as a door has checked it: the name is a token
-    /// (RFC 9110, section 5.6.2), the value has no control characters but tabs and no white space around it.
+    /// Adds the field whose name and value will lie there in the text.
+    #[inline]
+    pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
+        let range = |range: Range<usize>| (range.start as u32, range.end as u32);
+        self.fields.push(Field { name: range(name), value: range(value) });
+    }
+
+    /// Takes the text that the fields lie in, as a door has checked it: a name is a token (RFC 9110, section 5.6.2),
+    /// a value has no control characters but tabs and no white space around it.
     ///
     /// # Panics
     /// In debug builds, when that is not so.
-    pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
-        debug_assert!(HeaderName::from_bytes(&self.text[name.clone()]).is_ok(), "a field name is a token");
-        debug_assert!(HeaderValue::from_bytes(&self.text[value.clone()]).is_ok(), "a field value is clean");
-        let range = |range: Range<usize>| (range.start as u32, range.end as u32);
-        self.fields.push(Field { name: range(name), value: range(value) });
+    pub fn end(&mut self, text: Bytes) {
+        self.text = text;
+        debug_assert!(
+            self.fields.iter().all(|field| HeaderName::from_bytes(self.slice(field.name)).is_ok()
+                && HeaderValue::from_bytes(self.slice(field.value)).is_ok()),
+            "names are tokens and values are clean"
+        );
     }
 
     /// The value of the first field of this name.
@@ -97,7 +106,8 @@ impl Headers {
     }
 
     fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
-        &self.text[start as usize..end as usize]
+        // There is no text before `end` was called.
+        self.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
     fn to_map(&self) -> Box<HeaderMap> {
@@ -105,7 +115,7 @@ impl Headers {
         map.reserve(self.fields.len());
         for field in &self.fields {
             let name = HeaderName::from_bytes(self.slice(field.name));
-            let value = self.text.slice(field.value.0 as usize..field.value.1 as usize);
+            let value = self.text.slice_ref(self.slice(field.value));
             // Neither fails: whoever pushed the field had checked it.
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
                 map.append(name, value);
@@ -155,10 +165,11 @@ mod tests {
     fn headers() -> Headers {
         let text = "Host: a\r\nX-A: 1\r\nx-a: 2\r\n";
         let mut headers = Headers::new();
-        headers.begin(Bytes::from_static(text.as_bytes()));
+        headers.begin();
         for (name, value) in [(0..4, 6..7), (9..12, 14..15), (17..20, 22..23)] {
             headers.push(name, value);
         }
+        headers.end(Bytes::from_static(text.as_bytes()));
         headers
     }
 
@@ -183,7 +194,7 @@ mod tests {
         let mut headers = headers();
         headers.map_mut().insert("x-a", HeaderValue::from_static("3"));
         assert_eq!(headers.get_all("x-a").collect::<Vec<_>>(), [b"3"]);
-        headers.begin(Bytes::new());
+        headers.begin();
         assert_eq!((headers.get("x-a"), headers.map().len()), (None, 0));
     }
 }

@@ -24,6 +24,7 @@ mod fields;
 mod head;
 mod host;
 mod incoming;
+mod lines;
 mod linger;
 mod link;
 mod outgoing;

@@ -113,7 +113,7 @@ impl Onion {
         };
         steps.extend(self.places.iter().map(|place| layer(StepKind::AppLayer, place)));
         let answer = |name: String| Step { depth, kind: StepKind::Status, name, place: None };
-        match self.table.find(method, || host.to_ascii_lowercase(), path) {
+        match self.table.find(method, || host.to_ascii_lowercase(), path.as_bytes()) {
             Found::Route(route, spans) => {
                 steps.extend(route.layers.iter().map(|place| layer(StepKind::RouteLayer, place)));
                 let kind = if route.mounted.is_some() { StepKind::Mount } else { StepKind::Handler };

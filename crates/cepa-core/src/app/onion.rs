@@ -107,7 +107,8 @@ impl Onion {
 
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
-        let found = self.table.find(ctx.method(), || ctx.hostname().to_ascii_lowercase(), ctx.path());
+        let path = ctx.request.target().path_bytes();
+        let found = self.table.find(ctx.method(), || ctx.hostname().to_ascii_lowercase(), path);
         match found {
             Found::Route(route, params) => {
                 ctx.enter(route, params);

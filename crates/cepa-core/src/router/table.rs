@@ -68,7 +68,7 @@ struct Leaf {
 
 impl Table {
     /// The most specific route for a request.
-    pub(crate) fn find(&self, method: &Method, host: impl Fn() -> String, path: &str) -> Found<'_> {
+    pub(crate) fn find(&self, method: &Method, host: impl Fn() -> String, path: &[u8]) -> Found<'_> {
         let mut allowed: Vec<&Method> = Vec::new();
         let mut asked = None;
         for table in &self.hosts {
@@ -108,7 +108,7 @@ impl HostTable {
     fn find<'a>(
         &'a self,
         method: &Method,
-        path: &str,
+        path: &[u8],
         allowed: &mut Vec<&'a Method>,
     ) -> Option<(usize, ParamSpans)> {
         let mut spans = ParamSpans::new();

@@ -1,7 +1,7 @@
 //! Decodes the chunked transfer coding (RFC 9112, section 7.1), strictly and byte by byte.
 
 use super::body::{BodyEvent, take_data};
-use super::fields::is_token_byte;
+use super::lines::is_token_byte;
 use super::{Reject, trailers};
 
 /// Framing bytes that a body may spend before it has carried any data, and the most it can save up.

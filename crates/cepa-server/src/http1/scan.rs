@@ -6,8 +6,8 @@
 //! and the same bytes get the same answer in every cut.
 
 use super::Reject;
-use super::fields::is_token_byte;
 use super::head::{HeadLimits, LONGEST_METHOD};
+use super::lines::{Fault, is_token_byte};
 
 /// How far the search for the end of a head has come.
 ///
@@ -85,15 +85,15 @@ impl HeadScan {
     }
 }
 
-/// Names the fault that made the parser give up on these bytes; `None` if one more byte may still change it.
-pub(super) fn explain(text: &[u8], error: httparse::Error) -> Option<Reject> {
-    match error {
-        httparse::Error::Token => Some(explain_token(text)),
-        httparse::Error::Version => explain_version(text),
-        httparse::Error::NewLine | httparse::Error::Status => Some(explain_line_end(text)),
-        httparse::Error::HeaderName => Some(explain_name(text)),
-        httparse::Error::HeaderValue => Some(Reject::FieldValue),
-        httparse::Error::TooManyHeaders => Some(Reject::TooManyFields),
+/// Names what is wrong with these bytes; `None` if one more byte may still change it.
+pub(super) fn explain(text: &[u8], fault: Fault) -> Option<Reject> {
+    match fault {
+        Fault::Token => Some(explain_token(text)),
+        Fault::Version => explain_version(text),
+        Fault::LineEnd => Some(explain_line_end(text)),
+        Fault::Name => Some(explain_name(text)),
+        Fault::Value => Some(Reject::FieldValue),
+        Fault::TooMany => Some(Reject::TooManyFields),
     }
 }
 

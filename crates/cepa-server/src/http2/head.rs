@@ -1,5 +1,6 @@
 //! From the head that `h2` has decoded to one that an app may trust (RFC 9113, section 8).
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST},
@@ -66,8 +67,11 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
     if !authority_matches(server_name, authority) {
         return Err(StatusCode::MISDIRECTED_REQUEST.into());
     }
-    let target = match Target::parse(path.as_str(), &method) {
-        Ok(target) if matches!(target.form(), Form::Origin | Form::Asterisk) => target.into_core(),
+    let text = path.as_str().as_bytes();
+    let target = match Target::parse(text, &method) {
+        Ok(parts) if matches!(parts.form(), Form::Origin | Form::Asterisk) => {
+            parts.of(Bytes::copy_from_slice(text)).into_core()
+        }
         _ => return Err(StatusCode::BAD_REQUEST.into()),
     };
     let length = length(&headers)?;
