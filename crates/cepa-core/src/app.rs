@@ -1,6 +1,7 @@
 //! The app: layers, routes and settings, built into an onion that doors call.
 
 mod explain;
+mod handling;
 mod onion;
 pub(crate) mod panic;
 mod settings;
@@ -9,6 +10,7 @@ use std::{fmt, panic::Location, sync::Arc};
 
 pub use self::{
     explain::{RouteInfo, Step, StepKind},
+    handling::Handling,
     onion::Onion,
     panic::Panicked,
     settings::{Proxies, Settings},

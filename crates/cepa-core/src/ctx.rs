@@ -39,7 +39,7 @@ pub struct Ctx {
     pub response: Response,
     state: State,
     onion: Arc<Onion>,
-    route: Option<route::Matched>,
+    matched: route::Matched,
     /// The prefixes below which mounted apps run; empty outside of mounts.
     mount_path: String,
 }
@@ -51,7 +51,7 @@ impl Ctx {
             response: Response::new(),
             state: State::default(),
             onion,
-            route: None,
+            matched: route::Matched::default(),
             mount_path: String::new(),
         }
     }

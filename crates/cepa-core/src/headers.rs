@@ -31,15 +31,17 @@ pub(crate) struct Field {
 
 impl Headers {
     /// No headers.
+    #[inline]
     pub fn new() -> Self {
         Self { text: Bytes::new(), fields: spare_fields(), map: OnceCell::new() }
     }
 
     /// Begins anew: fields are [pushed](Self::push) from here on, until their text is given to [`end`](Self::end).
+    #[inline]
     pub fn begin(&mut self) {
         self.fields.clear();
         self.map.take();
-        self.text = Bytes::new();
+        self.text.clear();
     }
 
     /// Adds the field whose name and value will lie there in the text.
@@ -54,6 +56,7 @@ impl Headers {
     ///
     /// # Panics
     /// In debug builds, when that is not so.
+    #[inline]
     pub fn end(&mut self, text: Bytes) {
         self.text = text;
         debug_assert!(

@@ -299,7 +299,7 @@ impl Response {
     }
 
     /// Ends a response that was written, and gives the memory of its headers back for the next one.
-    pub fn reuse(self) {
+    pub fn reuse(&mut self) {
         self.headers.reuse();
     }
 

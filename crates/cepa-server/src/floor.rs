@@ -36,7 +36,7 @@ pub(crate) struct Floor {
     draining: Cell<bool>,
     /// Who waits for the last connection to end.
     emptied: Cell<Option<Waker>>,
-    buffers: RefCell<Vec<Buffers>>,
+    buffers: Cell<Option<Buffers>>,
 }
 
 /// The memory that a connection works in while it works, and gives back before it waits.
@@ -59,7 +59,7 @@ impl Floor {
             open: Cell::new(0),
             draining: Cell::new(false),
             emptied: Cell::new(None),
-            buffers: RefCell::default(),
+            buffers: Cell::default(),
         })
     }
 
@@ -95,24 +95,22 @@ impl Floor {
 
     /// Takes buffers. There is one pair per thread, unless an app's code makes another connection run
     /// inside of it.
+    #[inline]
     pub(crate) fn take_buffers(&self) -> Buffers {
-        let kept = self.buffers.borrow_mut().pop();
-        kept.unwrap_or_else(|| {
+        self.buffers.take().unwrap_or_else(|| {
             let output = Vec::with_capacity(READ_BUFFER);
             Buffers { input: vec![0; READ_BUFFER].into_boxed_slice(), output }
         })
     }
 
     /// Gives buffers back, keeping no more memory than a pair starts with.
+    #[inline]
     pub(crate) fn put_buffers(&self, mut buffers: Buffers) {
         buffers.output.clear();
         if buffers.output.capacity() > 4 * READ_BUFFER {
             buffers.output = Vec::with_capacity(READ_BUFFER);
         }
-        let mut kept = self.buffers.borrow_mut();
-        if kept.is_empty() {
-            kept.push(buffers);
-        }
+        self.buffers.set(Some(buffers));
     }
 
     /// How long a deadline lasts that a limit of `time` sets; zero is no limit.

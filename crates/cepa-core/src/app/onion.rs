@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
-use super::{panic::catch, settings::Settings};
+use super::{Handling, settings::Settings};
 use crate::{
-    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Response, Result,
+    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Result,
     middleware::Core,
     response::TEXT,
-    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
+    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, ParamSpans, Table, TableBuilder},
     state::Provided,
 };
 
@@ -60,17 +60,9 @@ impl Onion {
     ///
     /// It always answers. An error that left the outermost layer becomes its answer, and with a 5xx
     /// status a log line; a panic becomes a 500.
-    pub fn handle(self: &Arc<Self>, request: Request) -> LocalBoxFuture<'static, Response> {
-        let onion = Arc::clone(self);
-        let mut ctx = Ctx::new(request, Arc::clone(self));
-        Box::pin(async move {
-            let result = match catch(onion.run(&mut ctx)).await {
-                Ok(result) => result,
-                Err(panicked) => Err(panicked),
-            };
-            ctx.finish(result);
-            ctx.response
-        })
+    #[inline]
+    pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
+        Handling::new(Arc::clone(self), request)
     }
 
     pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
@@ -107,11 +99,11 @@ impl Onion {
 
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
-        let path = ctx.request.target().path_bytes();
-        let found = self.table.find(ctx.method(), || ctx.hostname().to_ascii_lowercase(), path);
-        match found {
-            Found::Route(route, params) => {
-                ctx.enter(route, params);
+        let mut spans = ParamSpans::new();
+        let host = || ctx.hostname().to_ascii_lowercase();
+        match self.table.find(ctx.method(), host, ctx.request.target().path_bytes(), &mut spans) {
+            Found::Route(route) => {
+                ctx.enter(route, &spans);
                 Next::new(&route.chain, &*route.endpoint.core).run(ctx)
             }
             Found::OtherMethods(methods) => {

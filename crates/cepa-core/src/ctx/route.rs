@@ -11,8 +11,9 @@ use crate::{
 };
 
 /// What matched, kept for the time of the request.
+#[derive(Default)]
 pub(super) struct Matched {
-    route: Arc<Resolved>,
+    route: Option<Arc<Resolved>>,
     spans: ParamSpans,
     /// The path that the spans lie in, kept once the request's own path is another.
     path: Option<Box<str>>,
@@ -33,7 +34,7 @@ impl Ctx {
     /// A value that does not decode to UTF-8 is given as it stands in the path.
     pub fn param(&self, name: &str) -> Option<Cow<'_, str>> {
         let outer = || {
-            let outer = &self.route.as_ref()?.outer;
+            let outer = &self.matched.outer;
             outer.iter().find(|(known, _)| **known == *name).map(|(_, value)| Cow::Borrowed(value.as_str()))
         };
         self.matched_params().decoded(name).or_else(outer)
@@ -41,7 +42,7 @@ impl Ctx {
 
     /// The parameters of the matched route, decoded, in the order of the path; those of mounts first.
     pub fn param_pairs(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let outer = self.route.iter().flat_map(|route| &route.outer);
+        let outer = self.matched.outer.iter();
         let outer = outer.map(|(name, value)| (&**name, Cow::Borrowed(value.as_str())));
         outer.chain(self.matched_params().iter())
     }
@@ -62,12 +63,12 @@ impl Ctx {
 
     /// The pattern of the matched route, such as `/users/{id}`.
     pub fn route_pattern(&self) -> Option<&str> {
-        self.route.as_ref().map(|matched| &*matched.route.pattern_text)
+        self.matched.route.as_ref().map(|route| &*route.pattern_text)
     }
 
     /// The name of the matched route.
     pub fn route_name(&self) -> Option<&str> {
-        self.route.as_ref().and_then(|matched| matched.route.name.as_deref())
+        self.matched.route.as_ref().and_then(|route| route.name.as_deref())
     }
 
     /// The prefix below which the mounted app runs; empty outside of mounts.
@@ -111,10 +112,11 @@ impl Ctx {
     }
 
     fn matched_params(&self) -> Params<'_> {
-        match &self.route {
-            Some(matched) => {
-                let path = matched.path.as_deref().unwrap_or_else(|| self.path());
-                Params::new(matched.route.pattern.names(), &matched.spans, path)
+        let Matched { route, spans, path, .. } = &self.matched;
+        match route {
+            Some(route) => {
+                let path = path.as_deref().unwrap_or_else(|| self.path());
+                Params::new(route.pattern.names(), spans, path)
             }
             None => Params::default(),
         }
@@ -122,17 +124,16 @@ impl Ctx {
 
     /// Keeps the parameters as they are when the path that they lie in changes.
     pub(super) fn keep_params(&mut self) {
-        if let Some(route) = &mut self.route
-            && route.path.is_none()
-        {
-            route.path = Some(self.request.target().path().into());
+        if self.matched.route.is_some() && self.matched.path.is_none() {
+            self.matched.path = Some(self.request.target().path().into());
         }
     }
 
     /// Notes the route that answers.
-    pub(crate) fn enter(&mut self, route: &Arc<Resolved>, spans: ParamSpans) {
-        let outer = self.route.take().map_or_else(Vec::new, |matched| matched.outer);
-        self.route = Some(Matched { route: Arc::clone(route), spans, path: None, outer });
+    pub(crate) fn enter(&mut self, route: &Arc<Resolved>, spans: &ParamSpans) {
+        self.matched.route = Some(Arc::clone(route));
+        self.matched.spans.copy_from(spans);
+        self.matched.path = None;
         if route.has_policy {
             self.set_policy(route.policy);
         }
@@ -150,9 +151,7 @@ impl Ctx {
             .filter(|(name, _)| *name != crate::router::BELOW)
             .map(|(name, value)| (name.into(), value.into_owned()))
             .collect();
-        if let Some(route) = &mut self.route {
-            route.outer = outer;
-        }
+        self.matched.outer = outer;
         let mount_path = self.mount_path.len();
         let mut target = None;
         if !keep_path {

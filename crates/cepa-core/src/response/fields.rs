@@ -86,8 +86,8 @@ impl Fields {
 
     /// Gives the memory back for the next response.
     #[inline]
-    pub(super) fn reuse(self) {
-        if let Some(map) = self.map.into_inner() {
+    pub(super) fn reuse(&mut self) {
+        if let Some(map) = self.map.take() {
             reuse_map(map);
         }
     }

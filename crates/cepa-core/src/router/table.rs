@@ -36,7 +36,7 @@ pub(crate) const BELOW: &str = "below_mount";
 
 /// What a lookup found.
 pub(crate) enum Found<'a> {
-    Route(&'a Arc<Resolved>, ParamSpans),
+    Route(&'a Arc<Resolved>),
     /// The path is known, but only with other methods.
     OtherMethods(Vec<&'a Method>),
     Nothing,
@@ -67,8 +67,14 @@ struct Leaf {
 }
 
 impl Table {
-    /// The most specific route for a request.
-    pub(crate) fn find(&self, method: &Method, host: impl Fn() -> String, path: &[u8]) -> Found<'_> {
+    /// The most specific route for a request; `spans` then holds its parameters.
+    pub(crate) fn find(
+        &self,
+        method: &Method,
+        host: impl Fn() -> String,
+        path: &[u8],
+        spans: &mut ParamSpans,
+    ) -> Found<'_> {
         let mut allowed: Vec<&Method> = Vec::new();
         let mut asked = None;
         for table in &self.hosts {
@@ -77,8 +83,8 @@ impl Table {
             {
                 continue;
             }
-            if let Some((route, spans)) = table.find(method, path, &mut allowed) {
-                return Found::Route(&self.routes[route], spans);
+            if let Some(route) = table.find(method, path, spans, &mut allowed) {
+                return Found::Route(&self.routes[route]);
             }
         }
         if allowed.is_empty() { Found::Nothing } else { Found::OtherMethods(allowed) }
@@ -109,18 +115,17 @@ impl HostTable {
         &'a self,
         method: &Method,
         path: &[u8],
+        spans: &mut ParamSpans,
         allowed: &mut Vec<&'a Method>,
-    ) -> Option<(usize, ParamSpans)> {
-        let mut spans = ParamSpans::new();
-        let found = self.tree.find_map(path, &mut spans, |&leaf, _| {
+    ) -> Option<usize> {
+        self.tree.find_map(path, spans, |&leaf, _| {
             let leaf = &self.leaves[leaf];
             let route = leaf.route(method);
             if route.is_none() {
                 leaf.allow(allowed);
             }
             route
-        });
-        found.map(|route| (route, spans))
+        })
     }
 }
 

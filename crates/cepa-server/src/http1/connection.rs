@@ -317,8 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
 
     /// Sets the deadline of what comes next.
     pub(super) fn await_next(&mut self, answered: bool) {
-        let limits = Rc::clone(self.floor());
-        let limits = &limits.limits;
+        let limits = &self.link.floor.limits;
         if !self.left.is_empty() {
             // The time for a head counts from its first byte; more bytes of it do not prolong it.
             if answered || self.waits != Waits::Head {
@@ -355,7 +354,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         let request = incoming::request(head, headers, body, &self.link);
         let mut app = floor.onion.handle(request);
         let used = length + taken;
-        let response = match app.as_mut().poll(cx) {
+        let response = match app.poll_response(cx) {
             Poll::Ready(response) => response,
             Poll::Pending => {
                 let exchange = Exchange::run_app(app, respond, reading);
@@ -367,7 +366,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
 
     fn respond(
         &mut self,
-        response: Response,
+        response: &mut Response,
         mut respond: Respond,
         mut reading: Option<Reading>,
         used: usize,

@@ -105,15 +105,19 @@ impl ResponseHead<'_> {
             ConnectionHeader::Implicit => {}
         }
         if let Some(kind) = self.content_type {
-            field(out, "content-type", kind);
+            out.extend_from_slice(b"content-type: ");
+            out.extend_from_slice(kind.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         let (mut has_server, mut has_date) = (false, false);
-        for (name, value) in self.headers.into_iter().flatten() {
-            let text = name.as_str();
-            if !is_framing(text) {
-                has_server |= text == "server";
-                has_date |= text == "date";
-                field(out, text, value);
+        if let Some(headers) = self.headers {
+            for (name, value) in headers {
+                let text = name.as_str();
+                if !is_framing(text) {
+                    has_server |= text == "server";
+                    has_date |= text == "date";
+                    field(out, text, value);
+                }
             }
         }
         self.stamp.write(has_server, has_date, out);
@@ -199,22 +203,25 @@ fn is_framing(name: &str) -> bool {
     }
 }
 
+#[inline]
 fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode, reason: Option<&str>) {
     let start = out.len();
-    let reason = reason.filter(|text| !text.bytes().any(|byte| byte.is_ascii_control()));
     match usual_line(status.as_u16()) {
         Some(line) if reason.is_none() => out.extend_from_slice(line),
-        _ => {
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend_from_slice(status.as_str().as_bytes());
-            out.push(b' ');
-            out.extend_from_slice(reason.or(status.canonical_reason()).unwrap_or_default().as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        _ => unusual_line(out, status, reason),
     }
     if version == Version::HTTP_10 {
         out[start + "HTTP/1.".len()] = b'0';
     }
+}
+
+fn unusual_line(out: &mut Vec<u8>, status: StatusCode, reason: Option<&str>) {
+    let reason = reason.filter(|text| !text.bytes().any(|byte| byte.is_ascii_control()));
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason.or(status.canonical_reason()).unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 macro_rules! lines {

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use cepa_core::{Error, LocalBoxFuture, OnUpgrade, Response};
+use cepa_core::{Error, Handling, OnUpgrade};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -42,7 +42,7 @@ pub(crate) struct Exchange {
 
 /// A handler at work.
 struct App {
-    future: LocalBoxFuture<'static, Response>,
+    future: Handling,
     respond: Respond,
 }
 
@@ -53,11 +53,7 @@ impl Exchange {
     }
 
     /// Waits for a handler.
-    pub(super) fn run_app(
-        future: LocalBoxFuture<'static, Response>,
-        respond: Respond,
-        reading: Option<Reading>,
-    ) -> Self {
+    pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Reading>) -> Self {
         let keep = respond.keeps();
         Self { app: Some(App { future, respond }), reading, ..Self::new(Outgoing::default(), keep) }
     }
@@ -158,9 +154,9 @@ impl Exchange {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let Some(app) = &mut self.app else { return Poll::Ready(true) };
-        let polled = app.future.as_mut().poll(cx);
+        let polled = Pin::new(&mut app.future).poll(cx);
         self.outgoing.push(&conn.link.take_hints());
-        let Poll::Ready(response) = polled else {
+        let Poll::Ready(mut response) = polled else {
             let gone = conn.link.is_closed() && conn.link.cancels(&app.respond.method);
             return if gone { Poll::Ready(false) } else { Poll::Pending };
         };
@@ -173,7 +169,7 @@ impl Exchange {
         if !self.keep || conn.link.is_closed() {
             respond.close();
         }
-        let answer = respond.write(response, conn.floor(), &mut head);
+        let answer = respond.write(&mut response, conn.floor(), &mut head);
         self.outgoing.push(&head);
         self.keep = respond.keeps();
         self.since = conn.timer.timers().now_tick();

@@ -87,6 +87,7 @@ pub struct Head {
 /// assert_eq!(headers.get("host"), Some(&b"example.com"[..]));
 /// assert_eq!(&bytes[consumed..], b"next");
 /// ```
+#[inline]
 pub fn decode_head(
     buf: &[u8],
     scan: &mut HeadScan,
@@ -158,6 +159,7 @@ enum Read {
     Refused(Reject),
 }
 
+#[inline]
 fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
     let line = match request_line(&text[..text.len().min(limits.request_line)]) {
         Ok(line) => line,
@@ -198,8 +200,11 @@ fn accept(
     if line.method.len() > LONGEST_METHOD {
         return Err(Reject::MethodTooLong);
     }
-    let method = Method::from_bytes(line.method).map_err(|_| Reject::Method)?;
-    let parts = Target::parse(line.target, &method)?;
+    let method = match line.method {
+        b"GET" => Method::GET,
+        other => Method::from_bytes(other).map_err(|_| Reject::Method)?,
+    };
+    let parts = Target::parse(line.target, line.plain, &method)?;
     refused.map_or(Ok(()), Err)?;
     let (version, body) = (line.version, fields.body(line.version)?);
     let text = store::copy(text);

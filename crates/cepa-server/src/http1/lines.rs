@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use http::Version;
 
+use super::target::plain;
+
 /// Why a line cannot be read, or not yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -42,6 +44,8 @@ pub(super) struct RequestLine<'a> {
     pub(super) method: &'a [u8],
     /// Without white space and control bytes, and not empty.
     pub(super) target: &'a [u8],
+    /// So many bytes at the start of the target are [plain](plain).
+    pub(super) plain: usize,
     pub(super) version: Version,
     /// Bytes of the line with its CRLF.
     pub(super) length: usize,
@@ -58,7 +62,10 @@ pub(super) fn request_line(text: &[u8]) -> Result<RequestLine<'_>, Stop> {
         return Err(Stop::Broken(Fault::Token));
     }
     let (method, rest) = (&text[..method], &text[method + 1..]);
-    let target = rest.iter().position(|&byte| byte <= b' ' || byte == 0x7f).ok_or(Stop::Partial)?;
+    // Of most targets that is all, and nobody needs to look at them again.
+    let plain = plain(rest);
+    let ends = |&byte: &u8| byte <= b' ' || byte == 0x7f;
+    let target = plain + rest[plain..].iter().position(ends).ok_or(Stop::Partial)?;
     if target == 0 || rest[target] != b' ' {
         return Err(Stop::Broken(Fault::Token));
     }
@@ -76,7 +83,7 @@ pub(super) fn request_line(text: &[u8]) -> Result<RequestLine<'_>, Stop> {
         _ => return Err(Stop::Broken(Fault::LineEnd)),
     }
     let length = method.len() + 1 + target.len() + 1 + "HTTP/1.1\r\n".len();
-    Ok(RequestLine { method, target, version, length })
+    Ok(RequestLine { method, target, plain, version, length })
 }
 
 /// Reads the field lines that start at `start`, at most `most` of them, and the empty line after them; answers where
@@ -134,11 +141,17 @@ fn is_blank(byte: u8) -> bool {
 
 /// Where the first byte from `at` on is that may not stand in a value: a control byte other than a tab.
 ///
-/// Eight bytes are looked at together; which of them it is, if one is, a second look tells.
+/// Sixteen bytes are looked at together while there is none among them, then eight.
 #[inline]
 fn line_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let left = text.get(at..)?;
+        if let Some(block) = left.first_chunk::<16>()
+            && !block.iter().fold(false, |any, &byte| any | is_control(byte))
+        {
+            at += 16;
+            continue;
+        }
         match left.first_chunk() {
             Some(word) => match first_control(u64::from_le_bytes(*word)) {
                 8 => at += 8,
@@ -146,11 +159,16 @@ fn line_end(text: &[u8], mut at: usize) -> Option<usize> {
                 index => return Some(at + index),
             },
             None => {
-                let index = left.iter().position(|&byte| byte < b' ' && byte != b'\t' || byte == 0x7f)?;
+                let index = left.iter().position(|&byte| is_control(byte) && byte != b'\t')?;
                 return Some(at + index);
             }
         }
     }
+}
+
+#[inline]
+fn is_control(byte: u8) -> bool {
+    byte < b' ' || byte == 0x7f
 }
 
 /// Which byte of a word, counted from the lowest, is the first control byte, tabs included; 8 if none is.

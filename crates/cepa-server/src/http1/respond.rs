@@ -61,7 +61,7 @@ impl Respond {
     }
 
     /// Appends the head, and the body if it is at hand and small.
-    pub(super) fn write(&mut self, mut response: Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
+    pub(super) fn write(&mut self, response: &mut Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let upgrade = response.take_upgrade();
         let connect = self.method == Method::CONNECT;
         if upgrade.is_some() != (response.status() == StatusCode::SWITCHING_PROTOCOLS) && !connect
@@ -117,7 +117,7 @@ impl Respond {
         response.replace_body(status.canonical_reason().unwrap_or_default());
         self.keep = false;
         self.method = Method::GET;
-        self.write(response, floor, output)
+        self.write(&mut response, floor, output)
     }
 
     fn framing(

@@ -59,9 +59,10 @@ impl Parts {
 }
 
 impl Target {
-    /// Reads the target of a request with this method.
-    pub(crate) fn parse(bytes: &[u8], method: &Method) -> Result<Parts, Reject> {
-        let query = path_end(bytes).ok_or(Reject::Target)?;
+    /// Reads the target of a request with this method, of which so many bytes are known to be [plain](plain).
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8], plain: usize, method: &Method) -> Result<Parts, Reject> {
+        let query = path_end(bytes, plain).ok_or(Reject::Target)?;
         if !bytes[query..].iter().all(|&byte| is_target_byte(byte)) {
             return Err(Reject::Target);
         }
@@ -137,17 +138,23 @@ const fn is_target_byte(byte: u8) -> bool {
 
 /// Where the path ends, if it holds nothing that its readers take for different things: a backslash, which some take
 /// for a slash, and escaped NUL, CR and LF, which cut a text off or begin a new line once they are decoded.
-fn path_end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
+#[inline]
+fn path_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += bytes[at..].iter().take_while(|&&byte| IS_PLAIN[usize::from(byte)]).count();
         match bytes[at..] {
             [] | [b'?', ..] => return Some(at),
             [b'%', b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..] => return None,
             [b'%', ..] => at += 1,
             _ => return None,
         }
+        at += plain(&bytes[at..]);
     }
+}
+
+/// How many bytes at the start say nothing but themselves, wherever in a path they stand.
+#[inline]
+pub(super) fn plain(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&byte| !IS_PLAIN[usize::from(byte)]).unwrap_or(bytes.len())
 }
 
 /// The bytes of a path that say nothing but themselves.
@@ -192,7 +199,7 @@ mod tests {
             ("BREW", "/pot", (Form::Origin, None, None, "/pot", None)),
         ];
         for (method, raw, expected) in table {
-            let parts = Target::parse(raw.as_bytes(), &method.parse().unwrap()).unwrap();
+            let parts = Target::parse(raw.as_bytes(), 0, &method.parse().unwrap()).unwrap();
             let target = parts.of(Bytes::from_static(raw.as_bytes()));
             let parts = (target.form(), target.scheme(), target.authority(), target.path(), target.query());
             assert_eq!(parts, expected, "{raw}");
@@ -233,7 +240,7 @@ mod tests {
             ("CONNECT", "a:443/"),
         ] {
             let method = method.parse().unwrap();
-            assert_eq!(Target::parse(raw.as_bytes(), &method), Err(Reject::Target), "{method} {raw}");
+            assert_eq!(Target::parse(raw.as_bytes(), 0, &method), Err(Reject::Target), "{method} {raw}");
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
         return Err(StatusCode::MISDIRECTED_REQUEST.into());
     }
     let text = path.as_str().as_bytes();
-    let target = match Target::parse(text, &method) {
+    let target = match Target::parse(text, 0, &method) {
         Ok(parts) if matches!(parts.form(), Form::Origin | Form::Asterisk) => {
             parts.of(Bytes::copy_from_slice(text)).into_core()
         }
