@@ -33,6 +33,7 @@ mod reading;
 mod reject;
 mod respond;
 mod scan;
+mod set;
 mod stamp;
 mod store;
 mod target;

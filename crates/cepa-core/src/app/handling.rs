@@ -42,7 +42,7 @@ thread_local! {
 }
 
 impl Handling {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(onion: Arc<Onion>, request: Request) -> Self {
         let spare = SPARE.with_borrow_mut(Vec::pop);
         let mut run =
@@ -164,7 +164,8 @@ mod tests {
             let within = within.body().and_then(crate::Body::as_bytes).cloned().unwrap();
             format!("{} {}", ctx.param("id").unwrap(), String::from_utf8_lossy(&within))
         });
-        let answer = block_on(app.test().get("/out"));
+        let client = app.test();
+        let answer = block_on(async { client.get("/out").await });
         assert_eq!(answer.text(), "out in");
     }
 }

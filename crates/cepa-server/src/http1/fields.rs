@@ -5,7 +5,7 @@ use std::ops::Range;
 use http::Version;
 
 use super::host::is_valid_host;
-use super::lines::is_token_byte;
+use super::lines::TOKEN;
 use super::{BodyLength, Reject};
 
 /// Collects, field by field, what decides how the request is framed; [`Fields::body`] and its siblings judge.
@@ -168,7 +168,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
 fn encoding(value: &[u8]) -> Encoding {
     if value.eq_ignore_ascii_case(b"chunked") {
         Encoding::Chunked
-    } else if !value.is_empty() && value.iter().all(|&byte| is_token_byte(byte)) {
+    } else if !value.is_empty() && value.iter().all(|&byte| TOKEN.contains(byte)) {
         Encoding::Unsupported
     } else {
         Encoding::Malformed

@@ -87,7 +87,7 @@ pub struct Head {
 /// assert_eq!(headers.get("host"), Some(&b"example.com"[..]));
 /// assert_eq!(&bytes[consumed..], b"next");
 /// ```
-#[inline]
+#[inline(always)]
 pub fn decode_head(
     buf: &[u8],
     scan: &mut HeadScan,
@@ -159,7 +159,7 @@ enum Read {
     Refused(Reject),
 }
 
-#[inline]
+#[inline(always)]
 fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
     let line = match request_line(&text[..text.len().min(limits.request_line)]) {
         Ok(line) => line,
@@ -189,7 +189,7 @@ fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
 }
 
 /// Judges a well-formed head. `text` is what is kept of it.
-#[inline]
+#[inline(always)]
 fn accept(
     line: &RequestLine<'_>,
     fields: &Fields<'_>,

@@ -12,7 +12,7 @@ use super::{BodyDecoder, BodyEvent, BodyLength, ChunkLimits, Head, Reject, link:
 ///
 /// What is there already is decoded at once also when it is chunked: most bodies come with their head, and one
 /// whose framing is broken never reaches the app.
-#[inline]
+#[inline(always)]
 pub(super) fn body(head: &Head, rest: &[u8], limit: u64) -> Result<(Body, usize, Option<Reading>), Reject> {
     let whole = match head.body {
         BodyLength::None | BodyLength::Length(0) => return Ok((Body::empty(), 0, None)),
@@ -56,7 +56,7 @@ fn whole_chunked(rest: &[u8], limit: u64) -> Result<Option<(Bytes, usize)>, Reje
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn request(head: Head, mut headers: Headers, body: Body, link: &Rc<Link>) -> Request {
     if let Some(authority) = head.target.authority()
         && head.method != http::Method::CONNECT

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use http::Version;
 
-use super::target::plain;
+use super::set::Set;
+use super::target::PLAIN;
 
 /// Why a line cannot be read, or not yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub(super) struct RequestLine<'a> {
     pub(super) method: &'a [u8],
     /// Without white space and control bytes, and not empty.
     pub(super) target: &'a [u8],
-    /// So many bytes at the start of the target are [plain](plain).
+    /// So many bytes at the start of the target are [`PLAIN`].
     pub(super) plain: usize,
     pub(super) version: Version,
     /// Bytes of the line with its CRLF.
@@ -56,14 +57,16 @@ pub(super) struct RequestLine<'a> {
 pub(super) fn request_line(text: &[u8]) -> Result<RequestLine<'_>, Stop> {
     let method = match text {
         [b'G', b'E', b'T', b' ', ..] => 3,
-        _ => text.iter().position(|&byte| !is_token_byte(byte)).ok_or(Stop::Partial)?,
+        _ => TOKEN.run(text),
     };
-    if method == 0 || text[method] != b' ' {
-        return Err(Stop::Broken(Fault::Token));
+    match text.get(method) {
+        Some(b' ') if method > 0 => {}
+        None => return Err(Stop::Partial),
+        Some(_) => return Err(Stop::Broken(Fault::Token)),
     }
     let (method, rest) = (&text[..method], &text[method + 1..]);
     // Of most targets that is all, and nobody needs to look at them again.
-    let plain = plain(rest);
+    let plain = PLAIN.run(rest);
     let ends = |&byte: &u8| byte <= b' ' || byte == 0x7f;
     let target = plain + rest[plain..].iter().position(ends).ok_or(Stop::Partial)?;
     if target == 0 || rest[target] != b' ' {
@@ -97,24 +100,23 @@ pub(super) fn field_lines(
 ) -> Result<usize, Stop> {
     let (mut at, mut count) = (start, 0);
     loop {
-        match text[at..] {
-            [b'\r', b'\n', ..] => return Ok(at + 2),
-            [] | [b'\r'] => return Err(Stop::Partial),
-            [b'\n', ..] => return Err(Stop::BareLf),
-            [b'\r', ..] => return Err(Stop::Broken(Fault::LineEnd)),
-            _ if count == most => return Err(Stop::Broken(Fault::TooMany)),
-            _ => {}
+        let left = text.get(at..).unwrap_or_default();
+        let name = TOKEN.run(left);
+        match left.get(name) {
+            Some(b':') if name > 0 => {}
+            None => return Err(Stop::Partial),
+            Some(_) if name > 0 => return Err(Stop::Broken(Fault::Name)),
+            Some(_) => return last_line(left).map(|length| at + length),
         }
-        let name = text[at..].iter().position(|&byte| !is_token_byte(byte)).ok_or(Stop::Partial)?;
+        if count == most {
+            return Err(Stop::Broken(Fault::TooMany));
+        }
         let colon = at + name;
-        if name == 0 || text[colon] != b':' {
-            return Err(Stop::Broken(Fault::Name));
-        }
         let end = line_end(text, colon + 1).ok_or(Stop::Partial)?;
-        match text[end..] {
-            [b'\r', b'\n', ..] => {}
-            [b'\r'] => return Err(Stop::Partial),
-            [b'\n', ..] => return Err(Stop::BareLf),
+        match text.get(end..) {
+            Some([b'\r', b'\n', ..]) => {}
+            Some([b'\r']) => return Err(Stop::Partial),
+            Some([b'\n', ..]) => return Err(Stop::BareLf),
             _ => return Err(Stop::Broken(Fault::Value)),
         }
         take(at..colon, trimmed(text, colon + 1..end));
@@ -123,20 +125,29 @@ pub(super) fn field_lines(
     }
 }
 
-/// Without the spaces and tabs at either end.
-#[inline]
-fn trimmed(text: &[u8], Range { mut start, mut end }: Range<usize>) -> Range<usize> {
-    while start < end && is_blank(text[start]) {
-        start += 1;
+/// Reads the empty line after the fields, where something stands that no name begins with; answers its length.
+fn last_line(text: &[u8]) -> Result<usize, Stop> {
+    match text {
+        [b'\r', b'\n', ..] => Ok(2),
+        [b'\r'] => Err(Stop::Partial),
+        [b'\r', ..] => Err(Stop::Broken(Fault::LineEnd)),
+        [b'\n', ..] => Err(Stop::BareLf),
+        _ => Err(Stop::Broken(Fault::Name)),
     }
-    while start < end && is_blank(text[end - 1]) {
-        end -= 1;
-    }
-    start..end
 }
 
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
+/// Without the spaces and tabs at either end.
+#[inline]
+fn trimmed(text: &[u8], Range { start, end }: Range<usize>) -> Range<usize> {
+    let mut value = &text[start..end];
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    let end = start + value.len();
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    end - value.len()..end
 }
 
 /// Where the first byte from `at` on is that may not stand in a value: a control byte other than a tab.
@@ -183,38 +194,8 @@ fn first_control(word: u64) -> usize {
     ((below_space | delete) & !word & TOPS).trailing_zeros() as usize / 8
 }
 
-/// Whether the byte may stand in a token (RFC 9110, section 5.6.2).
-#[inline]
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    IN_TOKENS[usize::from(byte)]
-}
-
-const IN_TOKENS: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = b'!';
-    while byte < 0x7f {
-        table[byte as usize] = byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            );
-        byte += 1;
-    }
-    table
-};
+/// The bytes of a token (RFC 9110, section 5.6.2).
+pub(super) static TOKEN: Set = Set::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 
 #[cfg(test)]
 mod tests;

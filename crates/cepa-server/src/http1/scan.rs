@@ -7,7 +7,7 @@
 
 use super::Reject;
 use super::head::{HeadLimits, LONGEST_METHOD};
-use super::lines::{Fault, is_token_byte};
+use super::lines::{Fault, TOKEN};
 
 /// How far the search for the end of a head has come.
 ///
@@ -99,7 +99,7 @@ pub(super) fn explain(text: &[u8], fault: Fault) -> Option<Reject> {
 
 /// No version, no target, or no method.
 fn explain_token(text: &[u8]) -> Reject {
-    let method = text.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    let method = text.iter().take_while(|&&byte| TOKEN.contains(byte)).count();
     if method > LONGEST_METHOD {
         return Reject::MethodTooLong;
     }
@@ -136,7 +136,7 @@ fn explain_line_end(text: &[u8]) -> Reject {
 /// What is wrong with the first field line that has no proper name.
 fn explain_name(text: &[u8]) -> Reject {
     for line in text.split(|&byte| byte == b'\n').skip(1) {
-        let name = line.iter().take_while(|&&byte| is_token_byte(byte)).count();
+        let name = line.iter().take_while(|&&byte| TOKEN.contains(byte)).count();
         match line.get(name) {
             Some(b':') if name > 0 => {}
             Some(b' ' | b'\t') if name > 0 => return Reject::SpaceBeforeColon,

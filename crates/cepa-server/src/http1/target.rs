@@ -5,6 +5,7 @@ use http::Method;
 
 use super::Reject;
 use super::host::{is_host_with_port, is_valid_host};
+use super::set::Set;
 
 /// The four forms of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +60,7 @@ impl Parts {
 }
 
 impl Target {
-    /// Reads the target of a request with this method, of which so many bytes are known to be [plain](plain).
+    /// Reads the target of a request with this method, of which so many bytes are known to be [`PLAIN`].
     #[inline]
     pub(crate) fn parse(bytes: &[u8], plain: usize, method: &Method) -> Result<Parts, Reject> {
         let query = path_end(bytes, plain).ok_or(Reject::Target)?;
@@ -132,7 +133,7 @@ impl Target {
     }
 }
 
-const fn is_target_byte(byte: u8) -> bool {
+fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
 }
 
@@ -141,32 +142,18 @@ const fn is_target_byte(byte: u8) -> bool {
 #[inline]
 fn path_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
+        at += PLAIN.run(&bytes[at..]);
         match bytes[at..] {
             [] | [b'?', ..] => return Some(at),
             [b'%', b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..] => return None,
             [b'%', ..] => at += 1,
             _ => return None,
         }
-        at += plain(&bytes[at..]);
     }
 }
 
-/// How many bytes at the start say nothing but themselves, wherever in a path they stand.
-#[inline]
-pub(super) fn plain(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&byte| !IS_PLAIN[usize::from(byte)]).unwrap_or(bytes.len())
-}
-
-/// The bytes of a path that say nothing but themselves.
-const IS_PLAIN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = is_target_byte(byte as u8) && !matches!(byte as u8, b'?' | b'%' | b'\\');
-        byte += 1;
-    }
-    table
-};
+/// The bytes that say nothing but themselves, wherever in a path they stand.
+pub(super) static PLAIN: Set = Set::alphanumeric_and(b"!\"$&'()*+,-./:;<=>@[]^_`{|}~");
 
 /// Where the authority starts if the target starts with a scheme this server serves.
 fn after_scheme(bytes: &[u8]) -> Option<usize> {
@@ -204,6 +191,13 @@ mod tests {
             let parts = (target.form(), target.scheme(), target.authority(), target.path(), target.query());
             assert_eq!(parts, expected, "{raw}");
             assert_eq!(target.as_str(), raw);
+        }
+    }
+
+    #[test]
+    fn plain_is_every_byte_but_those_that_end_or_escape() {
+        for byte in 0..=255 {
+            assert_eq!(PLAIN.contains(byte), is_target_byte(byte) && !b"?%\\".contains(&byte), "{byte:#x}");
         }
     }
 
