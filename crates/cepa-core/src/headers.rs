@@ -5,7 +5,7 @@ use std::{cell::OnceCell, fmt, ops::Range};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::spare::{reuse_fields, reuse_map, spare_fields, spare_map};
+use crate::spare::{reuse_lines, reuse_map, spare_lines, spare_map};
 
 /// The headers of a request.
 ///
@@ -16,10 +16,15 @@ use crate::spare::{reuse_fields, reuse_map, spare_fields, spare_map};
 /// Names compare without regard to case. Fields keep their order.
 #[derive(Default)]
 pub struct Headers {
-    text: Bytes,
-    /// The fields in `text`; none once the map was changed.
-    fields: Vec<Field>,
+    lines: Lines,
     map: OnceCell<Box<HeaderMap>>,
+}
+
+/// The headers as they came; none once the map was changed.
+#[derive(Default)]
+pub(crate) struct Lines {
+    pub(crate) text: Vec<u8>,
+    pub(crate) fields: Vec<Field>,
 }
 
 /// Where a field lies in the text of all.
@@ -29,38 +34,45 @@ pub(crate) struct Field {
     value: (u32, u32),
 }
 
+impl Lines {
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.fields.clear();
+    }
+}
+
 impl Headers {
     /// No headers.
     #[inline]
     pub fn new() -> Self {
-        Self { text: Bytes::new(), fields: spare_fields(), map: OnceCell::new() }
+        Self { lines: spare_lines(), map: OnceCell::new() }
     }
 
     /// Begins anew: fields are [pushed](Self::push) from here on, until their text is given to [`end`](Self::end).
     #[inline]
     pub fn begin(&mut self) {
-        self.fields.clear();
+        self.lines.clear();
         self.map.take();
-        self.text.clear();
     }
 
     /// Adds the field whose name and value will lie there in the text.
     #[inline]
     pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
         let range = |range: Range<usize>| (range.start as u32, range.end as u32);
-        self.fields.push(Field { name: range(name), value: range(value) });
+        self.lines.fields.push(Field { name: range(name), value: range(value) });
     }
 
-    /// Takes the text that the fields lie in, as a door has checked it: a name is a token (RFC 9110, section 5.6.2),
+    /// Copies the text that the fields lie in, as a door has checked it: a name is a token (RFC 9110, section 5.6.2),
     /// a value has no control characters but tabs and no white space around it.
     ///
     /// # Panics
     /// In debug builds, when that is not so.
     #[inline]
-    pub fn end(&mut self, text: Bytes) {
-        self.text = text;
+    pub fn end(&mut self, text: &[u8]) {
+        self.lines.text.extend_from_slice(text);
         debug_assert!(
-            self.fields.iter().all(|field| HeaderName::from_bytes(self.slice(field.name)).is_ok()
+            self.lines.fields.iter().all(|field| HeaderName::from_bytes(self.slice(field.name)).is_ok()
                 && HeaderValue::from_bytes(self.slice(field.value)).is_ok()),
             "names are tokens and values are clean"
         );
@@ -98,27 +110,28 @@ impl Headers {
             let map = self.to_map();
             self.map = OnceCell::from(map);
         }
-        self.fields.clear();
-        self.text = Bytes::new();
+        self.lines.clear();
         self.map.get_mut().expect("the map was made above")
     }
 
     fn in_text(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let same = move |field: &&Field| self.slice(field.name).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(same).map(|field| self.slice(field.value))
+        self.lines.fields.iter().filter(same).map(|field| self.slice(field.value))
     }
 
     fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
         // There is no text before `end` was called.
-        self.text.get(start as usize..end as usize).unwrap_or_default()
+        self.lines.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
     fn to_map(&self) -> Box<HeaderMap> {
         let mut map = spare_map();
-        map.reserve(self.fields.len());
-        for field in &self.fields {
+        map.reserve(self.lines.fields.len());
+        // The values share one copy of the text.
+        let text = Bytes::copy_from_slice(&self.lines.text);
+        for field in &self.lines.fields {
             let name = HeaderName::from_bytes(self.slice(field.name));
-            let value = self.text.slice_ref(self.slice(field.value));
+            let value = text.slice(field.value.0 as usize..field.value.1 as usize);
             // Neither fails: whoever pushed the field had checked it.
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
                 map.append(name, value);
@@ -129,8 +142,7 @@ impl Headers {
 
     /// Gives the memory back for the next request.
     pub(crate) fn reuse(&mut self) {
-        self.text = Bytes::new();
-        reuse_fields(std::mem::take(&mut self.fields));
+        reuse_lines(std::mem::take(&mut self.lines));
         if let Some(map) = self.map.take() {
             reuse_map(map);
         }
@@ -139,7 +151,7 @@ impl Headers {
 
 impl From<HeaderMap> for Headers {
     fn from(map: HeaderMap) -> Self {
-        Self { text: Bytes::new(), fields: Vec::new(), map: OnceCell::from(Box::new(map)) }
+        Self { lines: Lines::default(), map: OnceCell::from(Box::new(map)) }
     }
 }
 
@@ -172,7 +184,7 @@ mod tests {
         for (name, value) in [(0..4, 6..7), (9..12, 14..15), (17..20, 22..23)] {
             headers.push(name, value);
         }
-        headers.end(Bytes::from_static(text.as_bytes()));
+        headers.end(text.as_bytes());
         headers
     }
 

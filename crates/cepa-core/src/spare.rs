@@ -4,17 +4,19 @@ use std::cell::RefCell;
 
 use http::HeaderMap;
 
-use crate::headers::Field;
+use crate::headers::Lines;
 
-/// Maps, and lists of fields, that one thread keeps.
+/// Maps, and lists of fields with their text, that one thread keeps.
 const KEPT: usize = 16;
 /// Entries for which a kept map or list may have room; one that has grown beyond is given back.
 const ROOM: usize = 64;
+/// Bytes for which a kept text may have room.
+const TEXT: usize = 4 * 1024;
 
 thread_local! {
     #[expect(clippy::vec_box, reason = "the boxes are what is kept: requests and responses hold their maps in one")]
     static SPARE: RefCell<Vec<Box<HeaderMap>>> = const { RefCell::new(Vec::new()) };
-    static SPARE_FIELDS: RefCell<Vec<Vec<Field>>> = const { RefCell::new(Vec::new()) };
+    static SPARE_LINES: RefCell<Vec<Lines>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An empty header map, with the memory of an earlier one if the thread has one to spare.
@@ -38,21 +40,24 @@ pub(crate) fn reuse_map(mut map: Box<HeaderMap>) {
     });
 }
 
-/// An empty list of fields.
-pub(crate) fn spare_fields() -> Vec<Field> {
-    SPARE_FIELDS.with_borrow_mut(Vec::pop).unwrap_or_default()
+/// An empty list of fields, and an empty text.
+#[inline]
+pub(crate) fn spare_lines() -> Lines {
+    SPARE_LINES.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-/// Takes a list of fields that is no longer needed.
-pub(crate) fn reuse_fields(mut fields: Vec<Field>) {
-    if fields.capacity() == 0 || fields.capacity() > ROOM {
+/// Takes a list of fields and a text that are no longer needed.
+#[inline]
+pub(crate) fn reuse_lines(mut lines: Lines) {
+    let room = lines.fields.capacity();
+    if room == 0 || room > ROOM || lines.text.capacity() > TEXT {
         return;
     }
-    fields.clear();
-    let _ = SPARE_FIELDS.try_with(|spare| {
+    lines.clear();
+    let _ = SPARE_LINES.try_with(|spare| {
         let mut spare = spare.borrow_mut();
         if spare.len() < KEPT {
-            spare.push(fields);
+            spare.push(lines);
         }
     });
 }

@@ -4,8 +4,6 @@ mod text;
 
 use std::{borrow::Cow, fmt};
 
-use bytes::Bytes;
-
 use text::Text;
 
 /// A request target in one of the four forms of RFC 9112 section 3.2.
@@ -36,8 +34,9 @@ impl Target {
     ///
     /// # Panics
     /// In debug builds, when the offsets are not those that [`new`](Self::new) finds.
-    pub fn from_parts(text: Bytes, path: usize, query: usize) -> Self {
-        let target = Self { text: text.into(), path: path as u32, query: query as u32 };
+    #[inline]
+    pub fn from_parts(text: &[u8], path: usize, query: usize) -> Self {
+        let target = Self { text: Text::new(text), path: path as u32, query: query as u32 };
         debug_assert_eq!(target, Self::new(target.text.as_str()), "the parts of a target");
         target
     }
@@ -55,7 +54,8 @@ impl Target {
         }
     }
 
-    /// [`path`](Self::path) for who does not need a `str`, which is made when first asked for.
+    /// [`path`](Self::path) for who does not need a `str`.
+    #[inline]
     pub(crate) fn path_bytes(&self) -> &[u8] {
         match &self.text.as_bytes()[self.path as usize..self.query as usize] {
             [] => b"/",

@@ -35,7 +35,6 @@ mod respond;
 mod scan;
 mod set;
 mod stamp;
-mod store;
 mod target;
 mod trailers;
 mod upgrade;

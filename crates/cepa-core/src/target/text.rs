@@ -1,45 +1,63 @@
-//! The text of a target: a slice of what a door has read, and a `str` once somebody asks for one.
+//! The text of a target: most are short, and lie in place.
 
-use std::cell::OnceCell;
+/// The longest text that lies in place.
+const SHORT: usize = 38;
 
-use bytes::Bytes;
-
-/// Text that shares its memory with the head it came in.
-///
-/// Routing looks at bytes alone, and a slice costs no memory; so a `String` is made for who reads or changes it.
-#[derive(Clone, Default)]
-pub(super) struct Text {
-    /// The bytes as they came; count only while there is no string.
-    bytes: Bytes,
-    string: OnceCell<String>,
+/// Text that takes no memory of its own while it is short.
+#[derive(Clone)]
+pub(super) enum Text {
+    /// ASCII.
+    Short {
+        length: u8,
+        bytes: [u8; SHORT],
+    },
+    Long(String),
 }
 
 impl Text {
+    /// Takes bytes that a door has checked to be ASCII; of others, what is not UTF-8 is replaced.
+    #[inline]
+    pub(super) fn new(text: &[u8]) -> Self {
+        if text.len() <= SHORT && text.is_ascii() {
+            let mut bytes = [0; SHORT];
+            bytes[..text.len()].copy_from_slice(text);
+            return Self::Short { length: text.len() as u8, bytes };
+        }
+        Self::Long(String::from_utf8_lossy(text).into_owned())
+    }
+
     #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.string.get().map_or(&self.bytes, String::as_bytes)
+        match self {
+            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Long(text) => text.as_bytes(),
+        }
     }
 
-    /// The text; a door has checked that it is ASCII, and what were not UTF-8 would be replaced.
     pub(super) fn as_str(&self) -> &str {
-        self.string.get_or_init(|| String::from_utf8_lossy(&self.bytes).into_owned())
+        match self {
+            Self::Short { .. } => {
+                str::from_utf8(self.as_bytes()).expect("a short text is ASCII: `new` has checked it")
+            }
+            Self::Long(text) => text,
+        }
     }
 
+    /// The text as a string, to change it.
     pub(super) fn to_mut(&mut self) -> &mut String {
-        self.as_str();
-        self.string.get_mut().expect("the string was made above")
+        if let Self::Short { .. } = self {
+            *self = Self::Long(self.as_str().to_owned());
+        }
+        match self {
+            Self::Long(text) => text,
+            Self::Short { .. } => unreachable!("it was made long above"),
+        }
     }
 }
 
 impl From<String> for Text {
-    fn from(string: String) -> Self {
-        Self { bytes: Bytes::new(), string: OnceCell::from(string) }
-    }
-}
-
-impl From<Bytes> for Text {
-    fn from(bytes: Bytes) -> Self {
-        Self { bytes, string: OnceCell::new() }
+    fn from(text: String) -> Self {
+        Self::Long(text)
     }
 }
 
@@ -56,12 +74,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_and_string_are_one_text() {
-        let mut text = Text::from(Bytes::from_static(b"/a"));
-        assert!(text == Text::from("/a".to_owned()));
-        assert_eq!((text.as_str(), text.as_bytes()), ("/a", &b"/a"[..]));
-        text.to_mut().push('b');
-        assert_eq!((text.as_str(), text.as_bytes()), ("/ab", &b"/ab"[..]));
-        assert_eq!(Text::from(Bytes::from_static(b"\xff")).as_str(), "\u{fffd}");
+    fn short_and_long_are_one_text() {
+        for length in [0, 1, SHORT - 1, SHORT, SHORT + 1, 200] {
+            let text = "/abc".repeat(50)[..length].to_owned();
+            let mut ours = Text::new(text.as_bytes());
+            assert!(ours == Text::from(text.clone()));
+            assert_eq!((ours.as_str(), ours.as_bytes()), (&*text, text.as_bytes()));
+            ours.to_mut().push('b');
+            assert_eq!(ours.as_str(), text + "b");
+        }
+        assert_eq!(Text::new("é".as_bytes()).as_str(), "é");
+        assert_eq!(Text::new(b"/\xff").as_str(), "/\u{fffd}");
     }
 }

@@ -58,7 +58,10 @@ pub(crate) struct Conn<S> {
 enum Waits {
     FirstByte,
     Head,
-    Next,
+    /// The next request, since the tick in which the one before was answered.
+    Next(u32),
+    /// Whatever the exchange waits for, which sets the timer as it likes.
+    Exchange,
 }
 
 /// How a connection ended.
@@ -122,6 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Serve<S> {
             Doing::Turns => match ready!(conn.poll_turn(cx))? {
                 Turn::Again => {}
                 Turn::Exchange(mut exchange) => {
+                    conn.waits = Waits::Exchange;
                     exchange.begin(conn);
                     self.doing = Doing::Exchange(exchange);
                 }
@@ -325,8 +329,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
                 self.wait_for(limits.header_time);
             }
         } else {
-            self.waits = Waits::Next;
-            self.wait_for(limits.idle);
+            // Within one tick the timer says so already, as long as nobody else has set it.
+            let waits = Waits::Next(self.link.floor.timers.now_tick());
+            if self.waits != waits {
+                self.waits = waits;
+                self.wait_for(limits.idle);
+            }
         }
     }
 

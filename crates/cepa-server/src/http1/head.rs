@@ -6,7 +6,7 @@ use http::{Method, Version};
 use super::fields::Fields;
 use super::lines::{Fault, RequestLine, Stop, field_lines, request_line};
 use super::scan::{HeadScan, explain};
-use super::{Reject, Target, store};
+use super::{Reject, Target};
 
 /// The most fields a head may have, whatever [`HeadLimits::fields`] says.
 pub(crate) const MOST_FIELDS: usize = 128;
@@ -168,8 +168,7 @@ fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
     let text = &text[..text.len().min(line.length.saturating_add(limits.header_bytes))];
     let (mut fields, mut refused) = (Fields::default(), None);
     headers.begin();
-    // What is kept of the head begins with the target.
-    let kept = line.method.len() + 1;
+    let kept = line.length;
     let most = limits.fields.min(MOST_FIELDS);
     let read = field_lines(text, line.length, most, |name, value| {
         headers.push(name.start - kept..name.end - kept, value.start - kept..value.end - kept);
@@ -188,7 +187,7 @@ fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
     }
 }
 
-/// Judges a well-formed head. `text` is what is kept of it.
+/// Judges a well-formed head. `text` is that of the fields.
 #[inline(always)]
 fn accept(
     line: &RequestLine<'_>,
@@ -207,12 +206,10 @@ fn accept(
     let parts = Target::parse(line.target, line.plain, &method)?;
     refused.map_or(Ok(()), Err)?;
     let (version, body) = (line.version, fields.body(line.version)?);
-    let text = store::copy(text);
-    let target = parts.of(text.slice(..line.target.len()));
     headers.end(text);
     Ok(Head {
         method,
-        target,
+        target: parts.of(line.target),
         version,
         body,
         keep_alive: fields.keeps_alive(version),

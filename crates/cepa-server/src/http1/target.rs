@@ -1,6 +1,5 @@
 //! The request target: its form, and where its parts are (RFC 9112, section 3.2).
 
-use bytes::Bytes;
 use http::Method;
 
 use super::Reject;
@@ -29,9 +28,9 @@ pub struct Target {
     target: cepa_core::Target,
     form: Form,
     /// Where the authority starts: 0, or after `scheme://`.
-    authority: usize,
+    authority: u32,
     /// Where the authority ends and the path starts.
-    path: usize,
+    path: u32,
 }
 
 /// Where the parts of a target lie.
@@ -46,11 +45,13 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// The target with these parts, of the text that they were found in.
-    pub(crate) fn of(self, text: Bytes) -> Target {
+    #[inline]
+    pub(crate) fn of(self, text: &[u8]) -> Target {
         let Self { form, authority, path, query } = self;
         // In authority form all of it is what an app calls the path.
         let start = if form == Form::Absolute { path } else { 0 };
-        Target { target: cepa_core::Target::from_parts(text, start, query), form, authority, path }
+        let target = cepa_core::Target::from_parts(text, start, query);
+        Target { target, form, authority: authority as u32, path: path as u32 }
     }
 
     /// Which form the target has.
@@ -110,14 +111,14 @@ impl Target {
     /// The scheme of an absolute-form target, as it was sent (`http` or `https` in any case).
     #[must_use]
     pub fn scheme(&self) -> Option<&str> {
-        (self.form == Form::Absolute).then(|| &self.as_str()[..self.authority - "://".len()])
+        (self.form == Form::Absolute).then(|| &self.as_str()[..self.authority as usize - "://".len()])
     }
 
     /// The host and port in the target; where there is one, `Host` is to be ignored (RFC 9112, section 3.2.2).
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         matches!(self.form, Form::Absolute | Form::Authority)
-            .then(|| &self.as_str()[self.authority..self.path])
+            .then(|| &self.as_str()[self.authority as usize..self.path as usize])
     }
 
     /// The path, still escaped: never empty, `*` in asterisk-form and `/` where the target has none.
@@ -187,7 +188,7 @@ mod tests {
         ];
         for (method, raw, expected) in table {
             let parts = Target::parse(raw.as_bytes(), 0, &method.parse().unwrap()).unwrap();
-            let target = parts.of(Bytes::from_static(raw.as_bytes()));
+            let target = parts.of(raw.as_bytes());
             let parts = (target.form(), target.scheme(), target.authority(), target.path(), target.query());
             assert_eq!(parts, expected, "{raw}");
             assert_eq!(target.as_str(), raw);

@@ -1,6 +1,5 @@
 //! From the head that `h2` has decoded to one that an app may trust (RFC 9113, section 8).
 
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST},
@@ -69,9 +68,7 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
     }
     let text = path.as_str().as_bytes();
     let target = match Target::parse(text, 0, &method) {
-        Ok(parts) if matches!(parts.form(), Form::Origin | Form::Asterisk) => {
-            parts.of(Bytes::copy_from_slice(text)).into_core()
-        }
+        Ok(parts) if matches!(parts.form(), Form::Origin | Form::Asterisk) => parts.of(text).into_core(),
         _ => return Err(StatusCode::BAD_REQUEST.into()),
     };
     let length = length(&headers)?;
