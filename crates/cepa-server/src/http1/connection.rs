@@ -357,7 +357,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             Ok(body) => body,
             Err(reject) => return Step::Done(0, refuse(output, reject)),
         };
-        let respond = Respond::new(&head, self.keeps(&head));
+        let mut respond = Respond::new(&head, self.keeps(&head));
         self.link.begin(head.version == http::Version::HTTP_11);
         let request = incoming::request(head, headers, body, &self.link);
         let mut app = floor.onion.handle(request);
@@ -365,22 +365,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         let response = match app.poll_response(cx) {
             Poll::Ready(response) => response,
             Poll::Pending => {
-                let exchange = Exchange::run_app(app, respond, reading);
+                let exchange = Exchange::run_app(app, respond, reading.map(|reading| *reading));
                 return Step::Done(used, Turn::Exchange(Box::new(exchange)));
             }
         };
-        self.respond(response, respond, reading, used, output)
+        self.respond(response, &mut respond, reading, used, output)
     }
 
     fn respond(
         &mut self,
         response: &mut Response,
-        mut respond: Respond,
-        mut reading: Option<Reading>,
+        respond: &mut Respond,
+        mut reading: Option<Box<Reading>>,
         used: usize,
         output: &mut Vec<u8>,
     ) -> Step {
-        output.append(&mut self.link.end_hints());
+        self.link.end_hints_into(output);
         if let Some(reading) = &mut reading {
             respond.body_unread(reading, output);
         }
@@ -388,7 +388,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         match respond.write(response, self.floor(), output) {
             Answer::Whole(None) if reading.is_none() && keep => Step::Answered(used),
             Answer::Whole(None) if reading.is_none() => Step::Done(used, Turn::Close { linger: false }),
-            answer => Step::Done(used, Turn::Exchange(Box::new(Exchange::answer(answer, keep, reading)))),
+            answer => {
+                let exchange = Exchange::answer(answer, keep, reading.map(|reading| *reading));
+                Step::Done(used, Turn::Exchange(Box::new(exchange)))
+            }
         }
     }
 

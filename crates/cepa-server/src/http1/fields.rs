@@ -49,7 +49,7 @@ impl<'a> Fields<'a> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         // The length decides first: most names in a head differ from all of these in it.
         match name.len() {
-            4 if is("host") => self.note_host(value),
+            4 if is_host(name) => self.note_host(value),
             6 if is("expect") => {
                 let known = self.expect.is_none() && value.eq_ignore_ascii_case(b"100-continue");
                 self.expect = Some(if known { Expectation::Continue } else { Expectation::Unknown });
@@ -143,6 +143,13 @@ impl<'a> Fields<'a> {
     pub(super) fn upgrades(&self, version: Version) -> bool {
         self.upgrade && self.upgrade_option && version == Version::HTTP_11
     }
+}
+
+/// Whether the name is `host`, which every head has: all four letters are compared at once, and the bit that sets is
+/// what tells their cases apart.
+fn is_host(name: &[u8]) -> bool {
+    name.first_chunk()
+        .is_some_and(|&name| u32::from_ne_bytes(name) | 0x2020_2020 == u32::from_ne_bytes(*b"host"))
 }
 
 /// Whether more than one space stands before the value of a field, or any white space behind it.

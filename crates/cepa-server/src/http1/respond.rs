@@ -70,12 +70,12 @@ impl Respond {
         {
             return self.write_misuse(floor, output);
         }
-        let body = response.take_body().unwrap_or_default();
+        let length = response.body().map_or(Some(0), Body::len);
         let (status, (headers, content_type)) = (response.status(), response.headers_as_is());
         if upgrade.is_none() && self.keep && headers.is_some_and(asks_close) {
             self.keep = false;
         }
-        let framing = self.framing(status, headers, &body, upgrade.is_some());
+        let framing = self.framing(status, headers, length, upgrade.is_some());
         if framing == Framing::UntilClose {
             self.keep = false;
         }
@@ -93,13 +93,17 @@ impl Respond {
         if let Some(run) = upgrade {
             return Answer::Upgrade(run);
         }
-        match body.try_into_bytes() {
-            Ok(bytes) if bytes.len() <= COPIED => {
-                output.extend_from_slice(&bytes);
+        // A small body is copied from where it lies.
+        match response.body().map(Body::as_bytes) {
+            None => Answer::Whole(None),
+            Some(Some(bytes)) if bytes.len() <= COPIED => {
+                output.extend_from_slice(bytes);
                 Answer::Whole(None)
             }
-            Ok(bytes) => Answer::Whole(Some(bytes)),
-            Err(stream) => Answer::Stream(stream, framing),
+            Some(_) => match response.take_body().unwrap_or_default().try_into_bytes() {
+                Ok(bytes) => Answer::Whole(Some(bytes)),
+                Err(stream) => Answer::Stream(stream, framing),
+            },
         }
     }
 
@@ -124,7 +128,7 @@ impl Respond {
         &self,
         status: StatusCode,
         headers: Option<&HeaderMap>,
-        body: &Body,
+        length: Option<u64>,
         upgrade: bool,
     ) -> Framing {
         let declared = || headers?.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
@@ -135,7 +139,7 @@ impl Respond {
         if self.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
             return declared().map_or(Framing::None, Framing::Length);
         }
-        match body.len() {
+        match length {
             Some(length) => Framing::Length(length),
             None => match declared() {
                 Some(length) => Framing::Length(length),
