@@ -40,6 +40,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// What came after a response that may not have a body, up to the end of the connection.
     pub surplus: Vec<u8>,
+    /// The fields after a chunked body in order, their names in lower case.
+    pub trailers: Vec<(String, String)>,
 }
 
 /// Why there is no response.
@@ -76,9 +78,8 @@ impl Request {
         stream.write_all(&bytes)?;
         let mut reader = BufReader::new(stream);
         loop {
-            let mut response = read_head(&mut reader)?;
+            let response = Response::read(&mut reader, self.method == "HEAD")?;
             if response.status != 100 {
-                response.read_body(self.method == "HEAD", &mut reader)?;
                 return Ok(response);
             }
         }
@@ -95,13 +96,30 @@ impl Request {
 }
 
 impl Response {
+    /// Reads one response, an informational one too; `head` says whether it answers a `HEAD`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn read(reader: &mut impl BufRead, head: bool) -> Result<Self, Failure> {
+        let mut response = read_head(reader)?;
+        if response.status >= 200 {
+            response.read_body(head, reader)?;
+        }
+        Ok(response)
+    }
+
+    /// The body as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The values of a field, in order.
     pub fn all<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'r str> {
         self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether a list field has an item, compared without regard to case.
-    fn lists(&self, name: &str, item: &str) -> bool {
+    pub fn lists(&self, name: &str, item: &str) -> bool {
         self.all(name).flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(item))
     }
 
@@ -113,7 +131,7 @@ impl Response {
                 reader.read_to_end(&mut self.surplus)?;
             }
         } else if self.lists("transfer-encoding", "chunked") {
-            self.body = read_chunks(reader)?;
+            (self.body, self.trailers) = read_chunks(reader)?;
         } else if let Some(length) = length {
             let length = length.parse().map_err(|_| Failure::Length(length))?;
             self.body = read_exactly(length, "a body", reader)?;
@@ -129,12 +147,23 @@ fn read_head(reader: &mut impl BufRead) -> Result<Response, Failure> {
     let (status, reason) = status_line(&line).ok_or_else(|| Failure::StatusLine(line.clone()))?;
     let reason = reason.to_owned();
     let mut headers = Vec::new();
+    read_fields(reader, "a head", &mut headers)?;
+    let (body, surplus, trailers) = Default::default();
+    Ok(Response { status, reason, headers, body, surplus, trailers })
+}
+
+/// Reads fields up to the empty line.
+fn read_fields(
+    reader: &mut impl BufRead,
+    what: &'static str,
+    fields: &mut Vec<(String, String)>,
+) -> Result<(), Failure> {
     loop {
-        match read_line(reader)?.ok_or(Failure::Cut("a head"))?.as_str() {
-            "" => return Ok(Response { status, reason, headers, body: Vec::new(), surplus: Vec::new() }),
+        match read_line(reader)?.ok_or(Failure::Cut(what))?.as_str() {
+            "" => return Ok(()),
             line => {
                 let (name, value) = line.split_once(':').unwrap_or((line, ""));
-                headers.push((name.trim().to_lowercase(), value.trim().to_owned()));
+                fields.push((name.trim().to_lowercase(), value.trim().to_owned()));
             }
         }
     }
@@ -158,8 +187,11 @@ fn read_line(reader: &mut impl BufRead) -> Result<Option<String>, Failure> {
     Ok(Some(line.iter().map(|&byte| char::from(byte)).collect()))
 }
 
-fn read_chunks(reader: &mut impl BufRead) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
+/// A body and its trailers.
+type Chunked = (Vec<u8>, Vec<(String, String)>);
+
+fn read_chunks(reader: &mut impl BufRead) -> Result<Chunked, Failure> {
+    let (mut body, mut trailers) = (Vec::new(), Vec::new());
     loop {
         let line = read_line(reader)?.ok_or(Failure::Cut("a chunked body"))?;
         let size = line.split(';').next().unwrap_or_default().trim();
@@ -170,9 +202,8 @@ fn read_chunks(reader: &mut impl BufRead) -> Result<Vec<u8>, Failure> {
         body.append(&mut read_exactly(size, "a chunk", reader)?);
         read_line(reader)?.ok_or(Failure::Cut("a chunk"))?;
     }
-    // Trailers.
-    while !read_line(reader)?.ok_or(Failure::Cut("the trailers"))?.is_empty() {}
-    Ok(body)
+    read_fields(reader, "the trailers", &mut trailers)?;
+    Ok((body, trailers))
 }
 
 fn read_exactly(length: u64, what: &'static str, reader: &mut impl BufRead) -> Result<Vec<u8>, Failure> {

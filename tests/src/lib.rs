@@ -1,7 +1,11 @@
-//! What the end-to-end tests share: a server, a client that sends bytes as they are, and the cases recorded from Koa.
+//! What the end-to-end tests share: a server, clients that send bytes as they are, an app that keeps a record, and the
+//! cases recorded from Koa.
 
 pub mod http;
 pub mod koa;
+pub mod probe;
 mod serve;
+pub mod stats;
+pub mod wire;
 
-pub use serve::{Served, serve};
+pub use serve::{Served, Serving, serve};

@@ -3,19 +3,29 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
 };
 
 use cepa_core::App;
 use cepa_server::{
-    Running, Server, ServerConfig,
+    ListenConfig, Running, Server, ServerConfig, Stopper,
+    limits::Limits,
     listen::{Address, Endpoint},
+    tls::TlsConfig,
 };
 
 /// An app being served; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Served {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     running: Option<Running>,
+}
+
+/// How an app is to be served: with one worker on a loopback port that the system chooses, unless said otherwise.
+#[derive(Debug)]
+pub struct Serving {
+    app: App,
+    config: ServerConfig,
 }
 
 /// Serves an app with one worker, on a loopback port that the system chooses.
@@ -23,26 +33,94 @@ pub struct Served {
 /// # Errors
 /// When the app does not build or the server does not start.
 pub fn serve(app: App) -> io::Result<Served> {
-    let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
-    let config = ServerConfig { listen: vec![any_port.into()], workers: 1, ..ServerConfig::default() };
-    let onion = app.build().map_err(io::Error::other)?;
-    let running = Server::bind(config, onion).and_then(Server::start).map_err(io::Error::other)?;
-    match running.endpoints() {
-        [Endpoint::Tcp(address)] => Ok(Served { address: *address, running: Some(running) }),
-        other => Err(io::Error::other(format!("listening on {other:?} instead of one TCP port"))),
+    Serving::new(app).start()
+}
+
+impl Serving {
+    /// Serves `app`.
+    pub fn new(app: App) -> Self {
+        let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+        let config = ServerConfig { listen: vec![any_port.into()], workers: 1, ..ServerConfig::default() };
+        Self { app, config }
+    }
+
+    /// With limits changed so.
+    #[must_use]
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.config.limits);
+        self
+    }
+
+    /// With so many workers.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// With TLS on all listeners.
+    #[must_use]
+    pub fn tls(mut self, tls: &TlsConfig) -> Self {
+        for listen in &mut self.config.listen {
+            listen.tls = Some(tls.clone());
+        }
+        self
+    }
+
+    /// On a Unix socket instead of a port.
+    #[must_use]
+    pub fn unix(mut self, path: &Path) -> Self {
+        self.config.listen = vec![ListenConfig::from(Address::Unix(path.into()))];
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When the app does not build or the server does not start.
+    pub fn start(self) -> io::Result<Served> {
+        let onion = self.app.build().map_err(io::Error::other)?;
+        let running = Server::bind(self.config, onion).and_then(Server::start).map_err(io::Error::other)?;
+        let address = running.endpoints().iter().find_map(|endpoint| match endpoint {
+            Endpoint::Tcp(address) => Some(*address),
+            Endpoint::Unix(_) => None,
+        });
+        Ok(Served { address, running: Some(running) })
     }
 }
 
 impl Served {
-    /// Where it listens.
+    /// The port it listens on.
+    ///
+    /// # Panics
+    /// On a server with Unix sockets only.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("the test serves on a port")
+    }
+
+    /// What ends the server.
+    ///
+    /// # Panics
+    /// Never: the server runs as long as this lives.
+    pub fn stopper(&self) -> Stopper {
+        self.running.as_ref().expect("it runs until this is dropped").stopper()
+    }
+
+    /// Waits until the server has ended.
+    ///
+    /// # Errors
+    /// When a worker has failed.
+    pub fn join(mut self) -> io::Result<()> {
+        self.running.take().map_or(Ok(()), Running::join)
     }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let ended = self.running.take().map_or(Ok(()), Running::stop);
+        let Some(running) = self.running.take() else { return };
+        // What a test leaves open is not waited for.
+        running.stopper().cut();
+        let ended = running.join();
         // A second panic would hide the first.
         if !std::thread::panicking() {
             ended.expect("the workers end without a panic");

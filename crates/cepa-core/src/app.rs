@@ -3,11 +3,12 @@
 mod explain;
 mod handling;
 mod onion;
-pub(crate) mod panic;
+mod panic;
 mod settings;
 
 use std::{fmt, panic::Location, sync::Arc};
 
+pub(crate) use self::panic::catch;
 pub use self::{
     explain::{RouteInfo, Step, StepKind},
     handling::Handling,
@@ -79,6 +80,22 @@ impl App {
     #[track_caller]
     pub fn fallback<R: 'static>(mut self, handler: impl Handler<R>) -> Self {
         self.fallback = Some(Endpoint::new(handler));
+        self
+    }
+
+    /// Compares the literal parts of the app's paths without regard to ASCII case. A mounted app has a
+    /// choice of its own.
+    #[must_use]
+    pub fn ignore_case(mut self) -> Self {
+        self.router = self.router.ignore_case();
+        self
+    }
+
+    /// Lets the app's paths match with one trailing slash more or less. A mounted app has a choice of its
+    /// own.
+    #[must_use]
+    pub fn lenient_slash(mut self) -> Self {
+        self.router = self.router.lenient_slash();
         self
     }
 

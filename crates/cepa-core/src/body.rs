@@ -1,22 +1,25 @@
 //! Bodies of requests and responses: nothing, bytes in memory, or a stream with back-pressure.
 
 mod channel;
+mod limit;
 mod send;
+mod writer;
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-pub(crate) use self::send::Pump;
 pub use self::{
     channel::{Incoming, Sender, channel},
     send::SendBody,
+    writer::BodyWriter,
 };
+pub(crate) use self::{limit::Limit, send::Pump};
 use crate::{Error, Result};
 
 /// The body of a request or a response.
@@ -25,11 +28,15 @@ use crate::{Error, Result};
 /// [`bytes`](Body::bytes). The reader sets the pace: a door reads from its socket only when the app
 /// asks for more, and asks a response stream for more only when the client has taken what was sent.
 ///
-/// Every incoming body carries a **limit** in bytes (default: the server's `limits.body`); reading
-/// past it is an error with status 413. A route that takes uploads raises it with
+/// The body of a request carries a **limit** in bytes (default: the server's `limits.body`); reading past
+/// it is an error with status 413, and so is the first read of a body that declares more. A route that
+/// takes uploads raises it with [`Route::body_limit`](crate::router::Route::body_limit), a handler with
 /// [`set_limit`](Body::set_limit).
 #[derive(Default)]
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    limit: Limit,
+}
 
 #[derive(Default)]
 enum Kind {
@@ -41,9 +48,17 @@ enum Kind {
 }
 
 impl Body {
+    /// The limit of request bodies where no door sets one: in an app served as a `tower::Service`, and in
+    /// the test client. 10 MiB, as a server's `limits.body`.
+    pub const DEFAULT_LIMIT: u64 = 10 << 20;
+
+    const fn of(kind: Kind) -> Self {
+        Self { kind, limit: Limit::NONE }
+    }
+
     /// A body of no bytes.
     pub const fn empty() -> Self {
-        Self(Kind::Empty)
+        Self::of(Kind::Empty)
     }
 
     /// A streamed body, of anything that is an `http_body::Body`.
@@ -52,7 +67,10 @@ impl Body {
         B: HttpBody<Data = Bytes> + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self(Kind::Stream(Box::pin(MapError(Box::pin(body)))))
+        match body.is_end_stream() {
+            true => Self::empty(),
+            false => Self::of(Kind::Stream(Box::pin(MapError(Box::pin(body))))),
+        }
     }
 
     /// A streamed body, of a stream of byte chunks. An `Err` item aborts the response.
@@ -62,12 +80,36 @@ impl Body {
         B: Into<Bytes> + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        Self(Kind::Stream(Box::pin(StreamBody(Box::pin(stream)))))
+        Self::of(Kind::Stream(Box::pin(StreamBody(Box::pin(stream)))))
+    }
+
+    /// A streamed body, written by an async closure.
+    ///
+    /// The closure runs while the body is sent, no further than the client takes what it writes, and is dropped when
+    /// the client is gone or stops reading. Its return ends the body; an `Err` aborts the response.
+    ///
+    /// ```
+    /// use cepa_core::{App, Body, Ctx};
+    ///
+    /// let app = App::new().get("/", async |_: &mut Ctx| {
+    ///     Body::from_async(async |mut out| {
+    ///         for line in ["one\n", "two\n"] {
+    ///             out.write(line).await;
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// });
+    /// # cepa_core::test::block_on(async {
+    /// assert_eq!(app.test().get("/").await.text(), "one\ntwo\n");
+    /// # });
+    /// ```
+    pub fn from_async(write: impl AsyncFnOnce(BodyWriter) -> Result + 'static) -> Self {
+        Self::of(Kind::Stream(Box::pin(writer::Written::new(write))))
     }
 
     /// The number of bytes, when it is known beforehand.
     pub fn len(&self) -> Option<u64> {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint().exact(),
@@ -82,13 +124,13 @@ impl Body {
 
     /// Whether the body is produced piece by piece rather than held in memory.
     pub fn is_stream(&self) -> bool {
-        matches!(self.0, Kind::Incoming(_) | Kind::Stream(_))
+        matches!(self.kind, Kind::Incoming(_) | Kind::Stream(_))
     }
 
     /// The bytes, if the whole body is in memory and none was read yet.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         static EMPTY: Bytes = Bytes::new();
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => Some(&EMPTY),
             Kind::Bytes(bytes) => Some(bytes),
             _ => None,
@@ -97,20 +139,28 @@ impl Body {
 
     /// The bytes, if the whole body is in memory; otherwise the body itself back.
     pub fn try_into_bytes(self) -> Result<Bytes, Self> {
-        match self.0 {
+        match self.kind {
             Kind::Empty => Ok(Bytes::new()),
             Kind::Bytes(bytes) => Ok(bytes),
-            kind => Err(Self(kind)),
+            kind => Err(Self { kind, limit: self.limit }),
         }
     }
 
-    /// The most bytes that may be read from an incoming body; 413 past it.
-    ///
-    /// Says nothing on bodies that the app itself made.
-    pub fn set_limit(&mut self, limit: u64) {
-        if let Kind::Incoming(incoming) = &mut self.0 {
-            incoming.set_limit(limit);
-        }
+    /// Sets the most bytes that may be read of the body, those that were read already included; 413 past it.
+    pub fn set_limit(&mut self, bytes: u64) {
+        self.limit.set(bytes);
+    }
+
+    /// Takes the body; what is left is empty and has the same limit.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = Self { kind: Kind::Empty, limit: self.limit.anew() };
+        mem::replace(self, empty)
+    }
+
+    /// Puts another body in place, with the limit of the one before unless its own is smaller: it then
+    /// counts what a layer has made of the bytes sent, as by inflating them.
+    pub(crate) fn replace(&mut self, body: Self) {
+        *self = Self { kind: body.kind, limit: self.limit.anew().smaller(body.limit) };
     }
 
     /// The next piece of data, `None` at the end. Trailers are passed over.
@@ -171,20 +221,25 @@ impl HttpBody for Body {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Bytes(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.0 = Kind::Empty;
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
-            }
-            Kind::Incoming(incoming) => Pin::new(incoming).poll_frame(cx),
-            Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
+        // Refused before a byte is asked for, so that a client waiting for 100-continue never sends.
+        if let Err(error) = self.limit.check(self.len()) {
+            return Poll::Ready(Some(Err(error)));
         }
+        let frame = match &mut self.kind {
+            Kind::Empty => None,
+            Kind::Bytes(bytes) => {
+                let bytes = mem::take(bytes);
+                self.kind = Kind::Empty;
+                Some(Ok(Frame::data(bytes)))
+            }
+            Kind::Incoming(incoming) => ready!(incoming.poll_frame(cx)),
+            Kind::Stream(stream) => ready!(stream.as_mut().poll_frame(cx)),
+        };
+        Poll::Ready(self.limit.pass(frame))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::Incoming(incoming) => incoming.is_end_stream(),
@@ -193,7 +248,7 @@ impl HttpBody for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint(),
@@ -204,7 +259,7 @@ impl HttpBody for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Kind::Incoming(_) => f.write_str("Body(incoming)"),
@@ -215,13 +270,14 @@ impl fmt::Debug for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) })
+        Self::of(if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) })
     }
 }
 
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
-        Self(Kind::Incoming(incoming))
+        let limit = Limit::new(incoming.limit());
+        Self { kind: Kind::Incoming(incoming), limit }
     }
 }
 

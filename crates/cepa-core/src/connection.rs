@@ -10,6 +10,8 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
+use crate::LocalBoxFuture;
+
 /// The far end of a connection, as the kernel knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Peer {
@@ -68,6 +70,17 @@ pub struct Policy {
     pub body_limit: Option<u64>,
 }
 
+impl Policy {
+    /// This policy, and where it says nothing, the one before it.
+    pub(crate) fn over(self, before: Self) -> Self {
+        Self {
+            on_close: if self.on_close == OnClose::Auto { before.on_close } else { self.on_close },
+            request_time: self.request_time.or(before.request_time),
+            body_limit: self.body_limit.or(before.body_limit),
+        }
+    }
+}
+
 /// The door's side of one request. Doors implement it; apps reach it through [`Ctx`](crate::Ctx).
 pub trait Connection {
     /// The protocol, such as `http/1.1`, `h2` or `test`.
@@ -100,7 +113,7 @@ pub trait Connection {
         false
     }
 
-    /// Takes the route's policy for this request.
+    /// Takes the policy that holds for this request from now on, all that layers and the route have asked for.
     fn set_policy(&self, policy: Policy) {
         let _ = policy;
     }
@@ -109,10 +122,15 @@ pub trait Connection {
     fn is_draining(&self) -> bool {
         false
     }
+
+    /// Waits until [`is_draining`](Self::is_draining). Never returns where that cannot be known.
+    fn draining(&self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
-/// A connection that is none: for requests made in memory.
-#[derive(Debug, Default)]
+/// A connection that is none: for requests made in memory, and for those of a `tower` stack.
+#[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// The peer such requests claim to come from.
     pub peer: Peer,
@@ -152,7 +170,7 @@ pub trait Io {
 }
 
 /// Runs with the raw connection after the 101 (or the 200 of an extended CONNECT) was sent.
-pub type OnUpgrade = Box<dyn FnOnce(Box<dyn Io>) -> crate::LocalBoxFuture<'static, ()>>;
+pub type OnUpgrade = Box<dyn FnOnce(Box<dyn Io>) -> LocalBoxFuture<'static, ()>>;
 
 impl fmt::Debug for dyn Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -30,7 +30,7 @@ use crate::{
 /// | negotiate | [`accepts`](Self::accepts) [`is`](Self::is) [`fresh`](Self::fresh) |
 /// | answer | [`set_body`](Self::set_body) [`set_status`](Self::set_status) [`set_type`](Self::set_type) [`redirect`](Self::redirect) [`attachment`](Self::attachment) |
 /// | set headers | [`set`](Self::set) [`append`](Self::append) [`vary`](Self::vary) [`remove`](Self::remove) |
-/// | fail | `return Err(ctx.error(403, "no"))`, [`assert`](Self::assert) |
+/// | fail | `return Err(ctx.error(403, "no"))`, [`assert`](Self::assert), in layers [`fail`](Self::fail) |
 /// | remember | [`cookies`](Self::cookies) [`state`](Self::state) [`insert`](Self::insert) [`provided`](Self::provided) |
 pub struct Ctx {
     /// The request.
@@ -40,6 +40,7 @@ pub struct Ctx {
     state: State,
     onion: Arc<Onion>,
     matched: route::Matched,
+    policy: Policy,
     /// The prefixes below which mounted apps run; empty outside of mounts.
     mount_path: String,
 }
@@ -52,6 +53,7 @@ impl Ctx {
             state: State::default(),
             onion,
             matched: route::Matched::default(),
+            policy: Policy::default(),
             mount_path: String::new(),
         }
     }
@@ -99,7 +101,7 @@ impl Ctx {
         let secure = self.secure();
         let keys = self.onion.settings.keys.as_deref();
         let now = std::time::SystemTime::now();
-        Jar { request: self.request.headers(), response: self.response.headers_mut(), keys, secure, now }
+        Jar { request: self.request.fields(), response: self.response.headers_mut(), keys, secure, now }
     }
 
     /// The connection this request came by.
@@ -115,12 +117,23 @@ impl Ctx {
         poll_fn(move |cx| connection.poll_closed(cx))
     }
 
+    /// Waits until the server drains: what would go on for long, such as a stream of events, should end. Never returns
+    /// where that cannot be known.
+    ///
+    /// The future borrows nothing of the ctx, as [`closed`](Self::closed).
+    pub fn draining(&self) -> impl Future<Output = ()> + 'static {
+        self.request.connection().draining()
+    }
+
     /// Sets how the door treats this request from now on, as a route's own policy does.
+    ///
+    /// What the policy does not say stays as it was set before.
     pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy.over(self.policy);
         if let Some(limit) = policy.body_limit {
             self.request.body_mut().set_limit(limit);
         }
-        self.request.connection().set_policy(policy);
+        self.request.connection().set_policy(self.policy);
     }
 
     /// Sends `103 Early Hints` with these headers ahead of the response; `false` where the
@@ -131,16 +144,16 @@ impl Ctx {
 
     /// The query as a struct or map: `ctx.query::<Page>()?`.
     ///
-    /// Repeated keys fill a `Vec`; missing keys need an `Option` or `#[serde(default)]`.
+    /// Repeated keys fill a `Vec`; missing keys need an `Option` or `#[serde(default)]`. The first 1,000 pairs
+    /// are read.
     ///
     /// # Errors
     /// 400 naming the key and what was expected.
     #[track_caller]
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         let place = std::panic::Location::caller();
-        let pairs =
-            self.query_pairs().map(|(key, value)| (key.into_owned().into(), value.into_owned().into()));
-        crate::de::from_pairs(pairs).map_err(|error| Error::new(400, format!("query: {error}")).at(place))
+        crate::de::from_pairs(self.query_pairs())
+            .map_err(|error| Error::new(400, format!("query: {error}")).at(place))
     }
 }
 

@@ -37,9 +37,39 @@ pub fn parse_iso(text: &str) -> Option<SystemTime> {
 
 /// `time` as an IMF-fixdate in whole seconds; `None` outside the years 1970 to 9999.
 pub fn format(time: SystemTime) -> Option<String> {
+    seconds_since_1970(time).map(|_| httpdate::fmt_http_date(time))
+}
+
+/// `time` as an ISO 8601 date in UTC in whole seconds, `2020-01-02T03:04:05Z`; `None` outside the years 1970 to 9999.
+///
+/// It is an RFC 3339 timestamp too, and what HTML's `datetime` attribute and JavaScript's `Date` read.
+pub fn format_iso(time: SystemTime) -> Option<String> {
+    let seconds = seconds_since_1970(time)?;
+    let (year, month, day) = date_of_day(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    Some(format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+}
+
+/// `None` outside the years 1970 to 9999.
+fn seconds_since_1970(time: SystemTime) -> Option<u64> {
     const YEAR_10000: u64 = 253_402_300_800;
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    (seconds < YEAR_10000).then(|| httpdate::fmt_http_date(time))
+    Some(seconds).filter(|seconds| *seconds < YEAR_10000)
+}
+
+/// Year, month and day of a day counted from 1970.
+fn date_of_day(day: u64) -> (u64, u64, u64) {
+    // Counted from 1 March of the year 0, so that a leap day is the last of its year, its 4 and its 400 years; a month
+    // then has 30.6 days on average, rounded.
+    let day = day + 719_468;
+    let (era, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let first = (153 * month + 2) / 5;
+    // March is 0, so that January and February, 10 and 11, belong to the next year.
+    let (next, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
+    (era * 400 + year + next, month, day - first + 1)
 }
 
 /// `None` when the month has no such day.
@@ -93,11 +123,28 @@ mod tests {
         assert_eq!(format(SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800)), None);
     }
 
+    #[test]
+    fn every_day_has_its_date() {
+        let mut last = String::new();
+        // The calendar repeats itself after 400 years.
+        for day in 0..146_097 {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
+            let text = format_iso(time).unwrap();
+            assert!(text > last, "{text} comes after {last}");
+            assert_eq!(parse_iso(&text), Some(time), "{text}");
+            last = text;
+        }
+        assert_eq!(last, "2369-12-31T00:00:00Z");
+        assert_eq!(format_iso(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), None);
+        assert_eq!(format_iso(SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800)), None);
+    }
+
     proptest! {
         #[test]
         fn reads_back_what_it_writes(seconds in 0u64..253_402_300_800) {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             prop_assert_eq!(format(time).as_deref().and_then(parse), Some(time));
+            prop_assert_eq!(format_iso(time).as_deref().and_then(parse_iso), Some(time));
         }
 
         #[test]

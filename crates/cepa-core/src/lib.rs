@@ -4,13 +4,15 @@
 //!
 //! - the **onion**: [`App`] is what one writes, [`Onion`] what doors call; a layer is a [`Middleware`], the way
 //!   inwards is [`Next`], at the core stands a [`Handler`] whose answer is a [`Reply`];
-//! - **one request**: [`Ctx`] holds the [`Request`] and the [`Response`], each with a [`Body`]; what fails is an
-//!   [`Error`]; the door's side of it is a [`Connection`];
+//! - **one request**: [`Ctx`] holds the [`Request`] with its [`Target`] and [`Headers`], the [`Response`], and the
+//!   [`State`] that layers leave; both sides have a [`Body`]; what fails is an [`Error`]; the door's side of it is a
+//!   [`Connection`];
 //! - **routes**: [`router`]; **cookies**: [`cookie`];
 //! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
 //!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
 //!   a response says ([`vary`], [`disposition`], [`location`]);
-//! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory.
+//! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory; [`koa`] says where the names of
+//!   Koa are.
 
 mod app;
 mod body;
@@ -37,6 +39,7 @@ pub mod forwarded;
 pub mod fresh;
 mod grammar;
 pub mod host;
+pub mod koa;
 pub mod location;
 pub mod media_type;
 pub mod mime;
@@ -51,17 +54,17 @@ mod vectors;
 
 pub use self::{
     app::{App, Handling, Onion, Panicked, Proxies, RouteInfo, Settings, Step, StepKind},
-    body::{Body, Incoming, SendBody, Sender, channel},
+    body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
     ctx::Ctx,
     error::{Error, ErrorStatus, Result},
     handler::Handler,
     headers::Headers,
-    middleware::{LocalBoxFuture, Middleware, Next},
+    middleware::{LocalBoxFuture, Middleware, Next, Run},
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,
     router::BuildError,
-    state::{Provided, State},
+    state::State,
     target::Target,
 };

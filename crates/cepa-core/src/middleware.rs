@@ -1,8 +1,15 @@
 //! Layers: code around the handler, and `next`, the way inwards.
 
-use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::{Future, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use crate::{Ctx, Result};
+use crate::{Ctx, Result, app::catch};
 
 /// A boxed future that stays on its thread.
 pub type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -80,19 +87,54 @@ impl<'a> Next<'a> {
     }
 
     /// Runs everything inwards of this layer, up to and including the handler.
-    pub fn run<'b>(self, ctx: &'b mut Ctx) -> LocalBoxFuture<'b, Result>
+    ///
+    /// What panics in there comes out as an error with status 500, so that a layer meets it as it
+    /// meets any other; its cause is a [`Panicked`](crate::Panicked).
+    pub fn run<'b>(self, ctx: &'b mut Ctx) -> Run<'b>
     where
         'a: 'b,
     {
-        match self.layers.split_first() {
+        // A layer that is no async closure may panic before there is a future.
+        let called = catch(move || match self.layers.split_first() {
             Some((layer, rest)) => layer.call(ctx, Next { layers: rest, core: self.core }),
             None => self.core.call(ctx),
-        }
+        });
+        Run(called.unwrap_or_else(|panicked| Box::pin(ready(Err(panicked)))))
     }
 }
 
 impl fmt::Debug for Next<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Next({} layers)", self.layers.len())
+    }
+}
+
+/// The inner part of the onion at work, made by [`Next::run`].
+///
+/// Dropping it, as a layer with a deadline does, cancels what runs in there.
+#[must_use = "the inner layers and the handler run only if this is awaited"]
+pub struct Run<'a>(LocalBoxFuture<'a, Result>);
+
+impl<'a> Run<'a> {
+    /// The same as [`Middleware::call`] returns it, for a layer that has nothing to do on the way out.
+    ///
+    /// Takes no memory. A panic then comes out of this layer, as its own would.
+    pub fn boxed(self) -> LocalBoxFuture<'a, Result> {
+        self.0
+    }
+}
+
+impl Future for Run<'_> {
+    type Output = Result;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result> {
+        // A future that has panicked is not polled again, since this one is ready then.
+        catch(|| self.0.as_mut().poll(cx)).unwrap_or_else(|panicked| Poll::Ready(Err(panicked)))
+    }
+}
+
+impl fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Run")
     }
 }

@@ -18,41 +18,87 @@ pub(crate) fn escape_at(bytes: &[u8]) -> Option<u8> {
     Some((high << 4 | low) as u8)
 }
 
-/// Percent-encodes every byte of `text` that is not ASCII or that `keep` refuses; borrows when there is none.
-pub(crate) fn encode(text: &str, keep: impl Fn(u8) -> bool) -> Cow<'_, str> {
-    let keep = |byte: u8| byte.is_ascii() && keep(byte);
-    let Some(first) = text.bytes().position(|byte| !keep(byte)) else { return Cow::Borrowed(text) };
-    let mut out = String::with_capacity(text.len() + 2 * (text.len() - first).min(32));
-    out.push_str(&text[..first]);
-    for byte in text.bytes().skip(first) {
-        if keep(byte) {
+/// Appends `text`, percent-encoding every byte that is not ASCII or that `keep` refuses.
+pub(crate) fn push(out: &mut String, text: &str, keep: impl Fn(u8) -> bool) {
+    out.reserve(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii() && keep(byte) {
             out.push(byte as char);
         } else {
-            push_escape(&mut out, byte);
+            push_escape(out, byte);
         }
     }
+}
+
+/// The same as a text of its own; borrows when there is nothing to encode.
+pub(crate) fn encode(text: &str, keep: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    let stays = |byte: u8| byte.is_ascii() && keep(byte);
+    let Some(first) = text.bytes().position(|byte| !stays(byte)) else { return Cow::Borrowed(text) };
+    let (plain, rest) = text.split_at(first);
+    let mut out = String::with_capacity(text.len() + 2 * rest.len().min(32));
+    out.push_str(plain);
+    push(&mut out, rest, keep);
     Cow::Owned(out)
+}
+
+/// Appends `value` as JavaScript's `encodeURIComponent` writes it; `keep_slash` also leaves `/`.
+pub(crate) fn push_component(out: &mut String, value: &str, keep_slash: bool) {
+    push(out, value, |byte| {
+        byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) || keep_slash && byte == b'/'
+    });
 }
 
 /// Decodes the escapes of `text`; what is not an escape stays as it is; borrows when there is none.
 pub(crate) fn decode(text: &str) -> Cow<'_, [u8]> {
+    decode_where(text, false)
+}
+
+/// Decodes as [`decode`], and `+` to a space, as in forms.
+pub(crate) fn decode_form(text: &str) -> Cow<'_, [u8]> {
+    decode_where(text, true)
+}
+
+fn decode_where(text: &str, plus_is_space: bool) -> Cow<'_, [u8]> {
     let bytes = text.as_bytes();
-    let Some(first) = bytes.iter().position(|&byte| byte == b'%') else { return Cow::Borrowed(bytes) };
+    let coded = |byte: u8| byte == b'%' || plus_is_space && byte == b'+';
+    let Some(first) = bytes.iter().position(|&byte| coded(byte)) else { return Cow::Borrowed(bytes) };
     let mut out = Vec::with_capacity(bytes.len());
     out.extend_from_slice(&bytes[..first]);
     let mut at = first;
     while at < bytes.len() {
-        let (byte, width) = escape_at(&bytes[at..]).map_or((bytes[at], 1), |byte| (byte, 3));
+        let (byte, width) = match bytes[at] {
+            b'%' => escape_at(&bytes[at..]).map_or((b'%', 1), |byte| (byte, 3)),
+            b'+' if plus_is_space => (b' ', 1),
+            byte => (byte, 1),
+        };
         out.push(byte);
         at += width;
     }
     Cow::Owned(out)
 }
 
+/// Decodes `value` as JavaScript's `decodeURIComponent` does; one with a broken escape, or that would not
+/// be UTF-8, comes back unchanged.
+pub(crate) fn decode_component(value: &str) -> Cow<'_, str> {
+    let Cow::Owned(decoded) = decode(value) else { return Cow::Borrowed(value) };
+    let bytes = value.as_bytes();
+    let broken = |at: usize| bytes[at] == b'%' && escape_at(&bytes[at..]).is_none();
+    match String::from_utf8(decoded) {
+        Ok(text) if !(0..bytes.len()).any(broken) => Cow::Owned(text),
+        _ => Cow::Borrowed(value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn component(value: &str) -> String {
+        let mut out = String::new();
+        push_component(&mut out, value, false);
+        out
+    }
 
     #[test]
     fn bad_escapes_stay() {
@@ -63,12 +109,53 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_plus_is_a_space_in_forms_alone() {
+        assert_eq!(&*decode("a+b%2B"), b"a+b+");
+        assert_eq!(&*decode_form("a+b%2B"), b"a b+");
+    }
+
+    #[test]
+    fn a_component_keeps_what_encode_uri_component_keeps() {
+        assert_eq!(component("azAZ09-_.!~*'()"), "azAZ09-_.!~*'()");
+        assert_eq!(component("a b/c?d#e%é+&=\\"), "a%20b%2Fc%3Fd%23e%25%C3%A9%2B%26%3D%5C");
+        let mut out = String::new();
+        push_component(&mut out, "a b/c", true);
+        assert_eq!(out, "a%20b/c");
+    }
+
+    #[test]
+    fn a_component_that_cannot_be_decoded_stays() {
+        for (raw, decoded) in [
+            ("plain", "plain"),
+            ("a%2Fb", "a/b"),
+            ("caf%c3%A9", "café"),
+            ("%E0%A4", "%E0%A4"),
+            ("a%20b%", "a%20b%"),
+            ("%4", "%4"),
+            ("%zz", "%zz"),
+            ("%+1", "%+1"),
+            ("%25zz", "%zz"),
+            ("é%20", "é "),
+            ("", ""),
+        ] {
+            assert_eq!(decode_component(raw), decoded, "{raw}");
+        }
+    }
+
     proptest! {
         #[test]
         fn decoding_undoes_encoding(text in any::<String>()) {
             let encoded = encode(&text, |byte| byte.is_ascii_alphanumeric());
             prop_assert!(encoded.is_ascii());
             prop_assert_eq!(&*decode(&encoded), text.as_bytes());
+            let encoded = component(&text);
+            prop_assert_eq!(decode_component(&encoded), text);
+        }
+
+        #[test]
+        fn decoding_never_panics(value in "[%+0-9a-fA-Fé/ ]{0,12}") {
+            let _ = (decode(&value), decode_form(&value), decode_component(&value));
         }
     }
 }

@@ -1,13 +1,17 @@
 //! The request as a door hands it in.
 
-use std::{fmt, rc::Rc};
+use std::{borrow::Cow, fmt, rc::Rc};
 
-use http::{Extensions, HeaderMap, Method, Uri, Version};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{self, CONTENT_TYPE, HOST},
+};
 
 use crate::{
     Body, Error, Result,
     connection::{Connection, Memory},
     headers::Headers,
+    media_type,
     target::Target,
 };
 
@@ -98,6 +102,11 @@ impl Request {
         self.headers.map()
     }
 
+    /// The headers as they came, without making a map of them.
+    pub fn fields(&self) -> &Headers {
+        &self.headers
+    }
+
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers.map_mut()
@@ -137,14 +146,14 @@ impl Request {
         &mut self.body
     }
 
-    /// Takes the body, leaving an empty one.
+    /// Takes the body with its limit, leaving an empty one.
     pub fn take_body(&mut self) -> Body {
-        std::mem::take(&mut self.body)
+        self.body.take()
     }
 
-    /// Puts another body in place, as a layer does that inflates it.
+    /// Puts another body in place, as a layer does that inflates it. It has the limit of the one before.
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        self.body = body.into();
+        self.body.replace(body.into());
     }
 
     /// Whether the request has a body: a Transfer-Encoding or a Content-Length, even of 0.
@@ -155,6 +164,22 @@ impl Request {
     /// Content-Length, when there is one.
     pub fn length(&self) -> Option<u64> {
         visible(self.headers.get("content-length")?)?.parse().ok()
+    }
+
+    /// The media type of the body without parameters, as it was sent; empty when there is none.
+    pub fn content_type(&self) -> &str {
+        essence(self.get(CONTENT_TYPE))
+    }
+
+    /// The charset that the type of the body names, as it was sent.
+    pub fn charset(&self) -> Option<Cow<'_, str>> {
+        media_type::charset(self.get(CONTENT_TYPE)?)
+    }
+
+    /// Whether the method may be repeated without harm: GET, HEAD, PUT, DELETE, OPTIONS, TRACE (RFC 9110,
+    /// section 9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
     }
 
     /// Values that doors and bridges attach.
@@ -194,6 +219,11 @@ impl Request {
     }
 }
 
+/// A type without its parameters.
+pub(crate) fn essence(content_type: Option<&str>) -> &str {
+    content_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
+}
+
 /// A header value as text, if it is visible ASCII, spaces and tabs.
 fn visible(value: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(value).ok()?;
@@ -201,10 +231,21 @@ fn visible(value: &[u8]) -> Option<&str> {
 }
 
 impl From<http::Request<Body>> for Request {
+    /// Takes a request of the `http` crate. A [`Memory`] among its extensions becomes its connection.
+    ///
+    /// The authority of the URI takes the place of `Host` (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1).
+    /// HTTP/2 and later have it in every request, so that these become requests in origin form.
     fn from(request: http::Request<Body>) -> Self {
-        let (parts, body) = request.into_parts();
-        let target = Target::new(parts.uri.to_string());
-        let connection = Rc::new(Memory::default());
+        let (mut parts, body) = request.into_parts();
+        let authority = parts.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+        if let Some(Ok(host)) = authority {
+            parts.headers.insert(HOST, host);
+        }
+        let target = match parts.uri.path_and_query() {
+            Some(path) if parts.version >= Version::HTTP_2 => Target::new(path.as_str()),
+            _ => Target::new(parts.uri.to_string()),
+        };
+        let connection = Rc::new(parts.extensions.remove::<Memory>().unwrap_or_default());
         let mut request =
             Self::from_door(parts.method, target, parts.version, parts.headers, body, connection);
         request.extensions = parts.extensions;
@@ -218,8 +259,26 @@ impl fmt::Debug for Request {
             .field("method", &self.method)
             .field("target", &self.target)
             .field("version", &self.version)
-            .field("headers", &self.headers)
+            .field("headers", &WithoutSecrets(self.headers.map()))
             .field("body", &self.body)
             .finish()
+    }
+}
+
+/// Headers for a log: the values that let somebody in are left out.
+pub(crate) struct WithoutSecrets<'a>(pub(crate) &'a HeaderMap);
+
+impl fmt::Debug for WithoutSecrets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECRET: [header::HeaderName; 4] =
+            [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::SET_COOKIE];
+        let mut map = f.debug_map();
+        for (name, value) in self.0 {
+            match SECRET.contains(name) {
+                true => map.entry(&name.as_str(), &format_args!("…")),
+                false => map.entry(&name.as_str(), value),
+            };
+        }
+        map.finish()
     }
 }

@@ -10,7 +10,7 @@ use http::{
     header::{self, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use crate::{Body, Error, connection::OnUpgrade, error::status_text};
+use crate::{Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets};
 use fields::Fields;
 
 /// A response: status, headers and body.
@@ -102,6 +102,16 @@ impl Response {
         self.headers.map()
     }
 
+    /// The value of a header, `None` when it is missing or not visible ASCII.
+    pub fn get(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    /// [`get`](Self::get) that leaves the type of the body where it is noted.
+    pub(crate) fn field(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers.map_mut()
@@ -161,7 +171,7 @@ impl Response {
             return self.clear_body();
         }
         self.headers.remove(&CONTENT_LENGTH);
-        let is_json = self.header_str(&CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
+        let is_json = self.field(&CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
         if !is_json {
             self.headers.set_type(&JSON);
         }
@@ -198,14 +208,10 @@ impl Response {
 
     /// The declared or computable length of the body in bytes.
     pub fn length(&self) -> Option<u64> {
-        match self.header_str(&CONTENT_LENGTH) {
+        match self.field(&CONTENT_LENGTH) {
             Some(text) => text.parse().ok(),
             None => self.body().and_then(Body::len),
         }
-    }
-
-    pub(crate) fn header_str(&self, name: &HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
     }
 
     fn remove_framing(&mut self) {
@@ -214,11 +220,12 @@ impl Response {
         }
     }
 
-    /// Turns the response into the answer to an error.
+    /// Turns the response into the answer to an error, as happens to one that no layer has dealt with. For
+    /// a layer that shows errors its own way; it puts another body in place then.
     ///
     /// Headers that outer layers have set stay (CORS, cookies, request id …). Those that describe
-    /// the body that is not sent go, and so does permission to cache it.
-    pub(crate) fn fail(&mut self, error: &Error) {
+    /// the body that is not sent go, and so does permission to cache it; those of the error are added.
+    pub fn fail(&mut self, error: &Error) {
         for name in [
             CONTENT_TYPE,
             CONTENT_LENGTH,
@@ -235,8 +242,7 @@ impl Response {
         ] {
             self.headers.remove(&name);
         }
-        let uncached =
-            self.header_str(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
+        let uncached = self.field(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
         if !uncached {
             self.headers.remove(&header::CACHE_CONTROL);
         }
@@ -318,6 +324,11 @@ pub(crate) fn is_bodiless(status: StatusCode) -> bool {
     matches!(status.as_u16(), 204 | 205 | 304)
 }
 
+/// Whether a status redirects: 300 to 303, 305, 307, 308.
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 300..=303 | 305 | 307 | 308)
+}
+
 impl From<Response> for http::Response<Body> {
     fn from(response: Response) -> Self {
         let (status, _, headers, body) = response.into_parts();
@@ -346,7 +357,7 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("headers", self.headers())
+            .field("headers", &WithoutSecrets(self.headers()))
             .field("content", &self.content)
             .finish()
     }

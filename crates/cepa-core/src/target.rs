@@ -87,9 +87,13 @@ impl Target {
         before_path.find("://").map(|at| &before_path[at + 3..])
     }
 
-    /// Replaces the path and keeps the rest. A `?` or `#` in it is escaped: it would end the path.
+    /// Replaces the path and keeps the rest. A `?` or `#` in it is escaped: it would end the path. After an
+    /// authority it begins with a slash, or it would become a part of that.
     pub(crate) fn set_path(&mut self, path: &str) {
-        let path = escape(path, &[('?', "%3F"), ('#', "%23")]);
+        let mut path = escape(path, &[('?', "%3F"), ('#', "%23")]);
+        if self.path > 0 && !path.starts_with('/') {
+            path.to_mut().insert(0, '/');
+        }
         let start = self.path as usize;
         self.text.to_mut().replace_range(start..self.query as usize, &path);
         self.query = (start + path.len()) as u32;
@@ -187,5 +191,7 @@ mod tests {
         target.set_path("/a");
         target.set_query("b");
         assert_eq!((target.as_str(), target.authority()), ("http://host:80/a?b", Some("host:80")));
+        target.set_path(".evil.test");
+        assert_eq!((target.path(), target.authority()), ("/.evil.test", Some("host:80")));
     }
 }

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::Thread,
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -19,9 +20,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Body, LocalBoxFuture, Onion, Request,
     connection::{Memory, Peer, TlsInfo},
+    date,
 };
 
-/// Calls an app as a browser would: keeps cookies, sends `Host: localhost`.
+/// Calls an app as a browser would: keeps cookies whatever their path, sends `Host: localhost`.
+///
+/// Request bodies have the limit [`Body::DEFAULT_LIMIT`].
 ///
 /// ```
 /// use cepa_core::{App, Ctx};
@@ -112,14 +116,24 @@ impl Client {
             let Ok(line) = line.to_str() else { continue };
             let mut parts = line.split(';');
             let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
-            let expired =
-                value.is_empty() || parts.any(|part| part.trim() == "expires=Thu, 01 Jan 1970 00:00:00 GMT");
             let mut cookies = self.cookies.borrow_mut();
-            match expired {
+            match parts.any(is_past) {
                 true => drop(cookies.remove(name)),
                 false => drop(cookies.insert(name.to_owned(), value.to_owned())),
             }
         }
+    }
+}
+
+/// Whether an attribute of a cookie says that it has ended.
+fn is_past(attribute: &str) -> bool {
+    let (name, value) = attribute.trim().split_once('=').unwrap_or_default();
+    match name {
+        _ if name.eq_ignore_ascii_case("max-age") => value.parse().is_ok_and(|seconds: i64| seconds <= 0),
+        _ if name.eq_ignore_ascii_case("expires") => {
+            date::parse(value).is_some_and(|end| end <= SystemTime::now())
+        }
+        _ => false,
     }
 }
 
@@ -191,8 +205,13 @@ impl<'c> IntoFuture for Call<'c> {
             request.set_connection(Rc::new(Memory { peer: self.client.peer.clone(), tls }));
             *request.headers_mut() = self.headers;
             request.set_body(self.body);
-            let (status, _, headers, mut body) = self.client.onion.handle(request).await.into_parts();
+            request.body_mut().set_limit(Body::DEFAULT_LIMIT);
+            let (status, _, mut headers, mut body) = self.client.onion.handle(request).await.into_parts();
             self.client.keep_cookies(&headers);
+            // As every door says it of a body that it sends.
+            if let Some(length) = body.len().filter(|length| *length > 0) {
+                headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+            }
             let bytes = body.bytes(u64::MAX).await;
             Answer { status, headers, bytes: bytes.expect("the response stream does not fail") }
         })
@@ -245,8 +264,8 @@ impl Answer {
     }
 }
 
-/// Runs a future to its end on this thread, for tests that need no runtime.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+/// Runs a future, or what becomes one, to its end on this thread, for tests that need no runtime.
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -255,7 +274,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut future = pin!(future.into_future());
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,

@@ -93,6 +93,10 @@ impl HttpBody for WithPump {
 
 /// An app as a `tower::Service`, for hyper and tower stacks whose futures stay on one thread.
 ///
+/// - A request body has the limit [`Body::DEFAULT_LIMIT`], unless its route sets another.
+/// - The peer and TLS are those of a [`Memory`](crate::Memory) in the request's extensions, if there is one.
+/// - The authority of the URI, if there is one, takes the place of `Host`.
+///
 /// ```
 /// use cepa_core::{App, Body, Ctx};
 /// use tower_service::Service;
@@ -122,7 +126,9 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let answer = self.0.handle(Request::from(request.map(Body::new)));
+        let mut request = Request::from(request.map(Body::new));
+        request.body_mut().set_limit(Body::DEFAULT_LIMIT);
+        let answer = self.0.handle(request);
         Box::pin(async move { Ok(answer.await.into()) })
     }
 }

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use cepa_core::Onion;
+use cepa_core::{LocalBoxFuture, Onion};
 use http::HeaderValue;
+use tokio::sync::Notify;
 
 use crate::{
     http1::{Stamp, date},
@@ -34,6 +35,8 @@ pub(crate) struct Floor {
     /// Connections open now.
     pub(crate) open: Cell<usize>,
     draining: Cell<bool>,
+    /// Tells those who wait in [`begin_of_drain`](Self::begin_of_drain).
+    drain: Notify,
     /// Who waits for the last connection to end.
     emptied: Cell<Option<Waker>>,
     buffers: Cell<Option<Buffers>>,
@@ -58,6 +61,7 @@ impl Floor {
             stamp,
             open: Cell::new(0),
             draining: Cell::new(false),
+            drain: Notify::new(),
             emptied: Cell::new(None),
             buffers: Cell::default(),
         })
@@ -78,9 +82,22 @@ impl Floor {
         self.draining.get()
     }
 
+    /// Waits until connections should end as soon as they can.
+    pub(crate) fn begin_of_drain(self: &Rc<Self>) -> LocalBoxFuture<'static, ()> {
+        let floor = Rc::clone(self);
+        Box::pin(async move {
+            // Made first: what is told between the question and the wait is not missed.
+            let told = floor.drain.notified();
+            if !floor.is_draining() {
+                told.await;
+            }
+        })
+    }
+
     /// Tells all connections to end as soon as they can.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
+        self.drain.notify_waiters();
         self.timers.wake_all();
     }
 

@@ -36,13 +36,13 @@ use std::{
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::{
     driver::Driver,
     streams::Streams,
     wire::{Gauge, Wire},
 };
+use crate::transport::Transport;
 use crate::{
     ends::Ends,
     floor::Floor,
@@ -59,7 +59,7 @@ const IN_FLIGHT: Duration = Duration::from_secs(30);
 /// Serves a connection until it ends and its last handler has; `read` holds bytes that were read already.
 pub(crate) async fn serve<S>(io: S, read: Vec<u8>, floor: Rc<Floor>, ends: Rc<Ends>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Transport,
 {
     let timer = floor.timers.register(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
     let gauge = Gauge::new(&floor.limits.http2, Rc::clone(&floor.timers));
@@ -80,7 +80,7 @@ async fn open<S>(
     floor: &Floor,
 ) -> Option<Connection<Wire<S>, Bytes>>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: Transport,
 {
     let limits: &Limits = &floor.limits;
     let mut handshake = pin!(builder(&limits.http2).handshake(wire));

@@ -19,6 +19,7 @@ mod scratch;
 mod server;
 pub mod timer;
 pub mod tls;
+mod transport;
 mod worker;
 
 pub use self::{

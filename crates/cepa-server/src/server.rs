@@ -87,6 +87,9 @@ impl<'de> de::Visitor<'de> for AddressOrTable {
     }
 }
 
+/// The most worker threads of one process.
+const MOST_WORKERS: usize = 1024;
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -102,6 +105,12 @@ pub enum ServerError {
     /// The text for the `Server` header cannot stand in one.
     #[error("server_header {0:?} holds characters that a header cannot hold")]
     ServerHeader(String),
+    /// Nothing is listened on.
+    #[error("listen is empty: name at least one address")]
+    NoListener,
+    /// There are more workers than make sense.
+    #[error("workers is {0}: it must be from 0 to {MOST_WORKERS}")]
+    Workers(usize),
     /// A worker thread cannot be made.
     #[error("a worker thread cannot be started: {0}")]
     Thread(#[source] io::Error),
@@ -137,6 +146,12 @@ impl Server {
     /// The first listener, certificate or limit that cannot be used.
     pub fn bind(config: ServerConfig, onion: Arc<Onion>) -> Result<Self, ServerError> {
         config.limits.check()?;
+        if config.listen.is_empty() {
+            return Err(ServerError::NoListener);
+        }
+        if config.workers > MOST_WORKERS {
+            return Err(ServerError::Workers(config.workers));
+        }
         let server_header = config
             .server_header
             .map(|text| HeaderValue::from_str(&text).map_err(|_| ServerError::ServerHeader(text)));
@@ -174,7 +189,7 @@ impl Server {
     /// # Errors
     /// When a thread or its runtime cannot be made.
     pub fn start(self) -> Result<Running, ServerError> {
-        let (stage, _) = watch::channel(Stage::Serving);
+        let stopper = Stopper { stage: Arc::new(watch::channel(Stage::Serving).0) };
         let most = self.limits.connections_per_worker(self.workers.len());
         let mut threads = Vec::new();
         for (at, listeners) in self.workers.into_iter().enumerate() {
@@ -184,15 +199,28 @@ impl Server {
                 server: self.server_header.clone(),
                 connections: most,
                 listeners,
-                stage: stage.subscribe(),
+                stage: stopper.stage.subscribe(),
                 // One worker looks after the files of all certificates.
                 watched: if at == 0 { self.tls.clone() } else { Vec::new() },
             };
+            let one_for_all = OneForAll(stopper.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{at}"));
-            threads.push(thread.spawn(move || worker::run(floor)).map_err(ServerError::Thread)?);
+            let started = thread.spawn(move || {
+                let _one_for_all = one_for_all;
+                worker::run(floor)
+            });
+            threads.push(started.map_err(ServerError::Thread)?);
         }
-        let stopper = Stopper { stage: Arc::new(stage) };
         Ok(Running { threads, stopper, endpoints: self.endpoints })
+    }
+}
+
+/// Drains the server when a worker ends, however it does: the others must not serve on as if nothing had happened.
+struct OneForAll(Stopper);
+
+impl Drop for OneForAll {
+    fn drop(&mut self) {
+        self.0.drain();
     }
 }
 
@@ -218,16 +246,13 @@ impl Running {
     /// Waits until all workers have ended.
     ///
     /// # Errors
-    /// What a worker failed with: its runtime could not be made, or it panicked.
+    /// What a worker failed with: its runtime could not be made, a listener broke, or it panicked. The others have
+    /// drained then: they do not serve on as if nothing had happened.
     pub fn join(self) -> io::Result<()> {
         let mut result = Ok(());
         for thread in self.threads {
             let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("a worker thread panicked")));
-            if ended.is_err() {
-                // The others must not serve on as if nothing had happened.
-                self.stopper.drain();
-                result = ended;
-            }
+            result = result.and(ended);
         }
         result
     }
@@ -270,3 +295,54 @@ impl Stopper {
 
 /// How often the files of certificates are looked at.
 pub(crate) const TLS_WATCH: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cepa_core::App;
+
+    fn bind(config: ServerConfig) -> Result<Server, ServerError> {
+        Server::bind(config, App::new().build().unwrap())
+    }
+
+    #[test]
+    fn what_cannot_serve_is_refused() {
+        let any_port = || vec![Address::Tcp(([127, 0, 0, 1], 0).into()).into()];
+        let faults = [
+            (ServerConfig { listen: Vec::new(), ..ServerConfig::default() }, "listen is empty"),
+            (
+                ServerConfig { listen: any_port(), workers: 5000, ..ServerConfig::default() },
+                "workers is 5000",
+            ),
+            (
+                ServerConfig {
+                    listen: any_port(),
+                    server_header: Some("a\nb".to_owned()),
+                    ..ServerConfig::default()
+                },
+                "server_header",
+            ),
+            (
+                ServerConfig {
+                    listen: any_port(),
+                    limits: Limits { headers: 0, ..Limits::default() },
+                    ..ServerConfig::default()
+                },
+                "limits.headers",
+            ),
+        ];
+        for (config, fault) in faults {
+            let error = bind(config).unwrap_err().to_string();
+            assert!(error.contains(fault), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_one_worker_is_the_end_of_all() {
+        let listen = vec![Address::Tcp(([127, 0, 0, 1], 0).into()).into()];
+        let running =
+            bind(ServerConfig { listen, workers: 2, ..ServerConfig::default() }).unwrap().start().unwrap();
+        drop(OneForAll(running.stopper()));
+        running.join().unwrap();
+    }
+}

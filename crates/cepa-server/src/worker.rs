@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::Poll,
@@ -15,7 +15,7 @@ use http::HeaderValue;
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::watch,
-    task::spawn_local,
+    task::{JoinHandle, spawn_local},
 };
 
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
     server::{Stage, TLS_WATCH},
     tls::Tls,
 };
+
+/// More connections than any backlog holds.
+const LONGEST_BACKLOG: usize = 65_535;
 
 /// A bound socket with what speaks on it.
 #[derive(Debug)]
@@ -67,15 +70,29 @@ async fn serve(ground: Ground) -> io::Result<()> {
         let (floor, stage) = (Rc::clone(&floor), stage.clone());
         accepting.push(spawn_local(async move { accept(acceptor, tls, &floor, connections, stage).await }));
     }
-    past(&mut stage, Stage::Serving).await;
-    for accepting in accepting {
-        // An accept loop ends by itself once the stage has changed; if it panicked, the drain goes on.
-        if let Ok(Err(error)) = accepting.await {
-            tracing::error!(target: "cepa::server", %error, "a listener failed");
-        }
+    let result = accepted(accepting).await;
+    if let Err(error) = &result {
+        tracing::error!(target: "cepa::server", %error, "a listener failed");
     }
     drain(&floor, &mut stage).await;
-    Ok(())
+    result
+}
+
+/// Waits until all accept loops have ended, as they do when the server drains, or one has failed.
+async fn accepted(mut accepting: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    poll_fn(|cx| {
+        let mut result = Ok(());
+        accepting.retain_mut(|accepting| match Pin::new(accepting).poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(ended) => {
+                let ended = ended.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+                result = std::mem::replace(&mut result, Ok(())).and(ended);
+                false
+            }
+        });
+        if result.is_err() || accepting.is_empty() { Poll::Ready(result) } else { Poll::Pending }
+    })
+    .await
 }
 
 /// Waits until the server is past a stage.
@@ -105,11 +122,20 @@ async fn accept(
             if ended { Poll::Ready(None) } else { Poll::Pending }
         })
         .await;
-        let Some(accepted) = accepted else { return Ok(()) };
-        let arrival = Arrival::new(accepted?, acceptor.local_addr());
-        match Seat::take(floor, most) {
-            Some(seat) => door::open(arrival, tls.as_ref(), floor, seat),
-            None => door::refuse(&arrival, tls.is_some()),
+        let arrive = |accepted| {
+            let arrival = Arrival::new(accepted, acceptor.local_addr());
+            match Seat::take(floor, most) {
+                Some(seat) => door::open(arrival, tls.as_ref(), floor, seat),
+                None => door::refuse(&arrival, tls.is_some()),
+            }
+        };
+        match accepted {
+            Some(accepted) => arrive(accepted?),
+            None => {
+                // Not by `accept`, which also waits when the runtime has not heard of a connection yet.
+                std::iter::from_fn(|| acceptor.accept_waiting()).take(LONGEST_BACKLOG).for_each(arrive);
+                return Ok(());
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env, fmt, io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use cepa_core::Result;
@@ -74,15 +74,46 @@ pub(crate) struct Surroundings {
     pub(crate) flags: Vec<Setting>,
 }
 
+impl Surroundings {
+    /// Goes to the folder of the program's package if `cargo run` has started it: its files are there, wherever in the
+    /// workspace that was typed.
+    pub(crate) fn enter_package(&mut self) -> Result<(), BootError> {
+        // Whatever a program that cargo started runs in its turn inherits both; then the names differ.
+        let is_ours = env::var_os("CARGO_PKG_NAME").is_some_and(|package| *package == *self.name);
+        let Some(folder) = env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours) else { return Ok(()) };
+        // What was typed is meant from where it was typed.
+        self.dir = self.dir.as_ref().map(path::absolute).transpose().map_err(BootError::Root)?;
+        env::set_current_dir(folder).map_err(BootError::Root)
+    }
+}
+
 impl Boot {
     /// The boot of an environment outside of [`run`](crate::run), for tests and for programs with a command line of
     /// their own: reads the files in `config` below the current directory, and the variables of the process.
     ///
     /// # Errors
     /// A name that no environment has, or a configuration that cannot be read.
+    #[track_caller]
     pub fn load(env: &str) -> Result<Self> {
+        Self::load_with(env, &[])
+    }
+
+    /// [`load`](Self::load) with settings that win over those of all files and variables, written as for `--set`: a
+    /// test gives its app a place of its own to keep things.
+    ///
+    /// ```
+    /// # use cepa::Boot;
+    /// let boot = Boot::load_with("test", &["guestbook.path=/tmp/one.redb", "guestbook.page_size=5"])?;
+    /// # Ok::<(), cepa::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and a setting that is none.
+    #[track_caller]
+    pub fn load_with(env: &str, settings: &[&str]) -> Result<Self> {
         let env = Some(env.parse()?);
-        Ok(Self::new(Surroundings { name: process_name(), env, dir: None, flags: Vec::new() })?)
+        let flags = settings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        Ok(Self::new(Surroundings { name: process_name(), env, dir: None, flags })?)
     }
 
     pub(crate) fn new(from: Surroundings) -> Result<Self, BootError> {
@@ -114,7 +145,8 @@ impl Boot {
         &self.env
     }
 
-    /// The current directory of the process when it started: what relative paths are relative to.
+    /// The folder that the program works in, which relative paths are relative to: the current directory of the
+    /// process when it started. [`run`](crate::run) says which one that is under cargo.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -8,7 +8,7 @@
 //!         .with(async |ctx: &mut Ctx, next: Next<'_>| {
 //!             let started = Instant::now();
 //!             next.run(ctx).await?;
-//!             ctx.set("x-response-time", format!("{:?}", started.elapsed()))
+//!             ctx.set("x-response-time", format!("{} ms", started.elapsed().as_millis()))
 //!         })
 //!         .get("/", async |_: &mut Ctx| "Hello, onion"))
 //! }
@@ -35,11 +35,14 @@ use std::{process::ExitCode, sync::Arc};
 
 // `tokio` is not among them: an app that uses it chooses its features in a dependency of its own, and cargo makes
 // the two one.
+pub use bytes;
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
 pub use cepa_server as server;
 pub use cepa_server::{Running, ServerConfig, ServerError};
 pub use http;
+/// What apps log with: `cepa::tracing::info!(..)`.
+pub use tracing;
 
 pub use self::{boot::Boot, config::ConfigError, program::Program};
 
@@ -52,6 +55,10 @@ pub use self::{boot::Boot, config::ConfigError, program::Program};
 /// | `check` | reads the configuration, builds the app, loads certificates, binds nothing |
 ///
 /// Flags are a layer of the configuration, see [`Boot`], and the same for all commands; `--help` lists them.
+///
+/// Relative paths, that of the folder `config` too, start in the current directory; under `cargo run` in the folder of
+/// the package, wherever in a workspace that is typed, if program and package have the same name. What is typed after
+/// `--config` starts where it is typed.
 ///
 /// `serve` logs to standard error as the section `log` says: `level` is `info` by default, and may name targets
 /// (`"info,my_app=debug"`); `format` is `text`, in colour on a terminal unless `NO_COLOR` is set, or `json`. SIGTERM
@@ -96,3 +103,8 @@ pub fn serve(onion: Arc<Onion>, config: ServerConfig) -> Result<Running, ServerE
 pub fn stop_on_signals(stopper: server::Stopper) -> std::io::Result<()> {
     signals::Signals::take()?.stop(stopper)
 }
+
+/// The program of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

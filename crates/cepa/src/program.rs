@@ -63,7 +63,7 @@ impl Program {
 
     /// Does what the command line asks for, with the app that `app` builds; see [`run`](crate::run).
     pub fn run(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
-        let (command, surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
+        let (command, mut surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
             Ok(asked) => asked,
             Err(text) => {
                 // Nobody is left to be told that this cannot be printed.
@@ -71,7 +71,9 @@ impl Program {
                 return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
             }
         };
-        match perform(&command, surroundings, app).and_then(|text| print(&text)) {
+        let text = surroundings.enter_package().map_err(Failure::from);
+        let text = text.and_then(|()| perform(&command, surroundings, app));
+        match text.and_then(|text| print(&text)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 let _ = writeln!(io::stderr(), "error: {failure}");

@@ -114,8 +114,9 @@ impl Onion {
         steps.extend(self.places.iter().map(|place| layer(StepKind::AppLayer, place)));
         let answer = |name: String| Step { depth, kind: StepKind::Status, name, place: None };
         let mut spans = ParamSpans::new();
-        match self.table.find(method, || host.to_ascii_lowercase(), path.as_bytes(), &mut spans) {
-            Found::Route(route) => {
+        match self.table.find(method, || host, path.as_bytes(), &mut spans) {
+            Found::Route(at) => {
+                let route = &self.table.routes[at];
                 steps.extend(route.layers.iter().map(|place| layer(StepKind::RouteLayer, place)));
                 let kind = if route.mounted.is_some() { StepKind::Mount } else { StepKind::Handler };
                 let name = format!("{} {}", route.endpoint.name, route.pattern.as_str().replace(BELOW, "…"));
@@ -147,9 +148,9 @@ impl Onion {
 
 fn info(route: &Resolved, path: String) -> RouteInfo {
     RouteInfo {
-        method: route.methods.first().cloned(),
+        method: route.method.clone(),
         path,
-        name: route.name.as_deref().map(str::to_owned),
+        name: route.name.clone(),
         host: route.host.clone(),
         handler: route.endpoint.name.to_string(),
         place: route.place,

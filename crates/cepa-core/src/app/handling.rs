@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Onion, panic::catch};
+use super::Onion;
 use crate::{Ctx, Request, Response};
 
 /// The answer to come of [`Onion::handle`].
@@ -113,8 +113,10 @@ where
 
 async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let ctx = room.as_mut().as_mut().expect("`begin` has put it there");
-    let result = catch(onion.run(ctx)).await.unwrap_or_else(Err);
+    let result = onion.run(ctx).await;
     ctx.finish(result);
+    // The answer alone says now whether the body is still read.
+    drop(mem::take(ctx.request.body_mut()));
     room
 }
 

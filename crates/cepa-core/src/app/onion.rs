@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::{Handling, settings::Settings};
 use crate::{
-    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Result,
+    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Result, Run,
     middleware::Core,
     response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, ParamSpans, Table, TableBuilder},
@@ -65,7 +65,7 @@ impl Onion {
         Handling::new(Arc::clone(self), request)
     }
 
-    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {
         Next::new(&self.layers, self).run(ctx)
     }
 
@@ -100,20 +100,24 @@ impl Onion {
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
         let mut spans = ParamSpans::new();
-        let host = || ctx.hostname().to_ascii_lowercase();
-        match self.table.find(ctx.method(), host, ctx.request.target().path_bytes(), &mut spans) {
-            Found::Route(route) => {
-                ctx.enter(route, &spans);
-                Next::new(&route.chain, &*route.endpoint.core).run(ctx)
+        let path = ctx.request.target().path_bytes();
+        match self.table.find(ctx.method(), || ctx.hostname(), path, &mut spans) {
+            Found::Route(at) => {
+                ctx.enter(at, &spans);
+                let route = &self.table.routes[at];
+                Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
             }
-            Found::OtherMethods(methods) => {
-                let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-                let allowed = HeaderValue::from_str(&list.join(", ")).ok();
-                self.miss(ctx, allowed)
-            }
+            Found::OtherMethods(methods) => self.miss(ctx, allow(&methods)),
+            // It asks about the server rather than one resource (RFC 9110, section 9.3.7).
+            Found::Nothing if ctx.path() == "*" => self.miss(ctx, allow(&self.table.all_methods())),
             Found::Nothing => self.miss(ctx, None),
         }
     }
+}
+
+fn allow(methods: &[&Method]) -> Option<HeaderValue> {
+    let list: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    HeaderValue::from_str(&list.join(", ")).ok()
 }
 
 impl fmt::Debug for Onion {
@@ -140,6 +144,9 @@ mod tests {
             assert_eq!(answer.header("allow"), "HEAD, GET, PUT");
             assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
             assert_eq!(client.request(Method::OPTIONS, "/b").await.status(), 404);
+            let answer = client.request(Method::OPTIONS, "*").await;
+            assert_eq!((answer.status().as_u16(), answer.header("allow")), (200, "HEAD, GET, PUT"));
+            assert_eq!(client.request(Method::GET, "*").await.status(), 405);
         });
     }
 }

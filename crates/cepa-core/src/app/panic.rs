@@ -3,14 +3,14 @@
 use std::{
     any::Any,
     fmt,
-    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
 };
 
 use crate::Error;
 
 /// What a handler or layer panicked with: the cause of the error it becomes.
+///
+/// A layer finds it with [`Error::downcast_ref`]. The text is for the log: no client ever gets it.
 #[derive(Debug)]
 pub struct Panicked(String);
 
@@ -22,20 +22,17 @@ impl fmt::Display for Panicked {
 
 impl std::error::Error for Panicked {}
 
-/// Runs a future and turns a panic in it into an error.
+/// Runs code of the app and turns a panic into an error.
 ///
-/// The future is never polled again after it panicked; what it had borrowed is used on only by code
-/// that sees an ordinary error, so unwind safety is no concern beyond that of `?`.
-pub(crate) async fn catch<T>(future: impl Future<Output = T>) -> Result<T, Error> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(payload) => std::task::Poll::Ready(Err(error(&*payload))),
-    })
-    .await
+/// What the code had borrowed is used on only by code that sees an ordinary error, so unwind safety is
+/// no concern beyond that of `?`.
+pub(crate) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(&*payload))
 }
 
-fn error(payload: &(dyn Any + Send)) -> Error {
+/// The error that a panic becomes, by what it was thrown with.
+#[cold]
+fn panicked(payload: &(dyn Any + Send)) -> Error {
     let text = payload
         .downcast_ref::<&'static str>()
         .copied()

@@ -1,18 +1,17 @@
 //! The hand-over of a request body from a door to the app: one chunk at a time, on demand.
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 use crate::{Error, Result};
 
-/// A request body that a door fills as the app asks for it.
+/// A request body that a door fills as the app asks for it; it is read as a [`Body`](super::Body).
 ///
 /// It is `Send`, although doors and apps share a thread, so that it can be handed to services that
 /// insist on it; the lock is never contended.
@@ -21,9 +20,7 @@ pub struct Incoming {
     slot: Arc<Mutex<Slot>>,
     /// Bytes of the declared length still to come; `None` when chunked.
     remaining: Option<u64>,
-    /// Bytes that may still be read.
-    allowance: u64,
-    read: u64,
+    limit: u64,
 }
 
 /// The door's end of an [`Incoming`] body.
@@ -54,7 +51,7 @@ enum End {
 /// A body of `length` bytes (`None`: unknown) that may be read up to `limit`, and the end to fill it.
 pub fn channel(length: Option<u64>, limit: u64) -> (Sender, Incoming) {
     let slot = Arc::new(Mutex::new(Slot::default()));
-    (Sender(Arc::clone(&slot)), Incoming { slot, remaining: length, allowance: limit, read: 0 })
+    (Sender(Arc::clone(&slot)), Incoming { slot, remaining: length, limit })
 }
 
 fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
@@ -133,39 +130,18 @@ impl Slot {
 }
 
 impl Incoming {
-    /// See [`Body::set_limit`](super::Body::set_limit).
-    pub(super) fn set_limit(&mut self, limit: u64) {
-        self.allowance = limit.saturating_sub(self.read);
+    /// The most bytes that may be read, as the door says.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
     }
 
-    fn take(&mut self, data: Bytes) -> Result<Frame<Bytes>> {
-        let length = data.len() as u64;
-        if length > self.allowance {
-            return Err(Error::status_only(413));
-        }
-        self.allowance -= length;
-        self.read += length;
-        if let Some(remaining) = &mut self.remaining {
-            *remaining = remaining.saturating_sub(length);
-        }
-        Ok(Frame::data(data))
-    }
-}
-
-impl HttpBody for Incoming {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        // Refused before a byte is asked for, so that a client waiting for 100-continue never sends.
-        if self.remaining.is_some_and(|remaining| remaining > self.allowance) {
-            return Poll::Ready(Some(Err(Error::status_only(413))));
-        }
-        let this = &mut *self;
-        let mut slot = lock(&this.slot);
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let mut slot = lock(&self.slot);
         if let Some(data) = slot.data.take() {
-            drop(slot);
-            return Poll::Ready(Some(this.take(data)));
+            if let Some(remaining) = &mut self.remaining {
+                *remaining = remaining.saturating_sub(data.len() as u64);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if let Some(end) = &mut slot.end {
             return Poll::Ready(match std::mem::replace(end, End::Delivered) {
@@ -175,21 +151,24 @@ impl HttpBody for Incoming {
             });
         }
         if slot.door_gone {
+            slot.end = Some(End::Delivered);
             return Poll::Ready(Some(Err(Error::new(400, "the request body was cut off"))));
         }
         slot.wanted = true;
-        slot.reader = Some(cx.waker().clone());
+        if !slot.reader.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            slot.reader = Some(cx.waker().clone());
+        }
         if let Some(door) = slot.door.take() {
             door.wake();
         }
         Poll::Pending
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(super) fn is_end_stream(&self) -> bool {
         self.remaining == Some(0)
     }
 
-    fn size_hint(&self) -> SizeHint {
+    pub(super) fn size_hint(&self) -> SizeHint {
         self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

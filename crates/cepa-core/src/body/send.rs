@@ -2,18 +2,22 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::{Body, Incoming, Kind, Sender, channel};
+use super::{Body, Incoming, Kind, Limit, Sender, channel};
 use crate::{Error, Result};
 
-/// A body that is `Send`: what a mounted `tower::Service` gets.
+/// A body that is `Send`: what a mounted `tower::Service` gets. It fails past the limit of the body that it
+/// was, see [`Body`].
 #[derive(Debug)]
-pub struct SendBody(SendKind);
+pub struct SendBody {
+    kind: SendKind,
+    limit: Limit,
+}
 
 #[derive(Debug)]
 enum SendKind {
@@ -24,16 +28,18 @@ enum SendKind {
 impl SendBody {
     /// The body, and what must be polled for it to arrive when it is a stream of this thread.
     pub(crate) fn split(body: Body) -> (Self, Option<Pump>) {
-        match body.0 {
-            Kind::Empty => (Self(SendKind::Bytes(None)), None),
-            Kind::Bytes(bytes) => (Self(SendKind::Bytes(Some(bytes))), None),
-            Kind::Incoming(incoming) => (Self(SendKind::Incoming(incoming)), None),
+        let Body { kind, limit } = body;
+        let (kind, pump) = match kind {
+            Kind::Empty => (SendKind::Bytes(None), None),
+            Kind::Bytes(bytes) => (SendKind::Bytes(Some(bytes)), None),
+            Kind::Incoming(incoming) => (SendKind::Incoming(incoming), None),
             kind @ Kind::Stream(_) => {
-                let source = Body(kind);
+                let source = Body::of(kind);
                 let (sender, incoming) = channel(source.len(), u64::MAX);
-                (Self(SendKind::Incoming(incoming)), Some(Pump { source, sender: Some(sender) }))
+                (SendKind::Incoming(incoming), Some(Pump { source, sender: Some(sender) }))
             }
-        }
+        };
+        (Self { kind, limit }, pump)
     }
 }
 
@@ -42,21 +48,25 @@ impl HttpBody for SendBody {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        match &mut self.0 {
-            SendKind::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            SendKind::Incoming(incoming) => Pin::new(incoming).poll_frame(cx),
+        if let Err(error) = self.limit.check(self.size_hint().exact()) {
+            return Poll::Ready(Some(Err(error)));
         }
+        let frame = match &mut self.kind {
+            SendKind::Bytes(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            SendKind::Incoming(incoming) => ready!(incoming.poll_frame(cx)),
+        };
+        Poll::Ready(self.limit.pass(frame))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             SendKind::Bytes(bytes) => bytes.is_none(),
             SendKind::Incoming(incoming) => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             SendKind::Bytes(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             SendKind::Incoming(incoming) => incoming.size_hint(),
         }

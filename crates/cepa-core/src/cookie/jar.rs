@@ -1,6 +1,7 @@
 //! The cookies of one request and its response: what a handler reads and writes.
 
 use super::{CookieError, CookieOptions, Keys, MAX_SET_COOKIE, Opened, parse, set_cookie};
+use crate::Headers;
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use std::fmt;
 use std::str;
@@ -16,7 +17,7 @@ const SIG: &str = ".sig";
 /// ```
 /// # use cepa_core::cookie::{CookieOptions, Jar, Keys};
 /// # use http::{HeaderMap, header};
-/// # let request = HeaderMap::new();
+/// # let request = cepa_core::Headers::new();
 /// # let mut response = HeaderMap::new();
 /// # let keys = Keys::new(["a secret"])?;
 /// let mut jar = Jar {
@@ -34,7 +35,7 @@ const SIG: &str = ".sig";
 /// ```
 pub struct Jar<'a> {
     /// The request's headers.
-    pub request: &'a HeaderMap,
+    pub request: &'a Headers,
     /// The response's headers, which receive the `Set-Cookie` lines.
     pub response: &'a mut HeaderMap,
     /// The app's keys, for signed and encrypted cookies.
@@ -184,7 +185,7 @@ impl fmt::Debug for Jar<'_> {
 }
 
 /// The value of `name.sig`, found without putting that name together.
-fn get_signature<'a>(request: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+fn get_signature<'a>(request: &'a Headers, name: &str) -> Option<&'a [u8]> {
     parse::cookies(request)
         .find(|cookie| cookie.name.strip_prefix(name.as_bytes()) == Some(SIG.as_bytes()))
         .map(|cookie| cookie.value)

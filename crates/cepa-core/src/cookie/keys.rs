@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use chacha20poly1305::XChaCha20Poly1305;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _, digest::zeroize::Zeroizing};
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::Sha256;
@@ -28,6 +28,9 @@ pub enum KeysError {
     /// A key, counted from 0, is the empty text, with which anyone could sign.
     #[error("key {0} is empty: give at least 32 random bytes")]
     EmptyKey(usize),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes for a key")]
+    NoRandomness,
 }
 
 /// A ring of secret keys, newest first.
@@ -86,6 +89,14 @@ impl Keys {
             })
             .collect::<Result<_, _>>()?;
         if ring.is_empty() { Err(KeysError::NoKey) } else { Ok(Self { ring, algorithm }) }
+    }
+
+    /// A ring of one key of random bytes, which signs with HMAC-SHA256: for tests, and for apps whose cookies need not
+    /// outlive the process. Errors: no random bytes.
+    pub fn random() -> Result<Self, KeysError> {
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *key).map_err(|_| KeysError::NoRandomness)?;
+        Self::with_algorithm(Algorithm::Sha256, [&*key])
     }
 
     /// The signature of `data` with the first key.
@@ -256,6 +267,14 @@ mod tests {
         ] {
             assert_eq!(keys.verify(b"a=1", text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn random_rings_do_not_know_each_other() {
+        let (one, other) = (Keys::random().unwrap(), Keys::random().unwrap());
+        let signature = one.sign(b"a=1");
+        assert_eq!((signature.len(), one.verify(b"a=1", signature.as_bytes())), (43, Some(0)));
+        assert_eq!(other.verify(b"a=1", signature.as_bytes()), None);
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Reads `Cookie` headers: bytes in, pairs out, nothing decoded and nothing guessed.
 
-use http::{HeaderMap, header};
+use crate::Headers;
 use std::fmt;
 
 /// Cookies considered per request; those after the hundredth are as good as absent.
@@ -46,12 +46,12 @@ pub fn parse(header: &[u8]) -> impl Iterator<Item = Cookie<'_>> {
 /// The pairs of all `Cookie` headers, in order, at most [`MAX_COOKIES`] together.
 ///
 /// More than one header is legal in HTTP/2 (RFC 9113, section 8.2.3).
-pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
-    headers.get_all(header::COOKIE).iter().flat_map(|value| parse(value.as_bytes())).take(MAX_COOKIES)
+pub fn cookies(headers: &Headers) -> impl Iterator<Item = Cookie<'_>> {
+    headers.get_all("cookie").flat_map(parse).take(MAX_COOKIES)
 }
 
 /// The value of the first cookie called `name`.
-pub fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub fn get<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
     cookies(headers).find(|cookie| cookie.name == name.as_bytes()).map(|cookie| cookie.value)
 }
 
@@ -59,7 +59,7 @@ pub fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 ///
 /// More than one means that another host or path of the site set one too, perhaps to smuggle in its own
 /// ("cookie tossing"): whoever trusts the cookie should refuse such a request.
-pub fn count(headers: &HeaderMap, name: &str) -> usize {
+pub fn count(headers: &Headers, name: &str) -> usize {
     cookies(headers).filter(|cookie| cookie.name == name.as_bytes()).count()
 }
 
@@ -91,7 +91,7 @@ fn trim_end(bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
     use proptest::prelude::*;
 
     fn show(header: &[u8]) -> String {
@@ -145,11 +145,11 @@ mod tests {
     fn of_ten_thousand_cookies_a_hundred_count() {
         let flood = "a=1;".repeat(10_000);
         assert_eq!(parse(flood.as_bytes()).count(), MAX_COOKIES);
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::new();
         for _ in 0..2 {
-            headers.append(header::COOKIE, HeaderValue::from_str(&flood).unwrap());
+            headers.map_mut().append(header::COOKIE, HeaderValue::from_str(&flood).unwrap());
         }
-        headers.append(header::COOKIE, HeaderValue::from_static("late=1"));
+        headers.map_mut().append(header::COOKIE, HeaderValue::from_static("late=1"));
         assert_eq!(count(&headers, "a"), MAX_COOKIES);
         assert_eq!(get(&headers, "late"), None);
         assert_eq!(parse(";".repeat(100_000).as_bytes()).count(), 0);
@@ -163,10 +163,10 @@ mod tests {
 
     #[test]
     fn the_first_match_wins_across_headers_and_duplicates_show() {
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::new();
         assert_eq!((get(&headers, "a"), count(&headers, "a")), (None, 0));
-        headers.append(header::COOKIE, HeaderValue::from_static("b=0; a=1"));
-        headers.append(header::COOKIE, HeaderValue::from_static("a=2"));
+        headers.map_mut().append(header::COOKIE, HeaderValue::from_static("b=0; a=1"));
+        headers.map_mut().append(header::COOKIE, HeaderValue::from_static("a=2"));
         assert_eq!(get(&headers, "a"), Some(&b"1"[..]));
         assert_eq!((count(&headers, "a"), count(&headers, "A"), count(&headers, "")), (2, 0, 0));
     }

@@ -65,14 +65,11 @@ impl Ctx {
             self.expect_type(&["urlencoded"]).map_err(|error| error.at(place))?;
             let text = self.text().await?;
             let mut pairs = form::parse(&text, MAX_FORM_PAIRS);
-            let owned: Vec<_> = pairs
-                .by_ref()
-                .map(|(key, value)| (key.into_owned().into(), value.into_owned().into()))
-                .collect();
+            let value = de::from_pairs(pairs.by_ref());
             if pairs.is_cut() {
                 return Err(Error::new(413, "too many form fields").at(place));
             }
-            de::from_pairs(owned).map_err(|error| Error::new(400, format!("form: {error}")).at(place))
+            value.map_err(|error| Error::new(400, format!("form: {error}")).at(place))
         }
     }
 

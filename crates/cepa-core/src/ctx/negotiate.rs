@@ -15,7 +15,8 @@ impl Ctx {
     /// The best of the offered types by `Accept`, as it was offered; `None`: answer 406, or the
     /// default.
     ///
-    /// Types are media types or extensions: `ctx.accepts(&["html", "json"])`.
+    /// Types are media types or extensions: `ctx.accepts(&["html", "json"])`. All that the client names, the
+    /// best first, are [`accept::all_types`] of the header.
     pub fn accepts<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
         accept::types(self.list(&header::ACCEPT).as_deref(), offers)
     }
@@ -62,7 +63,7 @@ impl Ctx {
 
     /// Whether the response's type is one of these, as [`is`](Self::is) for the request.
     pub fn response_is<'a>(&'a self, types: &[&'a str]) -> Option<Cow<'a, str>> {
-        media_type::type_is(self.response.header_str(&header::CONTENT_TYPE)?, types)
+        media_type::type_is(self.response.field(&header::CONTENT_TYPE)?, types)
     }
 
     /// Whether the copy that the client holds is still good, so that 304 can answer it.
@@ -75,14 +76,15 @@ impl Ctx {
         if !safe || !((200..300).contains(&status) || status == 304) {
             return false;
         }
+        let (tags, control) = (self.list(&header::IF_NONE_MATCH), self.list(&header::CACHE_CONTROL));
         let conditions = Conditions {
-            if_none_match: self.request.get(header::IF_NONE_MATCH),
+            if_none_match: tags.as_deref(),
             if_modified_since: self.request.get(header::IF_MODIFIED_SINCE),
-            cache_control: self.request.get(header::CACHE_CONTROL),
+            cache_control: control.as_deref(),
         };
         let validators = Validators {
-            etag: self.response.header_str(&header::ETAG),
-            last_modified: self.response.header_str(&header::LAST_MODIFIED),
+            etag: self.response.field(&header::ETAG),
+            last_modified: self.response.field(&header::LAST_MODIFIED),
         };
         is_fresh(&conditions, &validators, Rule::Koa)
     }

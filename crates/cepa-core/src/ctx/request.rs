@@ -65,6 +65,11 @@ impl Ctx {
         self.request.change_target(|target| target.set_query(query));
     }
 
+    /// Changes the query to these pairs, encoded as a form; none remove it.
+    pub fn set_query<'p>(&mut self, pairs: impl IntoIterator<Item = (&'p str, &'p str)>) {
+        self.set_querystring(&form::to_string(pairs));
+    }
+
     /// The query with its `?`; empty when there is none.
     pub fn search(&self) -> &str {
         self.request.target().search()

@@ -11,7 +11,8 @@ use crate::{
     disposition::Disposition,
     location::{self, html_escape, is_same_site, normalise_location},
     mime,
-    response::{HTML, TEXT, is_bodiless},
+    request::essence,
+    response::{HTML, TEXT, is_bodiless, is_redirect},
     vary,
 };
 
@@ -139,10 +140,15 @@ impl Ctx {
         }
     }
 
-    /// The response's media type without parameters; empty when there is none.
+    /// The response's media type without parameters; empty when there is none. The request's is
+    /// [`Request::content_type`](crate::Request::content_type).
     pub fn content_type(&self) -> &str {
-        let kind = self.response.header_str(&header::CONTENT_TYPE).unwrap_or_default();
-        kind.split(';').next().unwrap_or_default().trim()
+        essence(self.response.field(&header::CONTENT_TYPE))
+    }
+
+    /// The length of the response's body, declared or computable.
+    pub fn length(&self) -> Option<u64> {
+        self.response.length()
     }
 
     /// Declares the length of the body, for a stream whose length is known. The door cuts the
@@ -164,7 +170,7 @@ impl Ctx {
     pub fn redirect(&mut self, url: &str) -> Result {
         let location = normalise_location(url)?;
         self.set(header::LOCATION, &*location)?;
-        if !matches!(self.status().as_u16(), 300..=303 | 305 | 307 | 308) {
+        if !is_redirect(self.status()) {
             self.response.set_status(StatusCode::FOUND);
         }
         let html = self.accepts(&["html"]).is_some();
@@ -226,6 +232,16 @@ impl Ctx {
         self.set(header::ETAG, format!("\"{etag}\""))
     }
 
+    /// The response's `ETag`, as it was set.
+    pub fn etag(&self) -> Option<&str> {
+        self.response.field(&header::ETAG)
+    }
+
+    /// The response's `Last-Modified`.
+    pub fn last_modified(&self) -> Option<SystemTime> {
+        date::parse(self.response.field(&header::LAST_MODIFIED)?)
+    }
+
     /// Sets `Last-Modified`; times before 1970 and after 9999 remove it.
     pub fn set_last_modified(&mut self, time: SystemTime) {
         match date::format(time).and_then(|text| HeaderValue::from_str(&text).ok()) {
@@ -243,19 +259,48 @@ impl Ctx {
         self.set(header::CACHE_CONTROL, control)
     }
 
+    /// Makes the response the answer to an error: what becomes of one that leaves the outermost layer.
+    ///
+    /// Status, headers and public message are the error's, as text; what layers have set before stays, apart from
+    /// what describes the body that is not sent. With a 5xx status it is logged. For layers that answer errors in a
+    /// form of their own: they set another body after it.
+    ///
+    /// ```
+    /// use cepa_core::{App, Ctx, Error, Next, Result};
+    ///
+    /// async fn errors_as_json(ctx: &mut Ctx, next: Next<'_>) -> Result {
+    ///     if let Err(error) = next.run(ctx).await {
+    ///         ctx.fail(&error);
+    ///         ctx.set_json(error.public_message())?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let app = App::new().with(errors_as_json).get("/", async |_: &mut Ctx| -> Result {
+    ///     Err(Error::new(409, "taken"))
+    /// });
+    /// # cepa_core::test::block_on(async {
+    /// let answer = app.test().get("/").await;
+    /// assert_eq!((answer.status().as_u16(), answer.text()), (409, r#""taken""#));
+    /// # });
+    /// ```
+    pub fn fail(&mut self, error: &Error) {
+        if error.status().is_server_error() {
+            tracing::error!(
+                target: "cepa",
+                method = %self.method(),
+                path = self.path(),
+                place = %error.place(),
+                "{error}"
+            );
+        }
+        self.response.fail(error);
+    }
+
     /// Finishes the response: the error's answer if there was one, a body where none was said.
     pub(crate) fn finish(&mut self, result: Result) {
         if let Err(error) = result {
-            if error.status().is_server_error() {
-                tracing::error!(
-                    target: "cepa",
-                    method = %self.method(),
-                    path = self.path(),
-                    place = %error.place(),
-                    "{error}"
-                );
-            }
-            self.response.fail(&error);
+            self.fail(&error);
         }
         self.response.finish(self.request.method());
         self.request.reuse_headers();

@@ -7,25 +7,21 @@ use serde::de::DeserializeOwned;
 use super::Ctx;
 use crate::{
     Error, Onion, Result, Target, de,
-    router::{ParamSpans, Params, Resolved, append_query, encode_component},
+    router::{BELOW, ParamSpans, Params, Resolved, append_query},
 };
 
 /// What matched, kept for the time of the request.
 #[derive(Default)]
 pub(super) struct Matched {
-    route: Option<Arc<Resolved>>,
+    /// The app that the route is in, once another one runs.
+    onion: Option<Arc<Onion>>,
+    /// The route's place in its app; `None` until one matches, and below a mount until one matches there.
+    route: Option<usize>,
     spans: ParamSpans,
     /// The path that the spans lie in, kept once the request's own path is another.
     path: Option<Box<str>>,
     /// The parameters of the mounts around it.
     outer: Vec<(Box<str>, String)>,
-}
-
-/// What a mount gives back when it is left.
-pub(crate) struct Entered {
-    onion: Option<Arc<Onion>>,
-    target: Option<Target>,
-    mount_path: usize,
 }
 
 impl Ctx {
@@ -34,8 +30,8 @@ impl Ctx {
     /// A value that does not decode to UTF-8 is given as it stands in the path.
     pub fn param(&self, name: &str) -> Option<Cow<'_, str>> {
         let outer = || {
-            let outer = &self.matched.outer;
-            outer.iter().find(|(known, _)| **known == *name).map(|(_, value)| Cow::Borrowed(value.as_str()))
+            let outer = self.matched.outer.iter().find(|(known, _)| **known == *name);
+            outer.map(|(_, value)| Cow::Borrowed(value.as_str()))
         };
         self.matched_params().decoded(name).or_else(outer)
     }
@@ -50,25 +46,31 @@ impl Ctx {
     /// The parameters as a value, a tuple, or a struct: `let id: u64 = ctx.params()?`.
     ///
     /// # Errors
-    /// 404 when a value is not of its type: no such thing has that path.
+    /// 404 when a value is not of its type: no such thing has that path. 500 when the route has not the
+    /// parameters that are asked for.
     #[track_caller]
     pub fn params<T: DeserializeOwned>(&self) -> Result<T> {
-        let pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = self
-            .param_pairs()
-            .map(|(name, value)| (Cow::Owned(name.to_owned()), Cow::Owned(value.into_owned())))
-            .collect();
         let place = Location::caller();
-        de::from_params(pairs).map_err(|error| Error::status_only(404).with_cause(error).at(place))
+        let pairs = self.param_pairs().map(|(name, value)| (Cow::Borrowed(name), value));
+        de::from_params(pairs).map_err(|error| {
+            let status = match error {
+                de::Error::Invalid { .. } | de::Error::Refused { .. } => 404,
+                _ => 500,
+            };
+            Error::status_only(status).with_cause(error).at(place)
+        })
     }
 
-    /// The pattern of the matched route, such as `/users/{id}`.
+    /// The pattern of the matched route, such as `/users/{id}`; `None` where no route answers.
+    ///
+    /// Of a route in a mounted app it is the pattern in that app.
     pub fn route_pattern(&self) -> Option<&str> {
-        self.matched.route.as_ref().map(|route| &*route.pattern_text)
+        self.matched_route().map(|route| route.pattern.as_str())
     }
 
     /// The name of the matched route.
     pub fn route_name(&self) -> Option<&str> {
-        self.matched.route.as_ref().and_then(|route| route.name.as_deref())
+        self.matched_route()?.name.as_deref()
     }
 
     /// The prefix below which the mounted app runs; empty outside of mounts.
@@ -111,12 +113,16 @@ impl Ctx {
         Ok(url)
     }
 
+    fn matched_route(&self) -> Option<&Resolved> {
+        let onion = self.matched.onion.as_ref().unwrap_or(&self.onion);
+        self.matched.route.map(|route| &onion.table.routes[route])
+    }
+
     fn matched_params(&self) -> Params<'_> {
-        let Matched { route, spans, path, .. } = &self.matched;
-        match route {
+        match self.matched_route() {
             Some(route) => {
-                let path = path.as_deref().unwrap_or_else(|| self.path());
-                Params::new(route.pattern.names(), spans, path)
+                let path = self.matched.path.as_deref().unwrap_or_else(|| self.path());
+                Params::new(route.pattern.names(), &self.matched.spans, path)
             }
             None => Params::default(),
         }
@@ -124,70 +130,71 @@ impl Ctx {
 
     /// Keeps the parameters as they are when the path that they lie in changes.
     pub(super) fn keep_params(&mut self) {
-        if self.matched.route.is_some() && self.matched.path.is_none() {
+        if self.matched.path.is_none() && !self.matched.spans.as_slice().is_empty() {
             self.matched.path = Some(self.request.target().path().into());
         }
     }
 
-    /// Notes the route that answers.
-    pub(crate) fn enter(&mut self, route: &Arc<Resolved>, spans: &ParamSpans) {
-        self.matched.route = Some(Arc::clone(route));
-        self.matched.spans.copy_from(spans);
-        self.matched.path = None;
+    /// Notes the route that answers, by its place in the app that runs.
+    #[inline]
+    pub(crate) fn enter(&mut self, route: usize, spans: &ParamSpans) {
+        let matched = &mut self.matched;
+        (matched.onion, matched.route, matched.path) = (None, Some(route), None);
+        matched.spans.copy_from(spans);
+        let route = &self.onion.table.routes[route];
         if route.has_policy {
             self.set_policy(route.policy);
         }
     }
 
-    /// Goes below a mount: its app, unless it is a plain handler, and the path without the prefix.
-    pub(crate) fn enter_mount(&mut self, onion: Option<Arc<Onion>>, keep_path: bool) -> Entered {
-        let rest = self.matched_params().get(crate::router::BELOW).unwrap_or_default();
-        let path = self.path();
-        let prefix = &path[..path.len() - rest.len()];
-        let prefix = prefix.trim_end_matches('/').to_owned();
-        let below = format!("/{rest}");
-        let outer: Vec<(Box<str>, String)> = self
-            .param_pairs()
-            .filter(|(name, _)| *name != crate::router::BELOW)
-            .map(|(name, value)| (name.into(), value.into_owned()))
-            .collect();
-        self.matched.outer = outer;
+    /// Goes below a mount, into its app unless a plain handler is mounted, and to the path without the
+    /// prefix unless that is to be kept.
+    pub(crate) fn go_below(&mut self, onion: Option<Arc<Onion>>, keep_path: bool) -> Below<'_> {
+        let rest = self.matched_params().get(BELOW).unwrap_or_default();
+        let matched = self.matched.path.as_deref().unwrap_or_else(|| self.path());
+        let prefix = matched[..matched.len() - rest.len()].trim_end_matches('/').to_owned();
+        // A layer of the mount's router may have changed the path since it matched.
+        let below = match self.path().strip_prefix(&*prefix) {
+            Some("") => Some("/".to_owned()),
+            Some(below) => below.starts_with('/').then(|| below.to_owned()),
+            None => None,
+        };
+        let outer = self.param_pairs().filter(|(name, _)| *name != BELOW);
+        let outer = outer.map(|(name, value)| (name.into(), value.into_owned())).collect();
+        self.matched = Matched { outer, ..Matched::default() };
         let mount_path = self.mount_path.len();
         let mut target = None;
-        if !keep_path {
+        if let Some(below) = below.filter(|_| !keep_path) {
             self.mount_path.push_str(&prefix);
             target = Some(self.request.target().clone());
-            self.set_path(&below);
+            self.request.change_target(|target| target.set_path(&below));
         }
         let onion = onion.map(|onion| std::mem::replace(&mut self.onion, onion));
-        Entered { onion, target, mount_path }
+        Below { ctx: self, onion, target, mount_path }
     }
+}
 
-    /// Comes back from below a mount.
-    pub(crate) fn leave_mount(&mut self, entered: Entered) {
-        if let Some(target) = entered.target {
-            self.request.change_target(|now| *now = target);
-        }
-        if let Some(onion) = entered.onion {
-            self.onion = onion;
-        }
-        self.mount_path.truncate(entered.mount_path);
-    }
+/// The ctx below a mount. It comes back from there when this is dropped, so also when a layer gave up on
+/// what runs below.
+pub(crate) struct Below<'c> {
+    pub(crate) ctx: &'c mut Ctx,
+    onion: Option<Arc<Onion>>,
+    target: Option<Target>,
+    mount_path: usize,
+}
 
-    /// Fills the parameters of the matched route into a pattern: where a redirecting route goes.
-    pub(crate) fn fill(&self, to: &str) -> Result<String> {
-        let mut url = String::with_capacity(to.len());
-        let mut rest = to;
-        while let Some((before, after)) = rest.split_once('{') {
-            url.push_str(before);
-            let Some((name, after)) = after.split_once('}') else { break };
-            let value = self.param(name.trim_start_matches('*'));
-            let value =
-                value.ok_or_else(|| Error::new(500, format!("the redirect needs a parameter {name:?}")))?;
-            encode_component(&mut url, &value, true);
-            rest = after;
+impl Drop for Below<'_> {
+    fn drop(&mut self) {
+        let ctx = &mut *self.ctx;
+        if let Some(target) = self.target.take() {
+            ctx.keep_params();
+            ctx.request.change_target(|now| *now = target);
         }
-        url.push_str(rest);
-        Ok(url)
+        if let Some(outer) = self.onion.take() {
+            let inner = std::mem::replace(&mut ctx.onion, outer);
+            // What matched in the mounted app is still asked for out here, by logs and metrics.
+            ctx.matched.onion.get_or_insert(inner);
+        }
+        ctx.mount_path.truncate(self.mount_path);
     }
 }

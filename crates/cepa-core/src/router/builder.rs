@@ -6,10 +6,11 @@ use http::{Method, StatusCode};
 
 use super::{
     mount::{IntoMount, Mount},
+    redirect::Redirect,
     resource::Resources,
     route::{self, Layer, Route},
 };
-use crate::{App, Ctx, Handler, Middleware};
+use crate::{App, Handler, Middleware};
 
 /// A group of routes with layers of its own.
 ///
@@ -18,7 +19,8 @@ use crate::{App, Ctx, Handler, Middleware};
 /// - All layers of a router enclose all of its routes, in the order they were added, wherever
 ///   between the routes that was.
 /// - Of several routes that match a path the most specific answers; order plays no role. Two routes
-///   with the same shape and method are a conflict, reported at start with both source places.
+///   with the same shape and method are a conflict, reported at start with both source places. Of two
+///   with the same shape that compare differently the more exact answers.
 ///
 /// Paths are written as `/users/{id}`, see [`Pattern`](super::Pattern).
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ pub struct Router {
 }
 
 /// How the paths of a router's own routes are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Options {
     pub(crate) ignore_case: bool,
     pub(crate) lenient_slash: bool,
@@ -45,6 +47,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) enum What {
     Route(Route),
+    Redirect(Redirect),
     Nest(Router),
     Mount(Mount),
     /// A router for one host; the path is empty.
@@ -65,14 +68,14 @@ impl Router {
         self
     }
 
-    /// Compares the literal parts of this router's paths without regard to ASCII case.
+    /// Compares the literal parts of this router's paths, nested ones included, without regard to ASCII case.
     #[must_use]
     pub fn ignore_case(mut self) -> Self {
         self.options.ignore_case = true;
         self
     }
 
-    /// Lets this router's paths match with one trailing slash more or less.
+    /// Lets this router's paths, nested ones included, match with one trailing slash more or less.
     #[must_use]
     pub fn lenient_slash(mut self) -> Self {
         self.options.lenient_slash = true;
@@ -145,7 +148,9 @@ macro_rules! impl_routing {
 
             /// Adds routes that answer only for a host: a name, or `*.name` for its subdomains.
             ///
-            /// They are tried before the routes for any host; the port is not compared.
+            /// A name comes before `*.name`, a longer `*.name` before a shorter one, and the routes for
+            /// any host last, which also answer the paths that the host's own do not know. Neither case
+            /// nor port is compared.
             #[must_use]
             #[track_caller]
             pub fn host(self, host: &str, router: Router) -> Self {
@@ -174,23 +179,25 @@ macro_rules! impl_routing {
 
             /// Redirects every method from a path to a URL or path, with status 301.
             ///
-            /// Parameters of the path are filled in: `redirect("/u/{id}", "/users/{id}")`.
+            /// - Parameters of `from` are filled in and percent-encoded; `{*name}` keeps the slashes of
+            ///   the value: `redirect("/u/{id}", "/users/{id}")`.
+            /// - `to` is a whole path: prefixes of routers and mounts are not put before it.
+            /// - A path never becomes a URL of another site: where a value would make it start with `//`,
+            ///   the answer is 404, as where the URL has no valid host with it.
+            /// - A parameter that `from` does not have, and a URL that leads nowhere, are faults reported
+            ///   at start.
             #[must_use]
             #[track_caller]
             pub fn redirect(self, from: &str, to: &str) -> Self {
                 self.redirect_with(from, to, StatusCode::MOVED_PERMANENTLY)
             }
 
-            /// [`redirect`](Self::redirect) with another status of the 3xx class.
+            /// [`redirect`](Self::redirect) with another status: 302, 303, 307 or 308, else it is a fault
+            /// reported at start.
             #[must_use]
             #[track_caller]
             pub fn redirect_with(self, from: &str, to: &str, status: StatusCode) -> Self {
-                let to = to.to_owned();
-                self.all(from, async move |ctx: &mut Ctx| {
-                    let url = ctx.fill(&to)?;
-                    ctx.redirect(&url)?;
-                    ctx.set_status(status)
-                })
+                self.push(from, What::Redirect(Redirect::new(to, status)))
             }
         }
     };

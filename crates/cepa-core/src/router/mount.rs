@@ -149,13 +149,11 @@ impl Mounted {
 impl Core for Mounted {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
         Box::pin(async move {
-            let entered = ctx.enter_mount(self.onion().cloned(), self.keep_path);
-            let result = match &self.inner {
-                Inner::App(onion) => onion.run(ctx).await,
-                Inner::Endpoint(endpoint) => endpoint.core.call(ctx).await,
-            };
-            ctx.leave_mount(entered);
-            result
+            let below = ctx.go_below(self.onion().cloned(), self.keep_path);
+            match &self.inner {
+                Inner::App(onion) => onion.run(below.ctx).await,
+                Inner::Endpoint(endpoint) => endpoint.core.call(below.ctx).await,
+            }
         })
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, fmt, iter::zip, ops::Range, sync::Arc};
 
-use super::{MAX_PARAMS, percent};
+use super::MAX_PARAMS;
+use crate::percent;
 
 /// The names of a pattern's parameters in order, shared by the pattern and every match of it.
 pub type ParamNames = Arc<[Box<str>]>;
@@ -110,14 +111,14 @@ impl<'a> Params<'a> {
     ///
     /// A decoded value may hold any character, slashes, `..` and control characters included.
     pub fn decoded(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.get(name).map(percent::decode)
+        self.get(name).map(percent::decode_component)
     }
 
     /// Names and decoded values, in the order of the pattern.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let this = *self;
         zip(this.names, this.spans)
-            .filter_map(move |(name, &span)| Some((&**name, percent::decode(this.value(span)?))))
+            .filter_map(move |(name, &span)| Some((&**name, percent::decode_component(this.value(span)?))))
     }
 
     /// How many parameters there are.

@@ -63,6 +63,22 @@ impl Pattern {
         &self.names
     }
 
+    /// Whether a [`Tree`](super::Tree) would ask this pattern before another that matches the same path.
+    pub(super) fn is_more_specific(&self, than: &Self) -> bool {
+        let rest = (self.segments.len(), than.segments.len());
+        for pair in self.segments.iter().zip(&than.segments) {
+            match pair {
+                // Both are that part of the path, maybe in another case.
+                (Segment::Literal(_), Segment::Literal(_)) => {}
+                // The one with more segments after it comes first.
+                (Segment::Rest, Segment::Rest) if rest.0 != rest.1 => return rest.0 > rest.1,
+                (one, other) if one != other => return one < other,
+                _ => {}
+            }
+        }
+        false
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }

@@ -93,26 +93,19 @@ impl Resources {
         destroy = Destroy;
     }
 
-    /// One route for each path, with the methods of all actions that share it.
-    pub(super) fn routes(self, prefix: &str) -> Vec<(String, Route)> {
-        let all = resources(self.name.as_deref(), prefix);
-        let mut routes: Vec<(String, Route)> = Vec::new();
-        for (action, endpoint) in self.handlers {
-            let Some(found) = all.iter().find(|route| route.action == action) else { continue };
-            let at = routes.iter().position(|(path, _)| *path == found.path).unwrap_or_else(|| {
-                routes.push((found.path.clone(), Route { layers: self.layers.clone(), ..Route::default() }));
-                routes.len() - 1
-            });
-            let route = &mut routes[at].1;
-            // Of the names at one path the reading action's is the resource's own.
-            if route.name.is_none() || matches!(action, Action::Index | Action::Show) {
-                route.name.clone_from(&found.name);
-            }
-            for method in action.methods().iter().filter(|method| **method != Method::HEAD) {
-                route.methods.push((method.clone(), endpoint.clone()));
-            }
-        }
-        routes
+    /// The routes of the actions that were given, in the order of [`Action::ALL`].
+    pub(super) fn routes(self, prefix: &str) -> impl Iterator<Item = (String, Route)> {
+        let Self { name, mut handlers, layers } = self;
+        handlers.sort_by_key(|(action, _)| Action::ALL.iter().position(|known| known == action));
+        let all = resources(name.as_deref(), prefix);
+        handlers.into_iter().filter_map(move |(action, endpoint)| {
+            let found = all.iter().find(|route| route.action == action)?;
+            // GET brings HEAD.
+            let methods = action.methods().iter().filter(|method| **method != Method::HEAD);
+            let methods = methods.map(|method| (method.clone(), endpoint.clone())).collect();
+            let (name, layers) = (found.name.clone(), layers.clone());
+            Some((found.path.clone(), Route { methods, name, layers, ..Route::default() }))
+        })
     }
 }
 

@@ -4,8 +4,8 @@ use std::{cmp::Reverse, ops::Range};
 
 use super::MAX_PARAMS;
 
-/// One part of a pattern between two slashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One part of a pattern between two slashes. The derived order is the order of precedence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Segment {
     /// Exactly these bytes; empty only as the last segment, for a pattern that ends with a slash.
     Literal(Box<str>),

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::{
     pattern::Pattern,
-    percent::{encode_component, encode_form, is_dot_segment},
     segment::{Kind, Segment},
 };
+use crate::{form, percent};
 
 /// Why a pattern could not be filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl<'v, F: Fn(usize, &str) -> Option<&'v str>> Fill<'_, F> {
             }
             Segment::Rest => {
                 let value = self.take()?;
-                encode_component(&mut self.url, value, true);
+                percent::push_component(&mut self.url, value, true);
             }
         }
         if self.url[from..].split('/').any(is_dot_segment) {
@@ -149,7 +149,7 @@ impl<'v, F: Fn(usize, &str) -> Option<&'v str>> Fill<'_, F> {
         if !kind.accepts(value.as_bytes()) {
             return Err(self.refused(self.next - 1, "it is not of the kind the pattern asks for"));
         }
-        encode_component(&mut self.url, value, false);
+        percent::push_component(&mut self.url, value, false);
         Ok(())
     }
 
@@ -174,6 +174,11 @@ impl<'v, F: Fn(usize, &str) -> Option<&'v str>> Fill<'_, F> {
     }
 }
 
+/// Whether clients resolve this segment away before they send a path (WHATWG URL, 4.4).
+pub(super) fn is_dot_segment(segment: &str) -> bool {
+    [".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"].iter().any(|dots| segment.eq_ignore_ascii_case(dots))
+}
+
 /// Appends pairs to a URL as its query, or to the query it has.
 ///
 /// Encoding is application/x-www-form-urlencoded (WHATWG URL, 5.2): `a=1&b=x+y`. No pairs append
@@ -192,9 +197,7 @@ pub fn append_query<'p>(url: &mut String, pairs: impl IntoIterator<Item = (&'p s
     };
     for (key, value) in pairs {
         url.extend(separator.replace('&'));
-        encode_form(url, key);
-        url.push('=');
-        encode_form(url, value);
+        form::push_pair(url, key, value);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The common case — a whole request in one read, answered at once, written in one write — is one
 //! synchronous [`Conn::poll_turn`] in the worker thread's own buffers. Whatever needs to wait goes on
-//! in an [`Exchange`](super::exchange::Exchange), boxed, so that an idle connection is small: it
+//! in an [`Exchange`], boxed, so that an idle connection is small: it
 //! holds its socket, its place in the timer wheel, and no buffer.
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 
 use cepa_core::{Headers, LocalBoxFuture, Response};
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::{
     Head, HeadLimits, HeadScan, Preface, Reject, answer, date, decode_head,
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     floor::{Buffers, Floor},
     timer::Entry,
+    transport::Transport,
 };
 
 /// A response body up to this size is copied behind its head; a larger one is written from where it is.
@@ -37,6 +38,15 @@ pub(super) const COPIED: usize = 8 * 1024;
 
 /// Answers that may wait for one write when requests are pipelined.
 const BATCH: usize = 64 * 1024;
+
+/// How often a turn reads, and how many things a connection does, before others get their turn: a client that never
+/// stops sending requests must not hold up the thread.
+const READS: u32 = 4;
+const STEPS: u32 = 8;
+
+/// How long a connection that has sent nothing yet is waited for once the server drains: its first request may be on
+/// the way, but many clients open connections that they never use.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection between requests.
 pub(crate) struct Conn<S> {
@@ -89,7 +99,7 @@ enum Turn {
 ///
 /// Written by hand, as most connections are idle: an `async` function would keep room for everything that a
 /// connection might ever do beside what it does.
-pub(crate) struct Serve<S> {
+pub(crate) struct Serve<S: Transport> {
     /// Gone once another protocol has taken over.
     conn: Option<Conn<S>>,
     doing: Doing,
@@ -104,7 +114,7 @@ enum Doing {
     Upgraded(LocalBoxFuture<'static, ()>),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Serve<S> {
+impl<S: Transport> Serve<S> {
     pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
         Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
     }
@@ -163,11 +173,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Serve<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Future for Serve<S> {
+impl<S: Transport> Future for Serve<S> {
     type Output = End<S>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
-        loop {
+        for _ in 0..STEPS {
             match ready!(self.poll_next(cx)) {
                 Ok(None) => {}
                 Ok(Some(end)) => return Poll::Ready(end),
@@ -176,6 +186,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Future for Serve<S> {
                     return Poll::Ready(End::Closed);
                 }
             }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S: Transport> Drop for Serve<S> {
+    fn drop(&mut self) {
+        // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
+        if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
+            && exchange.is_unfinished()
+        {
+            conn.io.abort();
         }
     }
 }
@@ -187,7 +210,7 @@ pub(super) enum After {
     Upgrade(cepa_core::OnUpgrade),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
+impl<S: Transport> Conn<S> {
     fn new(io: S, link: Rc<Link>) -> Self {
         let timer = link.floor.timers.register(Waker::noop().clone());
         let born = link.floor.timers.now_tick();
@@ -223,8 +246,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             return self.give_up(cx);
         }
         let floor = Rc::clone(self.floor());
-        if floor.is_draining() && self.left.is_empty() && self.waits != Waits::FirstByte {
-            return Poll::Ready(Ok(Turn::Close { linger: false }));
+        if floor.is_draining() && self.left.is_empty() {
+            if self.waits != Waits::FirstByte {
+                return Poll::Ready(Ok(Turn::Close { linger: false }));
+            }
+            self.timer.set(GRACE.min(Floor::limit(floor.limits.first_byte).unwrap_or(GRACE)));
         }
         let mut buffers = floor.take_buffers();
         let turn = self.poll_with(cx, &mut buffers);
@@ -238,11 +264,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             if let Some(turn) = self.take_requests(cx, &left, &mut buffers.output) {
                 return turn;
             }
+            buffers.output.clear();
         }
-        loop {
+        for _ in 0..READS {
             let mut into = ReadBuf::new(&mut buffers.input);
             match Pin::new(&mut self.io).poll_read(cx, &mut into) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    if self.link.is_tls() {
+                        // Reading may have made TLS say something: an alert, new keys.
+                        let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+                    }
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {}
             }
@@ -262,6 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             }
             buffers.output.clear();
         }
+        Poll::Ready(Ok(Turn::Again))
     }
 
     /// Answers the requests at the start of `data`, keeps what is left of it; `None`: read on.
@@ -285,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             }
         }
         let mut used = 0;
-        let ended = loop {
+        let mut ended = loop {
             match self.next_request(cx, &data[used..], output) {
                 Step::NeedMore => break None,
                 Step::Answered(length) => used += length,
@@ -302,19 +336,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
                 break None;
             }
         };
-        if used < data.len() && !matches!(ended, Some(Turn::Close { .. })) {
-            self.left = data[used..].to_vec();
+        if used < data.len() {
+            match &mut ended {
+                // More may be on its way to us.
+                Some(Turn::Close { linger }) => *linger = true,
+                _ => self.left = data[used..].to_vec(),
+            }
         }
         if let Some(turn) = ended {
             return Some(self.write_then(cx, output, turn));
         }
         self.await_next(used > 0);
         match self.write(cx, output) {
-            Ok(written) if written == output.len() => self.unread.then(|| Poll::Ready(Ok(Turn::Again))),
-            Ok(written) => {
-                let rest = Exchange::write_rest(output[written..].to_vec());
-                Some(Poll::Ready(Ok(Turn::Exchange(Box::new(rest)))))
-            }
+            Ok(None) => self.unread.then(|| Poll::Ready(Ok(Turn::Again))),
+            Ok(Some(rest)) => Some(Poll::Ready(Ok(Turn::Exchange(Box::new(Exchange::write_rest(rest)))))),
             Err(error) => Some(Poll::Ready(Err(error))),
         }
     }
@@ -352,6 +387,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             Ok(None) => return Step::NeedMore,
             Err(reject) => return Step::Done(0, refuse(output, reject)),
         };
+        if self.link.is_tls() && is_misdirected(&self.link, &head, &headers) {
+            answer(output, StatusCode::MISDIRECTED_REQUEST, &date::now());
+            return Step::Done(0, Turn::Close { linger: true });
+        }
         self.served = self.served.saturating_add(1);
         let (body, taken, reading) = match incoming::body(&head, &data[length..], floor.limits.body) {
             Ok(body) => body,
@@ -384,12 +423,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         if let Some(reading) = &mut reading {
             respond.body_unread(reading, output);
         }
-        let keep = respond.keeps();
         match respond.write(response, self.floor(), output) {
-            Answer::Whole(None) if reading.is_none() && keep => Step::Answered(used),
-            Answer::Whole(None) if reading.is_none() => Step::Done(used, Turn::Close { linger: false }),
+            Answer::Whole(None) if reading.is_none() && respond.keeps() => Step::Answered(used),
+            Answer::Whole(None) if reading.is_none() => {
+                Step::Done(used, Turn::Close { linger: respond.lingers() })
+            }
             answer => {
-                let exchange = Exchange::answer(answer, keep, reading.map(|reading| *reading));
+                let exchange = Exchange::answer(answer, respond, reading.map(|reading| *reading));
                 Step::Done(used, Turn::Exchange(Box::new(exchange)))
             }
         }
@@ -400,11 +440,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         let floor = self.floor();
         let limits = &floor.limits;
         let most = limits.requests_per_connection;
-        let age = u64::from(floor.timers.now_tick().wrapping_sub(self.born));
+        let age = Duration::from_secs(floor.timers.now_tick().wrapping_sub(self.born).into());
         head.keep_alive
             && !floor.is_draining()
             && (most == 0 || u64::from(self.served) < most)
-            && (limits.connection_age.is_zero() || age < limits.connection_age.as_secs())
+            && (limits.connection_age.is_zero() || age < limits.connection_age)
     }
 
     /// Writes what is in the buffer before going on with `turn`.
@@ -419,32 +459,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
             return Poll::Ready(Ok(Turn::Exchange(exchange)));
         }
         Poll::Ready(match self.write(cx, output) {
-            Ok(written) if written == output.len() => Ok(turn),
-            Ok(written) => {
+            Ok(None) => Ok(turn),
+            Ok(Some(rest)) => {
                 let linger = matches!(turn, Turn::Close { linger: true });
-                let rest = Exchange::write_last(output[written..].to_vec(), linger);
-                Ok(Turn::Exchange(Box::new(rest)))
+                Ok(Turn::Exchange(Box::new(Exchange::write_last(rest, linger))))
             }
             Err(error) => Err(error),
         })
     }
 
-    /// Writes as much as the socket takes now.
-    fn write(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<usize> {
+    /// Writes as much as the socket takes now; `Some` is what has to wait, nothing if it is TLS that holds it.
+    fn write(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let mut written = 0;
         while written < output.len() {
             match Pin::new(&mut self.io).poll_write(cx, &output[written..]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(length)) => written += length,
                 Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
+                Poll::Pending => return Ok(Some(output[written..].to_vec())),
             }
         }
-        if self.link.is_tls() && written == output.len() {
-            // TLS buffers what the socket did not take; the next turn flushes on.
-            let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+        if self.link.is_tls() && !output.is_empty() && Pin::new(&mut self.io).poll_flush(cx)?.is_pending() {
+            return Ok(Some(Vec::new()));
         }
-        Ok(written)
+        Ok(None)
     }
 
     /// A deadline has passed: says so where a request had begun, and closes.
@@ -464,6 +502,12 @@ enum Step {
     Answered(usize),
     /// The same, and the turn ends.
     Done(usize, Turn),
+}
+
+/// Whether a request names another server than the TLS handshake has.
+fn is_misdirected(link: &Link, head: &Head, headers: &Headers) -> bool {
+    let host = || std::str::from_utf8(headers.get("host")?).ok();
+    head.target.authority().or_else(host).is_some_and(|authority| link.is_misdirected(authority))
 }
 
 fn refuse(output: &mut Vec<u8>, reject: Reject) -> Turn {

@@ -12,32 +12,50 @@ use std::{
 };
 
 use cepa_core::{Error, Handling, OnUpgrade};
-use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use http::{Method, StatusCode};
+use tokio::io::ReadBuf;
 
 pub(super) use super::reading::Reading;
 use super::{
-    answer,
     connection::{After, Conn},
     date,
     outgoing::Outgoing,
+    reject::answer_head,
     respond::{Answer, CONTINUE, DRAINED, Respond},
 };
-use crate::floor::Floor;
+use crate::{floor::Floor, transport::Transport};
+
+/// Seconds for which a client that has closed its side, and to which nothing is sent, is taken to wait for the rest of
+/// its answer. One that has closed altogether looks the same until something is sent to it, and is reset.
+const PARTING: u32 = 2;
 
 /// See the module.
 pub(crate) struct Exchange {
+    /// What is answered; decides whether the client's leaving ends it.
+    method: Method,
     app: Option<App>,
     reading: Option<Reading>,
     outgoing: Outgoing,
     upgrade: Option<OnUpgrade>,
     keep: bool,
+    client: Client,
     /// Close with patience for what the client still sends.
     linger: bool,
     /// Bytes of the request body thrown away after the answer.
     thrown: u64,
     /// The tick since which the app, or the client, is waited for.
     since: u32,
+    /// The tick at which the limits of time were last looked at.
+    checked: u32,
+}
+
+/// Where the client is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Client {
+    Here,
+    /// It has closed its side, and may be gone: the tick since which it was sent nothing.
+    Parting(u32),
+    Gone,
 }
 
 /// A handler at work.
@@ -47,32 +65,45 @@ struct App {
 }
 
 impl Exchange {
-    fn new(outgoing: Outgoing, keep: bool) -> Self {
-        let (app, reading, upgrade) = (None, None, None);
-        Self { app, reading, outgoing, upgrade, keep, linger: false, thrown: 0, since: 0 }
+    fn new(method: Method, outgoing: Outgoing, keep: bool) -> Self {
+        let (app, reading, upgrade, client) = (None, None, None, Client::Here);
+        Self {
+            method,
+            app,
+            reading,
+            outgoing,
+            upgrade,
+            keep,
+            client,
+            linger: false,
+            thrown: 0,
+            since: 0,
+            checked: 0,
+        }
     }
 
     /// Waits for a handler.
     pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Reading>) -> Self {
-        let keep = respond.keeps();
-        Self { app: Some(App { future, respond }), reading, ..Self::new(Outgoing::default(), keep) }
+        let (method, keep) = (respond.method.clone(), respond.keeps());
+        Self { app: Some(App { future, respond }), reading, ..Self::new(method, Outgoing::default(), keep) }
     }
 
     /// Writes an answer whose head is written before it, see [`prepend`](Self::prepend).
-    pub(super) fn answer(answer: Answer, keep: bool, reading: Option<Reading>) -> Self {
-        let mut exchange = Self { reading, ..Self::new(Outgoing::default(), keep) };
+    pub(super) fn answer(answer: Answer, respond: &Respond, reading: Option<Reading>) -> Self {
+        let base = Self::new(respond.method.clone(), Outgoing::default(), respond.keeps());
+        let mut exchange = Self { reading, linger: respond.lingers(), ..base };
         exchange.take_answer(answer);
         exchange
     }
 
     /// Writes what a socket did not take at once.
     pub(super) fn write_rest(bytes: Vec<u8>) -> Self {
-        Self::new(Outgoing::new(bytes), true)
+        Self::new(Method::GET, Outgoing::rest(bytes), true)
     }
 
     /// Writes what a socket did not take at once, then closes.
     pub(super) fn write_last(bytes: Vec<u8>, linger: bool) -> Self {
-        Self { linger, ..Self::new(Outgoing::new(bytes), false) }
+        Self { linger, ..Self::new(Method::GET, Outgoing::rest(bytes), false) }
     }
 
     /// Puts bytes before everything else that is to be written.
@@ -92,12 +123,21 @@ impl Exchange {
     /// Notes when it began.
     pub(super) fn begin<S>(&mut self, conn: &Conn<S>) {
         self.since = conn.timer.timers().now_tick();
+        self.checked = self.since;
+        if conn.link.is_closed() {
+            self.client = Client::Parting(self.since);
+        }
+    }
+
+    /// Whether an answer has begun, or is to come, and is not sent to its end.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.app.is_some() || !self.outgoing.is_empty()
     }
 
     /// Runs to the end of the exchange.
     pub(super) fn poll_end<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<After>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
@@ -108,7 +148,9 @@ impl Exchange {
         }
         if !kept {
             let body_left = self.reading.as_ref().is_some_and(|reading| !reading.is_ended());
-            return Poll::Ready(Ok(After::Close { linger: self.linger || body_left }));
+            return Poll::Ready(Ok(After::Close {
+                linger: self.linger || body_left || !conn.left.is_empty(),
+            }));
         }
         conn.unread = !conn.left.is_empty();
         conn.await_next(true);
@@ -118,15 +160,17 @@ impl Exchange {
     /// Ready with whether the connection goes on.
     fn poll<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<bool>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
-        if conn.timer.expired()
+        // With every tick, not only when the timer fires: what keeps coming sets the timer anew each time.
+        let now = conn.timer.timers().now_tick();
+        if (conn.timer.expired() || self.checked != now)
             && let Some(ended) = self.expired(conn)
         {
             return Poll::Ready(ended);
         }
         loop {
-            self.poll_read(cx, conn)?;
+            self.poll_read(cx, conn);
             if let Poll::Ready(false) = self.poll_app(cx, conn) {
                 return Poll::Ready(Ok(false));
             }
@@ -134,31 +178,71 @@ impl Exchange {
             if self.reads_on(conn) {
                 continue;
             }
-            let written = self.outgoing.poll_write(cx, &mut conn.io)?;
+            let written = match self.outgoing.poll_write(cx, &mut conn.io) {
+                Ok(written) => written,
+                // A handler that is to complete does so although nobody hears of it.
+                Err(_) if self.app.is_some() => {
+                    self.outgoing = Outgoing::default();
+                    self.client_gone(conn);
+                    continue;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            if self.outgoing.has_moved()
+                && let Client::Parting(since) = &mut self.client
+            {
+                *since = conn.timer.timers().now_tick();
+            }
             if self.app.is_none() && written.is_ready() {
                 if !self.keep || self.upgrade.is_some() {
                     return Poll::Ready(Ok(false));
                 }
-                ready!(self.poll_drain(cx, conn))?;
+                ready!(self.poll_drain(cx, conn));
                 return Poll::Ready(Ok(self.keep));
             }
+            if self.outgoing.awaits_stream() && self.is_left(conn) {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
             break;
+        }
+        if conn.left.is_empty() {
+            conn.left = Vec::new();
         }
         self.set_deadline(conn);
         Poll::Pending
     }
 
+    /// The client has closed its side: it sends no more, but may still read.
+    fn client_parts<S>(&mut self, conn: &Conn<S>) {
+        self.client = Client::Parting(conn.timer.timers().now_tick());
+        conn.link.close();
+    }
+
+    fn client_gone<S>(&mut self, conn: &Conn<S>) {
+        self.client = Client::Gone;
+        conn.link.close();
+    }
+
+    /// Whether the client is gone for good, and the request is one that ends with that.
+    fn is_left<S>(&self, conn: &Conn<S>) -> bool {
+        let gone = match self.client {
+            Client::Here => false,
+            Client::Parting(since) => conn.timer.timers().now_tick().wrapping_sub(since) >= PARTING,
+            Client::Gone => true,
+        };
+        gone && conn.link.cancels(&self.method)
+    }
+
     /// Runs the handler; ready with `false` when it was cancelled because the client is gone.
     fn poll_app<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<bool>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let Some(app) = &mut self.app else { return Poll::Ready(true) };
         let polled = Pin::new(&mut app.future).poll(cx);
         self.outgoing.push(&conn.link.take_hints());
         let Poll::Ready(mut response) = polled else {
-            let gone = conn.link.is_closed() && conn.link.cancels(&app.respond.method);
-            return if gone { Poll::Ready(false) } else { Poll::Pending };
+            return if self.is_left(conn) { Poll::Ready(false) } else { Poll::Pending };
         };
         let Some(App { future, mut respond }) = self.app.take() else { return Poll::Ready(true) };
         drop(future);
@@ -166,12 +250,15 @@ impl Exchange {
         if let Some(reading) = self.reading.as_mut().filter(|reading| !reading.is_ended()) {
             respond.body_unread(reading, &mut head);
         }
-        if !self.keep || conn.link.is_closed() {
+        // A client that has closed its side may have sent more requests before.
+        let last = conn.link.is_closed() && conn.left.is_empty();
+        if !self.keep || last || conn.floor().is_draining() {
             respond.close();
         }
         let answer = respond.write(&mut response, conn.floor(), &mut head);
         self.outgoing.push(&head);
         self.keep = respond.keeps();
+        self.linger |= respond.lingers();
         self.since = conn.timer.timers().now_tick();
         self.take_answer(answer);
         Poll::Ready(true)
@@ -184,9 +271,9 @@ impl Exchange {
     }
 
     /// Reads what the app asks for; with nothing asked for, watches for the client to leave.
-    fn poll_read<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> io::Result<()>
+    fn poll_read<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         if let Some(reading) = &mut self.reading
             && !reading.is_ended()
@@ -195,25 +282,25 @@ impl Exchange {
                 if reading.take_continue() {
                     self.outgoing.push(CONTINUE);
                 }
-                self.read_body(cx, conn)?;
+                self.read_body(cx, conn);
             }
-            return Ok(());
+            return;
         }
         while !conn.link.is_closed() && conn.left.len() < conn.floor().limits.pipeline {
-            match read(cx, conn)? {
+            match read(cx, conn) {
                 Poll::Pending => break,
-                Poll::Ready(0) => conn.link.close(),
-                Poll::Ready(_) => {}
+                Poll::Ready(Ok(0)) => self.client_parts(conn),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => self.client_gone(conn),
             }
         }
-        Ok(())
     }
 
-    fn read_body<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> io::Result<()>
+    fn read_body<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
-        let Some(reading) = &mut self.reading else { return Ok(()) };
+        let Some(reading) = &mut self.reading else { return };
         let now = conn.timer.timers().now_tick();
         loop {
             if !conn.left.is_empty() {
@@ -226,44 +313,40 @@ impl Exchange {
                     (self.keep, self.linger) = (false, true);
                 }
                 if reading.is_ended() || !reading.is_wanted() {
-                    return Ok(());
+                    return;
                 }
             }
-            match read(cx, conn)? {
-                Poll::Pending => {
-                    reading.waits(now);
-                    return Ok(());
-                }
-                Poll::Ready(0) => {
-                    conn.link.close();
-                    self.keep = false;
-                    reading.cut_off();
-                    return Ok(());
-                }
-                Poll::Ready(_) => {}
+            let read = match read(cx, conn) {
+                Poll::Pending => return reading.waits(now),
+                Poll::Ready(read) => read,
+            };
+            if !matches!(read, Ok(1..)) {
+                self.keep = false;
+                reading.cut_off();
+                return if read.is_ok() { self.client_parts(conn) } else { self.client_gone(conn) };
             }
         }
     }
 
     /// After the answer: reads what is left of the request body and throws it away.
-    fn poll_drain<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<()>>
+    fn poll_drain<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
-        let Some(reading) = &mut self.reading else { return Poll::Ready(Ok(())) };
+        let Some(reading) = &mut self.reading else { return Poll::Ready(()) };
         while !reading.is_ended() {
             if !conn.left.is_empty() {
                 let used = reading.feed(&conn.left);
                 conn.left.drain(..used);
                 self.thrown += used as u64;
             } else {
-                match read(cx, conn)? {
+                match read(cx, conn) {
                     Poll::Pending => {
                         self.set_deadline(conn);
                         return Poll::Pending;
                     }
-                    Poll::Ready(0) => self.keep = false,
-                    Poll::Ready(_) => continue,
+                    Poll::Ready(Ok(1..)) => continue,
+                    Poll::Ready(_) => self.keep = false,
                 }
             }
             if reading.is_broken() || self.thrown > DRAINED || !self.keep {
@@ -271,32 +354,41 @@ impl Exchange {
                 break;
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 
-    /// A deadline has come; answers how the exchange ends by it, if it does.
+    /// Some time has passed; answers how the exchange ends by that, if it does.
+    ///
+    /// A tick is passed as soon as it has begun, so a limit of one second is kept until the second tick after.
     fn expired<S>(&mut self, conn: &mut Conn<S>) -> Option<io::Result<bool>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         conn.timer.clear();
         let now = conn.timer.timers().now_tick();
+        self.checked = now;
         let limits = conn.floor().limits.clone();
         if let Some(reading) = &mut self.reading
             && reading.is_too_slow(now, &limits)
         {
             (self.keep, self.linger) = (false, true);
             reading.fail(Error::status_only(StatusCode::REQUEST_TIMEOUT));
-            return if self.app.is_some() { None } else { Some(Ok(false)) };
+            // An answer that is made of the body breaks off with it.
+            let whole =
+                if self.outgoing.is_empty() { Ok(false) } else { Err(io::ErrorKind::TimedOut.into()) };
+            return if self.app.is_some() { None } else { Some(whole) };
         }
         if self.app.is_some() {
             let most = self.request_time(conn)?;
-            if now.wrapping_sub(self.since) >= most {
+            if now.wrapping_sub(self.since) > most {
                 tracing::warn!(target: "cepa::http1", "a request took longer than limits.request_time");
                 self.app = None;
                 (self.keep, self.linger) = (false, true);
                 let mut head = conn.link.end_hints();
-                answer(&mut head, StatusCode::SERVICE_UNAVAILABLE, &date::now());
+                let body = answer_head(&mut head, StatusCode::SERVICE_UNAVAILABLE, &date::now());
+                if self.method != Method::HEAD {
+                    head.extend_from_slice(body.as_bytes());
+                }
                 self.outgoing.push(&head);
                 self.since = now;
             }
@@ -307,7 +399,7 @@ impl Exchange {
         }
         let drains = self.reading.as_ref().is_some_and(|reading| !reading.is_ended());
         let most = Floor::limit(limits.header_time)?.as_secs() as u32;
-        (drains && self.outgoing.is_empty() && now.wrapping_sub(self.since) >= most).then_some(Ok(false))
+        (drains && self.outgoing.is_empty() && now.wrapping_sub(self.since) > most).then_some(Ok(false))
     }
 
     /// Whole seconds that the app may take; `None`: any time.
@@ -319,7 +411,7 @@ impl Exchange {
     /// Wakes up again at the next moment at which a limit may have been passed.
     fn set_deadline<S>(&mut self, conn: &mut Conn<S>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Transport,
     {
         let now = conn.timer.timers().now_tick();
         let limits = conn.link.floor.limits.clone();
@@ -335,7 +427,13 @@ impl Exchange {
                 at_most(most.saturating_sub(now.wrapping_sub(self.since)));
             }
         } else if self.reading.as_ref().is_some_and(|reading| !reading.is_ended()) {
-            at_most(limits.header_time.as_secs() as u32);
+            // What the client goes on sending does not prolong it.
+            at_most((limits.header_time.as_secs() as u32).saturating_sub(now.wrapping_sub(self.since)));
+        }
+        if let Client::Parting(since) = self.client
+            && conn.link.cancels(&self.method)
+        {
+            at_most(PARTING.saturating_sub(now.wrapping_sub(since)));
         }
         if let Some(seconds) = self.outgoing.deadline(now, limits.write_stall) {
             at_most(seconds);
@@ -348,9 +446,9 @@ impl Exchange {
 }
 
 /// Reads once into `conn.left`, answering the number of bytes.
-fn read<S>(cx: &mut Context<'_>, conn: &mut Conn<S>) -> io::Result<Poll<usize>>
+fn read<S>(cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<io::Result<usize>>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Transport,
 {
     let floor = conn.link.floor.clone();
     let mut buffers = floor.take_buffers();
@@ -359,11 +457,5 @@ where
     let length = into.filled().len();
     conn.left.extend_from_slice(into.filled());
     floor.put_buffers(buffers);
-    match polled {
-        Poll::Pending => Ok(Poll::Pending),
-        Poll::Ready(Ok(())) => Ok(Poll::Ready(length)),
-        // A client that resets the connection is gone, like one that closes it.
-        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Poll::Ready(0)),
-        Poll::Ready(Err(error)) => Err(error),
-    }
+    polled.map_ok(|()| length)
 }

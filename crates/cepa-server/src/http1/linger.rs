@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::connection::Conn;
+use crate::transport::Transport;
 
 /// How long, and how much, a client may go on sending after the last answer.
 const TIME: Duration = Duration::from_secs(2);
@@ -30,7 +31,7 @@ impl Linger {
     /// Ready when the client has closed, or may not go on.
     pub(super) fn poll<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>) -> Poll<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: Transport,
     {
         if !self.shut {
             match Pin::new(&mut conn.io).poll_shutdown(cx) {

@@ -7,12 +7,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use cepa_core::{Connection, Peer, Policy, TlsInfo};
+use cepa_core::{Connection, LocalBoxFuture, Peer, Policy, TlsInfo};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::{
     ends::{Ends, cancels},
     floor::Floor,
+    tls::authority_matches,
 };
 
 /// One per connection; what it says of the request at hand is reset for each.
@@ -26,7 +27,7 @@ pub(crate) struct Link {
     /// Informational responses that wait to be written.
     hints: RefCell<Vec<u8>>,
     /// Who waits in [`Connection::poll_closed`].
-    watcher: Cell<Option<Waker>>,
+    watchers: Cell<Vec<Waker>>,
     /// The connection's own task; none before it has run.
     task: Cell<Option<Waker>>,
 }
@@ -40,7 +41,7 @@ impl Link {
             closed: Cell::new(false),
             informs: Cell::new(false),
             hints: RefCell::default(),
-            watcher: Cell::default(),
+            watchers: Cell::default(),
             task: Cell::default(),
         })
     }
@@ -61,6 +62,7 @@ impl Link {
     pub(crate) fn begin(&self, informs: bool) {
         self.policy.set(Policy::default());
         self.informs.set(informs);
+        drop(self.watchers.take());
     }
 
     /// Ends the time in which informational responses may go out, and hands over those that wait.
@@ -95,9 +97,7 @@ impl Link {
     /// Says that the client is gone.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        if let Some(watcher) = self.watcher.take() {
-            watcher.wake();
-        }
+        self.watchers.take().into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -106,6 +106,13 @@ impl Link {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.ends.tls.is_some()
+    }
+
+    /// Whether a request for this authority belongs on another connection: the client has asked TLS for another
+    /// server.
+    pub(crate) fn is_misdirected(&self, authority: &str) -> bool {
+        let server_name = self.ends.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+        !authority_matches(server_name, authority)
     }
 }
 
@@ -130,7 +137,11 @@ impl Connection for Link {
         if self.closed.get() {
             return Poll::Ready(());
         }
-        self.watcher.set(Some(cx.waker().clone()));
+        let mut watchers = self.watchers.take();
+        if !watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            watchers.push(cx.waker().clone());
+        }
+        self.watchers.set(watchers);
         Poll::Pending
     }
 
@@ -150,5 +161,9 @@ impl Connection for Link {
 
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
+    }
+
+    fn draining(&self) -> LocalBoxFuture<'static, ()> {
+        self.floor.begin_of_drain()
     }
 }

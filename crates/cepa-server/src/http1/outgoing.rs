@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -18,6 +19,9 @@ use crate::floor::Floor;
 /// A stream is asked for more while fewer bytes than this wait to be written.
 const AHEAD: usize = 32 * 1024;
 
+/// Room for writing that a stream keeps while it has nothing to send.
+const PARKED: usize = 512;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Outgoing {
@@ -29,8 +33,10 @@ pub(super) struct Outgoing {
     /// `large` is the data of a chunk, whose end is still to be written.
     in_chunk: bool,
     stream: Option<Stream>,
-    /// Written, but perhaps not yet flushed.
+    /// Written, but perhaps not yet flushed: TLS holds what the socket did not take.
     unflushed: bool,
+    /// Something was written since [`has_moved`](Self::has_moved) was asked.
+    moved: bool,
     /// The socket takes nothing since: a tick counted by whoever asks.
     stalled: Option<u32>,
     progress: bool,
@@ -44,8 +50,9 @@ struct Stream {
 }
 
 impl Outgoing {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, ..Self::default() }
+    /// Bytes to go on with where some were written already, perhaps not flushed.
+    pub(super) fn rest(bytes: Vec<u8>) -> Self {
+        Self { bytes, unflushed: true, ..Self::default() }
     }
 
     pub(super) fn prepend(&mut self, mut bytes: Vec<u8>) {
@@ -71,7 +78,22 @@ impl Outgoing {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.written == self.bytes.len() && self.large.is_empty() && self.stream.is_none()
+        self.stream.is_none() && !self.is_held_up()
+    }
+
+    /// Whether everything that there is has been sent, and a stream is to bring more.
+    pub(super) fn awaits_stream(&self) -> bool {
+        self.stream.is_some() && !self.is_held_up()
+    }
+
+    /// Whether something was written since this was last asked.
+    pub(super) fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Whether there is something that the socket does not take.
+    fn is_held_up(&self) -> bool {
+        self.waiting() > 0 || self.unflushed
     }
 
     fn waiting(&self) -> usize {
@@ -95,6 +117,8 @@ impl Outgoing {
             if !streams && self.waiting() == 0 {
                 // The stream has nothing now: let the client have what there is. Pending either way.
                 let _ = self.flush(cx, io)?;
+                // It may be parked for hours, and one burst needs no more than this again.
+                self.bytes.shrink_to(PARKED);
                 return Ok(Poll::Pending);
             }
         }
@@ -127,7 +151,7 @@ impl Outgoing {
             if length == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
-            (self.unflushed, self.progress) = (true, true);
+            (self.unflushed, self.progress, self.moved) = (true, true, true);
             let of_bytes = length.min(self.bytes.len() - self.written);
             self.written += of_bytes;
             self.large.advance(length - of_bytes);
@@ -144,7 +168,10 @@ impl Outgoing {
     fn fill(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         while self.large.is_empty() && self.waiting() < AHEAD {
             let Some(stream) = &mut self.stream else { return Ok(false) };
-            match Pin::new(&mut stream.body).poll_frame(cx) {
+            // A panic is the stream's failure, like that of a handler: it must not take the task along unheard.
+            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut stream.body).poll_frame(cx)));
+            let polled = polled.map_err(|_| io::Error::other("the response stream panicked"))?;
+            match polled {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Some(Ok(frame))) => self.take_frame(frame)?,
                 Poll::Ready(Some(Err(error))) => {
@@ -190,22 +217,24 @@ impl Outgoing {
     }
 
     fn end_stream(&mut self) -> io::Result<()> {
-        let Some(stream) = self.stream.take() else { return Ok(()) };
+        let Some(stream) = &self.stream else { return Ok(()) };
         match stream.framing {
             Framing::Chunked => last_chunk(&mut self.bytes, None),
             Framing::Length(_) if stream.left > 0 => {
                 tracing::error!(target: "cepa::http1", "a response stream is shorter than its content-length");
+                // The stream stays: this answer is not finished.
                 return Err(io::Error::other("the response stream is too short"));
             }
             Framing::Length(_) | Framing::UntilClose | Framing::None => {}
         }
+        self.stream = None;
         Ok(())
     }
 
     /// Seconds until the client has taken nothing for too long.
     pub(super) fn deadline(&mut self, now: u32, limit: Duration) -> Option<u32> {
         let limit = Floor::limit(limit)?;
-        if self.waiting() == 0 {
+        if !self.is_held_up() {
             self.stalled = None;
             return None;
         }
@@ -220,7 +249,7 @@ impl Outgoing {
     pub(super) fn stalls(&self, now: u32, limit: Duration) -> bool {
         let Some(limit) = Floor::limit(limit) else { return false };
         !self.progress
-            && self.waiting() > 0
-            && self.stalled.is_some_and(|since| u64::from(now.wrapping_sub(since)) >= limit.as_secs())
+            && self.is_held_up()
+            && self.stalled.is_some_and(|since| u64::from(now.wrapping_sub(since)) > limit.as_secs())
     }
 }

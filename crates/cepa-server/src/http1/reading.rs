@@ -100,13 +100,17 @@ impl Reading {
         }
     }
 
-    /// Decodes from `input`, at most one piece of data, and says how many bytes were used.
+    /// Decodes `input` up to its end or that of the body, and says how many bytes were used.
+    ///
+    /// All data goes to the app as one piece, for only one may wait; were each small chunk one of its own, a client
+    /// could make the app run once for every byte that it sends.
     pub(super) fn feed(&mut self, input: &[u8]) -> usize {
-        let mut used = 0;
+        let (mut used, mut data) = (0, Vec::new());
         loop {
             let (length, event) = match self.decoder.decode(&input[used..]) {
                 Ok(decoded) => decoded,
                 Err(reject) => {
+                    self.send(data);
                     self.fail(Error::new(reject.status(), reject.to_string()));
                     return input.len();
                 }
@@ -114,24 +118,34 @@ impl Reading {
             let from = used;
             used += length;
             match event {
-                None => return used,
                 Some(BodyEvent::Data(range)) => {
                     self.read += range.len() as u64;
-                    let Some(sender) = &mut self.sender else { continue };
-                    sender.send(Bytes::copy_from_slice(&input[from + range.start..from + range.end]));
-                    // Only one piece may wait. The end may follow at once, so that the app is not
-                    // woken once more for it alone.
-                    if self.decoder.is_end() {
-                        continue;
+                    if self.sender.is_some() {
+                        data.extend_from_slice(&input[from + range.start..from + range.end]);
                     }
+                }
+                None => {
+                    self.send(data);
                     return used;
                 }
-                Some(BodyEvent::Trailers(trailers)) => self.finish(Some(trailers)),
+                Some(BodyEvent::Trailers(trailers)) => {
+                    self.send(std::mem::take(&mut data));
+                    self.finish(Some(trailers));
+                }
                 Some(BodyEvent::End) => {
+                    self.send(data);
                     self.finish(None);
                     return used;
                 }
             }
+        }
+    }
+
+    fn send(&mut self, data: Vec<u8>) {
+        if let Some(sender) = &mut self.sender
+            && !data.is_empty()
+        {
+            sender.send(Bytes::from(data));
         }
     }
 
@@ -161,11 +175,12 @@ impl Reading {
 
     /// Whether the client is slower than `limits.body_rate` allows.
     pub(super) fn is_too_slow(&self, now: u32, limits: &Limits) -> bool {
-        let total = u64::from(self.total(now));
+        // The last tick has only begun.
+        let total = u64::from(self.total(now)).saturating_sub(1);
         self.since.is_some()
             && limits.body_rate > 0
             && total >= limits.body_grace.as_secs().max(1)
-            && self.read < total * limits.body_rate
+            && self.read < total.saturating_mul(limits.body_rate)
     }
 
     /// Seconds until the client may be too slow.

@@ -144,12 +144,12 @@ macro_rules! answers {
                     "HTTP/1.1 ", $code, " ", $reason, "\r\ncontent-type: text/plain; charset=utf-8\r\n",
                     "content-length: ", $length, "\r\nconnection: close\r\ndate: "
                 ),
-                concat!("\r\n\r\n", $reason, "\n"),
+                concat!($reason, "\n"),
             ),)*
             _ => (
                 "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n\
                  content-length: 22\r\nconnection: close\r\ndate: ",
-                "\r\n\r\nInternal Server Error\n",
+                "Internal Server Error\n",
             ),
         }
     };
@@ -169,6 +169,12 @@ macro_rules! answers {
 /// assert!(out.ends_with(b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nBad Request\n"));
 /// ```
 pub fn answer(out: &mut Vec<u8>, status: StatusCode, date: &[u8; 29]) {
+    let body = answer_head(out, status, date);
+    out.extend_from_slice(body.as_bytes());
+}
+
+/// Appends the head of [`answer`] with its empty line, which is the whole answer to a `HEAD`, and hands back the body.
+pub(super) fn answer_head(out: &mut Vec<u8>, status: StatusCode, date: &[u8; 29]) -> &'static str {
     let (head, body) = answers!(status.as_u16();
         400 "Bad Request" 12
         408 "Request Timeout" 16
@@ -181,10 +187,11 @@ pub fn answer(out: &mut Vec<u8>, status: StatusCode, date: &[u8; 29]) {
         503 "Service Unavailable" 20
         505 "HTTP Version Not Supported" 27
     );
-    out.reserve(head.len() + date.len() + body.len());
+    out.reserve(head.len() + date.len() + 4 + body.len());
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(date);
-    out.extend_from_slice(body.as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
+    body
 }
 
 #[cfg(test)]

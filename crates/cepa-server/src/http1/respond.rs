@@ -18,7 +18,18 @@ pub(super) struct Respond {
     pub(super) method: Method,
     version: Version,
     keep: bool,
-    upgradable: bool,
+    /// Whether the client would keep the connection: it may have sent its next request already.
+    wants_keep: bool,
+    upgrade: Upgrade,
+}
+
+/// Whether the connection may be handed to another protocol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upgrade {
+    NotAsked,
+    Asked,
+    /// Asked for, but the request body is not read to its end, and would be taken for the other protocol.
+    Blocked,
 }
 
 /// What is still to be written after the head.
@@ -33,7 +44,16 @@ pub(super) enum Answer {
 
 impl Respond {
     pub(super) fn new(head: &Head, keep: bool) -> Self {
-        Self { method: head.method.clone(), version: head.version, keep, upgradable: head.upgrade }
+        let asked = head.upgrade || head.method == Method::CONNECT;
+        let upgrade = if asked { Upgrade::Asked } else { Upgrade::NotAsked };
+        let wants_keep = head.keep_alive;
+        Self { method: head.method.clone(), version: head.version, keep, wants_keep, upgrade }
+    }
+
+    /// Whether the connection ends by our will alone: the client may be sending meanwhile, and closing must wait for
+    /// that or the answer may be lost.
+    pub(super) fn lingers(&self) -> bool {
+        self.wants_keep && !self.keep
     }
 
     /// Whether the connection is kept after this answer.
@@ -48,6 +68,9 @@ impl Respond {
 
     /// Decides what becomes of the connection when the answer begins before the body was read.
     pub(super) fn body_unread(&mut self, reading: &mut Reading, output: &mut Vec<u8>) {
+        if self.upgrade == Upgrade::Asked {
+            self.upgrade = Upgrade::Blocked;
+        }
         if reading.is_read() {
             // The answer is made of the body as it comes: now is the last time to ask for it.
             if reading.take_continue() {
@@ -64,8 +87,10 @@ impl Respond {
     pub(super) fn write(&mut self, response: &mut Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let upgrade = response.take_upgrade();
         let connect = self.method == Method::CONNECT;
-        if upgrade.is_some() != (response.status() == StatusCode::SWITCHING_PROTOCOLS) && !connect
-            || upgrade.is_some() && !self.upgradable && !connect
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if upgrade.is_some() != switches && !connect
+            || response.status().is_informational() && !switches
+            || upgrade.is_some() && self.upgrade != Upgrade::Asked
             || upgrade.is_none() && connect && response.status().is_success()
         {
             return self.write_misuse(floor, output);
@@ -93,6 +118,10 @@ impl Respond {
         if let Some(run) = upgrade {
             return Answer::Upgrade(run);
         }
+        if self.is_bodiless(status) {
+            // Whatever the app has made of a HEAD, the client would take a body for the next answer.
+            return Answer::Whole(None);
+        }
         // A small body is copied from where it lies.
         match response.body().map(Body::as_bytes) {
             None => Answer::Whole(None),
@@ -108,19 +137,24 @@ impl Respond {
     }
 
     /// The app switched protocols where the client had not asked for it, or said 101 without a
-    /// protocol to go on with, or accepted a CONNECT without a tunnel.
+    /// protocol to go on with, or gave another 1xx for its answer, or accepted a CONNECT without a tunnel.
     fn write_misuse(&mut self, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let mut response = Response::new();
-        let status = if self.method == Method::CONNECT {
+        let status = if self.upgrade == Upgrade::Blocked {
+            StatusCode::BAD_REQUEST
+        } else if self.method == Method::CONNECT {
             StatusCode::NOT_IMPLEMENTED
         } else {
-            tracing::error!(target: "cepa::http1", "a response switched protocols without being asked, or did not say to which");
+            tracing::error!(target: "cepa::http1", "a response is informational, or switched protocols without being asked");
             StatusCode::INTERNAL_SERVER_ERROR
         };
         response.set_status(status);
         response.replace_body(status.canonical_reason().unwrap_or_default());
         self.keep = false;
-        self.method = Method::GET;
+        if self.method == Method::CONNECT {
+            self.method = Method::GET;
+        }
+        self.upgrade = Upgrade::NotAsked;
         self.write(&mut response, floor, output)
     }
 
@@ -132,11 +166,10 @@ impl Respond {
         upgrade: bool,
     ) -> Framing {
         let declared = || headers?.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-        let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT || upgrade;
-        if bodiless {
+        if status.is_informational() || status == StatusCode::NO_CONTENT || upgrade {
             return Framing::None;
         }
-        if self.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
+        if self.is_bodiless(status) {
             return declared().map_or(Framing::None, Framing::Length);
         }
         match length {
@@ -147,6 +180,14 @@ impl Respond {
                 None => Framing::Chunked,
             },
         }
+    }
+
+    /// Whether there is no body after the head (RFC 9112, section 6.3).
+    fn is_bodiless(&self, status: StatusCode) -> bool {
+        self.method == Method::HEAD
+            || status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED
     }
 }
 

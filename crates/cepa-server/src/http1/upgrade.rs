@@ -7,7 +7,9 @@ use std::{
 };
 
 use cepa_core::Io;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
+
+use crate::transport::Transport;
 
 /// A connection with the bytes that were read ahead.
 pub(crate) struct Raw<S> {
@@ -21,7 +23,7 @@ impl<S> Raw<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Io for Raw<S> {
+impl<S: Transport> Io for Raw<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         if !self.left.is_empty() {
             let length = self.left.len().min(into.len());

@@ -8,7 +8,6 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, server::Connection};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     exchange::{self, before, remaining},
@@ -16,6 +15,7 @@ use super::{
     wire::Wire,
 };
 use crate::timer::Entry;
+use crate::transport::Transport;
 
 /// Time for the last GOAWAY to be written, and for the peer to close.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ const LEAVING: Duration = Duration::from_secs(5);
 const TURN: u32 = 64;
 
 /// A connection after its preface.
-pub(super) struct Driver<S> {
+pub(super) struct Driver<S: Transport> {
     h2: Connection<Wire<S>, Bytes>,
     streams: Rc<Streams>,
     timer: Entry,
@@ -54,7 +54,7 @@ enum Act {
     Cut,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+impl<S: Transport> Driver<S> {
     pub(super) fn new(h2: Connection<Wire<S>, Bytes>, streams: Rc<Streams>, timer: Entry) -> Self {
         let born = timer.timers().now_tick();
         Self { h2, streams, timer, born, served: 0, stage: Stage::Serving }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cepa_core::{Connection, Peer, Policy, TlsInfo};
+use cepa_core::{Connection, LocalBoxFuture, Peer, Policy, TlsInfo};
 use h2::server::SendResponse;
 use http::{HeaderMap, Method, Response, StatusCode};
 
@@ -110,5 +110,9 @@ impl Connection for Link {
 
     fn is_draining(&self) -> bool {
         self.streams.floor.is_draining()
+    }
+
+    fn draining(&self) -> LocalBoxFuture<'static, ()> {
+        self.streams.floor.begin_of_drain()
     }
 }

@@ -12,6 +12,7 @@ use h2::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::Meter;
+use crate::transport::Transport;
 use crate::{limits::Http2Limits, timer::Timers};
 
 /// Bytes that are still read, to be thrown away, after the connection was ended for an error of the peer.
@@ -97,7 +98,7 @@ impl Gauge {
 }
 
 /// See the module.
-pub(super) struct Wire<S> {
+pub(super) struct Wire<S: Transport> {
     io: S,
     /// Bytes that were read before this was an HTTP/2 connection.
     early: Vec<u8>,
@@ -106,13 +107,22 @@ pub(super) struct Wire<S> {
     thrown: usize,
 }
 
-impl<S> Wire<S> {
+impl<S: Transport> Wire<S> {
     pub(super) fn new(io: S, early: Vec<u8>, gauge: Rc<Gauge>) -> Self {
         Self { io, early, gauge, shut: false, thrown: 0 }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: Transport> Drop for Wire<S> {
+    fn drop(&mut self) {
+        // The peer does not take what is there; it has had its time.
+        if self.gauge.blocked().is_some() {
+            self.io.abort();
+        }
+    }
+}
+
+impl<S: Transport> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -141,7 +151,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Transport> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, from);
         self.gauge.note(&polled);

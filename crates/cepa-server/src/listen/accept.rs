@@ -1,9 +1,10 @@
 //! Accepting connections, and living through what can go wrong there.
 
 use super::{Endpoint, Socket, Stream, unix::SocketFile};
+use socket2::{SockAddr, SockRef};
 use std::{cell::Cell, io, sync::Arc, time::Duration};
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::{Instant, sleep_until},
 };
 
@@ -96,6 +97,25 @@ impl Acceptor {
         }
     }
 
+    /// A connection that waits in the backlog at this moment, without waiting for one and without asking whether the
+    /// runtime knows of it already; `None` when there is none, or it cannot be accepted now.
+    ///
+    /// For the end of a listener: closing it resets what still waits.
+    #[must_use]
+    pub fn accept_waiting(&self) -> Option<Accepted> {
+        loop {
+            let accepted = match &self.listener {
+                Listener::Tcp(listener) => SockRef::from(listener).accept(),
+                Listener::Unix(listener) => SockRef::from(listener).accept(),
+            };
+            match accepted {
+                Ok((socket, peer)) => return adopt(socket, &peer).ok(),
+                Err(error) if Fault::of(&error) == Fault::Connection => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The present pause, for tests.
     #[cfg(test)]
     pub(super) fn paused(&self) -> Duration {
@@ -114,6 +134,20 @@ impl Acceptor {
             }
         }
     }
+}
+
+/// Ties a socket that was accepted past the runtime to it.
+fn adopt(socket: socket2::Socket, peer: &SockAddr) -> io::Result<Accepted> {
+    socket.set_nonblocking(true)?;
+    Ok(match peer.as_socket() {
+        Some(peer) => {
+            Accepted { stream: Stream::Tcp(TcpStream::from_std(socket.into())?), peer: peer.into() }
+        }
+        None => {
+            let peer = Endpoint::Unix(peer.as_pathname().map(Into::into));
+            Accepted { stream: Stream::Unix(UnixStream::from_std(socket.into())?), peer }
+        }
+    })
 }
 
 /// What an error of accept(2) is about.

@@ -9,6 +9,10 @@ use std::{
     sync::Arc,
 };
 
+/// Bytes that the kernel takes of a connection ahead of what the client's window lets out.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 128 * 1024;
+
 /// A bound, listening stream socket, non-blocking and closed on exec; make an [`Acceptor`](super::Acceptor) of it on
 /// the thread that is to serve it.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ impl Socket {
             inner.set_cloexec(true)?;
             inner.set_nonblocking(true)?;
             if kind != Some(Domain::UNIX) {
-                inner.set_tcp_nodelay(true)?;
+                set_for_all(&inner)?;
             }
             local(&inner)
         };
@@ -133,9 +137,18 @@ fn new_tcp(addr: SocketAddr, options: &BindOptions) -> io::Result<socket2::Socke
     if addr.is_ipv6() {
         socket.set_only_v6(options.ipv6_only)?;
     }
-    // Accepted sockets inherit it on Linux, which saves a system call for each.
-    socket.set_tcp_nodelay(true)?;
+    set_for_all(&socket)?;
     Ok(socket)
+}
+
+/// Sets what accepted connections inherit on Linux, which saves system calls for each.
+fn set_for_all(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    // Otherwise the kernel takes megabytes for a client that reads a few bytes now and then, and no limit of ours
+    // would see that it is slow.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
 }
 
 /// Listens on a bound socket, from then on without blocking.

@@ -1,10 +1,13 @@
 //! Parses the text of a pattern, one segment after the other.
 
 use super::{Pattern, PatternError, PatternFault as Fault};
-use crate::router::{
-    MAX_PARAMS, MAX_PATTERN_LEN,
-    percent::{encode_path_literal, is_dot_segment},
-    segment::{Kind, Mixed, Segment},
+use crate::{
+    percent,
+    router::{
+        MAX_PARAMS, MAX_PATTERN_LEN,
+        segment::{Kind, Mixed, Segment},
+        url::is_dot_segment,
+    },
 };
 
 pub(super) fn parse(text: &str) -> Result<Pattern, PatternError> {
@@ -59,7 +62,7 @@ impl Parser<'_> {
             let doubled = self.text[at + sign.len_utf8()..to].starts_with(sign);
             match sign {
                 '{' | '}' if doubled => {
-                    encode_path_literal(literal, sign);
+                    push_literal(literal, sign);
                     at += 2;
                 }
                 '}' => return Err(self.error(at, Fault::Unopened)),
@@ -76,7 +79,7 @@ impl Parser<'_> {
                 }
                 '?' | '#' => return Err(self.error(at, Fault::NotInPath(sign))),
                 _ => {
-                    encode_path_literal(literal, sign);
+                    push_literal(literal, sign);
                     at += sign.len_utf8();
                 }
             }
@@ -138,6 +141,17 @@ impl Parser<'_> {
         }
         self.names.push(name.into());
         Ok(())
+    }
+}
+
+/// Appends one character of a literal as a client would send it in a path: the path percent-encode set
+/// (WHATWG URL, 1.3) is encoded, `%` itself is left.
+fn push_literal(out: &mut String, sign: char) {
+    match sign {
+        '\0'..=' ' | '"' | '<' | '>' | '^' | '`' | '{' | '}' | '\x7f'.. => {
+            percent::push(out, sign.encode_utf8(&mut [0; 4]), |_| false);
+        }
+        _ => out.push(sign),
     }
 }
 

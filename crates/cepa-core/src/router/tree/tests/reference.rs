@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use proptest::prelude::*;
 
 use super::{matches, tree};
-use crate::router::TreeOptions;
+use crate::router::{Pattern, TreeOptions};
 
 /// A part of a segment, as a pattern is meant, not as it is parsed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,6 +172,11 @@ proptest! {
                 .zip(&texts)
                 .filter_map(|((_, pattern), text)| Some((text.as_str(), matched(pattern, path, options)?)))
                 .collect();
+            for pair in expected.windows(2).filter(|_| options == TreeOptions::default()) {
+                let [first, second] = [pair[0].0, pair[1].0].map(|text| Pattern::parse(text).unwrap());
+                prop_assert!(first.is_more_specific(&second), "{first} {second}");
+                prop_assert!(!second.is_more_specific(&first), "{first} {second}");
+            }
             prop_assert_eq!(matches(&tree, path), expected, "{}", path);
         }
     }

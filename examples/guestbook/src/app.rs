@@ -1,0 +1,32 @@
+//! The onion: what a request passes, and what answers it.
+
+use cepa::{prelude::*, router::get};
+use tower_http::services::ServeDir;
+
+use crate::{api, book::Book, errors, layers, live, origin, pages, settings::Settings};
+
+/// Builds the guestbook.
+///
+/// # Errors
+/// A configuration, store or template that cannot be used.
+pub fn app(boot: &mut Boot) -> Result<App> {
+    let settings = Settings::load(boot)?;
+    let book = Book::open(&boot.root().join(&settings.path))?;
+    let pages = pages::Pages::new(&settings)?;
+    // A tower service mounts like any other handler. Unlike the templates, which are compiled in since code fills them,
+    // these files stay apart: edit one, reload the page.
+    let files = ServeDir::new(boot.root().join("static"));
+    Ok(App::new()
+        .keys(settings.keys()?)
+        .provide(book)
+        .provide(pages)
+        .with(layers::log)
+        .with(layers::response_time)
+        .with(layers::security_headers)
+        .with(errors::told)
+        .with(origin::same_site_only)
+        .route("/", get(pages::show).post(pages::sign))
+        .get("/live", live::stream)
+        .nest("/api", api::routes())
+        .mount("/static", files))
+}

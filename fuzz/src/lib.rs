@@ -1,0 +1,29 @@
+//! What is fuzzed: functions that take bytes and panic when a rule is broken.
+//!
+//! `tests/replay.rs` calls each with its seeds and with random bytes, `fuzz_targets/` hands them to libFuzzer. An
+//! input may be of any length; those that cost more than their length is worth are cut.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod cookies;
+mod http1;
+mod query;
+
+pub use self::{
+    accept::accept,
+    cookies::cookies,
+    http1::{http1_chunked, http1_head},
+    query::query,
+};
+
+/// A target: what `fuzz_targets/<name>.rs` and `seeds/<name>/` are called, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets, by name.
+pub const TARGETS: [Target; 5] = [
+    ("accept", accept),
+    ("cookies", cookies),
+    ("http1_chunked", http1_chunked),
+    ("http1_head", http1_head),
+    ("query", query),
+];

@@ -1,0 +1,791 @@
+//! The life of an HTTP/1.1 connection: what keeps it, what ends it, who waits for whom.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+use std::{
+    future::{pending, poll_fn},
+    io::Read,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cepa_core::{
+    App, Body, Ctx, Io, LocalBoxFuture, OnClose, Response, Result,
+    router::{get, post},
+};
+use cepa_tests::{
+    Served, Serving,
+    probe::{self, Record},
+    serve,
+    stats::{eventually, pause},
+    wire::{Ended, Wire, is_reset},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http_body::{Body as HttpBody, Frame};
+use tokio::time::sleep;
+
+/// A stream of pieces; counts those that it has handed out.
+struct Pieces {
+    size: usize,
+    left: usize,
+    made: Arc<AtomicUsize>,
+    end: End,
+}
+
+/// What comes after the pieces.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Clean,
+    Fails,
+    Panics,
+    Never,
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.left == 0 {
+            return match self.end {
+                End::Clean => Poll::Ready(None),
+                End::Fails => Poll::Ready(Some(Err(std::io::Error::other("broken")))),
+                End::Panics => panic!("a stream that panics"),
+                End::Never => Poll::Pending,
+            };
+        }
+        self.left -= 1;
+        self.made.fetch_add(1, SeqCst);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; self.size])))))
+    }
+}
+
+fn pieces(size: usize, left: usize, end: End) -> Body {
+    Body::new(Pieces { size, left, made: Arc::default(), end })
+}
+
+/// Data, then trailers.
+struct WithTrailers(Vec<Frame<Bytes>>);
+
+impl HttpBody for WithTrailers {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.pop().map(Ok))
+    }
+}
+
+fn get_of(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")
+}
+
+fn probe() -> (Served, Record) {
+    let record = Record::default();
+    (serve(probe::app(&record)).expect("the app is served"), record)
+}
+
+/// Notes in a record when it is dropped.
+struct Guard(Record, &'static str);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.note(self.1);
+    }
+}
+
+#[test]
+fn a_connection_is_kept_as_the_client_says() {
+    let (server, _) = probe();
+    let mut wire = Wire::connect(server.address()).unwrap();
+    for at in 0..100 {
+        wire.send(get_of(&format!("/{at}")));
+        let answer = wire.response();
+        assert_eq!((answer.text(), answer.all("connection").count()), (format!("GET /{at} "), 0));
+    }
+    let table = [
+        ("HTTP/1.1", "", true),
+        ("HTTP/1.1", "connection: close\r\n", false),
+        ("HTTP/1.0", "", false),
+        ("HTTP/1.0", "connection: keep-alive\r\n", true),
+        ("HTTP/1.0", "connection: keep-alive, close\r\n", false),
+    ];
+    for (version, field, kept) in table {
+        let request = format!("GET / {version}\r\nhost: a\r\n{field}\r\n");
+        let mut wire = Wire::open(server.address(), &request);
+        let answer = wire.response();
+        assert_eq!(answer.lists("connection", "close"), !kept, "{version} {field}");
+        assert_eq!(answer.lists("connection", "keep-alive"), kept && version == "HTTP/1.0");
+        if kept {
+            wire.send(&request);
+            assert_eq!(wire.response().status, 200);
+        } else {
+            assert_eq!(wire.rest(), (Vec::new(), Ended::Closed), "{version} {field}");
+        }
+    }
+}
+
+#[test]
+fn an_app_that_says_close_is_taken_at_its_word() {
+    let app = App::new().get("/", async |ctx: &mut Ctx| -> Result {
+        ctx.set("connection", "close")?;
+        ctx.set_body("last")
+    });
+    let server = serve(app).unwrap();
+    let mut wire = Wire::open(server.address(), get_of("/").repeat(3));
+    let answer = wire.response();
+    assert!(answer.text() == "last" && answer.lists("connection", "close"));
+    wire.assert_closed();
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let (server, record) = probe();
+    let requests: String = (0..16).map(|at| get_of(&format!("/{at}"))).collect();
+    for step in [requests.len(), 1000, 333, 61, 7] {
+        let mut wire = Wire::connect(server.address()).unwrap();
+        for part in requests.as_bytes().chunks(step) {
+            wire.send(part);
+            pause(Duration::from_micros(100));
+        }
+        for at in 0..16 {
+            assert_eq!(wire.response().text(), format!("GET /{at} "), "in steps of {step}");
+        }
+        assert_eq!(record.take().len(), 16);
+    }
+}
+
+#[test]
+fn pipelined_bodies_are_told_from_requests() {
+    let (server, _) = probe();
+    let body = |path: &str| format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
+    let chunked =
+        "POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+    let all =
+        [get_of("/a").as_str(), &body("/unread"), &body("/b"), chunked, &body("/unread2"), &get_of("/d")]
+            .concat();
+    for step in [all.len(), 50, 3] {
+        let mut wire = Wire::connect(server.address()).unwrap();
+        for part in all.as_bytes().chunks(step) {
+            wire.send(part);
+            pause(Duration::from_micros(100));
+        }
+        for text in
+            ["GET /a ", "POST /unread ", "POST /b hello", "POST /c hello", "POST /unread2 ", "GET /d "]
+        {
+            assert_eq!(wire.response().text(), text, "in steps of {step}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_first_answer_holds_back_the_others() {
+    let record = Record::default();
+    let noted = record.clone();
+    let app = App::new()
+        .get("/slow", async |_: &mut Ctx| {
+            sleep(Duration::from_millis(200)).await;
+            "slow"
+        })
+        .get("/fast", async move |_: &mut Ctx| {
+            noted.note("fast");
+            "fast"
+        });
+    let server = serve(app).unwrap();
+    let mut wire = Wire::open(server.address(), [get_of("/slow"), get_of("/fast").repeat(15)].concat());
+    pause(Duration::from_millis(50));
+    assert_eq!(record.len(), 0, "one request at a time");
+    assert_eq!(wire.response().text(), "slow");
+    for _ in 0..15 {
+        assert_eq!(wire.response().text(), "fast");
+    }
+}
+
+#[test]
+fn a_client_may_close_its_side_and_still_gets_all_its_answers() {
+    let app = App::new()
+        .get("/now", async |_: &mut Ctx| "now")
+        .get("/slow", async |_: &mut Ctx| {
+            sleep(Duration::from_millis(300)).await;
+            "slow"
+        })
+        .get("/large", async |_: &mut Ctx| "x".repeat(3 << 20))
+        .get("/stream", async |_: &mut Ctx| pieces(100_000, 30, End::Clean));
+    let server = serve(app).unwrap();
+    for path in ["/now", "/slow", "/large", "/stream"] {
+        let mut wire = Wire::open(server.address(), get_of(path));
+        wire.finish();
+        assert_eq!(wire.response().status, 200, "{path}");
+        wire.assert_closed();
+    }
+    let mut wire = Wire::open(server.address(), [get_of("/slow"), get_of("/now"), get_of("/slow")].concat());
+    wire.finish();
+    for text in ["slow", "now", "slow"] {
+        assert_eq!(wire.response().text(), text);
+    }
+    wire.assert_closed();
+}
+
+#[test]
+fn methods_and_statuses_without_a_body() {
+    let app = App::new()
+        .get("/text", async |_: &mut Ctx| "text")
+        .get("/stream", async |_: &mut Ctx| pieces(10, 3, End::Clean))
+        .get("/none", async |ctx: &mut Ctx| ctx.set_status(204))
+        .get("/same", async |ctx: &mut Ctx| ctx.set_status(304));
+    let server = serve(app).unwrap();
+    let mut wire = Wire::connect(server.address()).unwrap();
+    for _ in 0..3 {
+        wire.send("HEAD /text HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = wire.try_response(true).unwrap();
+        assert_eq!((answer.status, answer.all("content-length").next()), (200, Some("4")));
+        wire.send("HEAD /stream HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(wire.try_response(true).unwrap().status, 200);
+        for (path, status) in [("/none", 204), ("/same", 304)] {
+            wire.send(get_of(path));
+            let answer = wire.response();
+            assert_eq!((answer.status, answer.all("content-length").count()), (status, 0));
+        }
+        wire.send(get_of("/text"));
+        assert_eq!(wire.response().text(), "text");
+    }
+}
+
+#[test]
+fn a_body_is_asked_for_before_it_comes() {
+    let app = App::new()
+        .post("/read", async |ctx: &mut Ctx| ctx.text().await)
+        .post("/ignore", async |_: &mut Ctx| "no, thank you")
+        .post("/late", async |ctx: &mut Ctx| {
+            sleep(Duration::from_millis(50)).await;
+            ctx.text().await
+        })
+        .post("/echo", async |ctx: &mut Ctx| std::mem::take(ctx.request.body_mut()));
+    let server = Serving::new(app).limits(|limits| limits.body = 100).start().unwrap();
+    let ask = |path: &str, length: usize| {
+        format!("POST {path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n")
+    };
+    for path in ["/read", "/late", "/echo"] {
+        let mut wire = Wire::open(server.address(), ask(path, 5));
+        let hint = wire.response();
+        assert_eq!((hint.status, hint.headers.len()), (100, 0), "{path}");
+        wire.send("hello");
+        let answer = wire.response();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"), "{path}");
+        wire.send(ask(path, 5) + "world");
+        let answer = loop {
+            let answer = wire.response();
+            if answer.status != 100 {
+                break answer;
+            }
+        };
+        assert_eq!(answer.text(), "world");
+    }
+    // Refused, or not wanted: a final answer before the body, and the connection cannot go on.
+    for (path, length, status) in [("/read", 101, 413), ("/ignore", 5, 200)] {
+        let mut wire = Wire::open(server.address(), ask(path, length));
+        let answer = wire.response();
+        assert_eq!((answer.status, answer.lists("connection", "close")), (status, true), "{path}");
+        wire.assert_closed();
+    }
+    let mut wire = Wire::open(
+        server.address(),
+        "POST /read HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\nhello",
+    );
+    assert_eq!(wire.response().text(), "hello", "HTTP/1.0 knows no 100");
+}
+
+#[test]
+fn hints_come_before_the_answer() {
+    let app = App::new()
+        .get("/now", async |ctx: &mut Ctx| {
+            let mut hints = HeaderMap::new();
+            hints.insert("link", HeaderValue::from_static("</a.css>; rel=preload"));
+            format!("{}", ctx.early_hints(&hints))
+        })
+        .get("/later", async |ctx: &mut Ctx| {
+            for _ in 0..2 {
+                let mut hints = HeaderMap::new();
+                hints.insert("link", HeaderValue::from_static("</b.css>; rel=preload"));
+                ctx.early_hints(&hints);
+                sleep(Duration::from_millis(20)).await;
+            }
+            "done"
+        });
+    let server = serve(app).unwrap();
+    let mut wire = Wire::connect(server.address()).unwrap();
+    for (path, hints, text) in [("/now", 1, "true"), ("/later", 2, "done")] {
+        wire.send(get_of(path));
+        for _ in 0..hints {
+            let hint = wire.response();
+            assert_eq!((hint.status, hint.all("link").count()), (103, 1), "{path}");
+        }
+        assert_eq!(wire.response().text(), text);
+    }
+    let mut wire = Wire::open(server.address(), "GET /now HTTP/1.0\r\n\r\n");
+    assert_eq!(wire.response().text(), "false", "HTTP/1.0 knows no hints");
+}
+
+#[test]
+fn trailers_go_both_ways() {
+    let app = App::new().post("/", async |ctx: &mut Ctx| -> Result<Body> {
+        let (mut data, mut fields) = (Vec::new(), HeaderMap::new());
+        while let Some(frame) = ctx.request.body_mut().frame().await {
+            match frame?.into_data() {
+                Ok(piece) => data.extend_from_slice(&piece),
+                Err(frame) => fields = frame.into_trailers().unwrap_or_default(),
+            }
+        }
+        fields.insert("content-length", HeaderValue::from_static("7"));
+        fields.insert(HeaderName::from_static("x-size"), HeaderValue::from(data.len()));
+        // Taken from the end.
+        Ok(Body::new(WithTrailers(vec![Frame::trailers(fields), Frame::data(data.into())])))
+    });
+    let server = serve(app).unwrap();
+    let mut wire = Wire::connect(server.address()).unwrap();
+    let request = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-Sum: 12\r\n\r\n";
+    for step in [request.len(), 20, 1] {
+        for part in request.as_bytes().chunks(step) {
+            wire.send(part);
+        }
+        let answer = wire.response();
+        assert_eq!(answer.text(), "abc");
+        let trailer = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(answer.trailers, [trailer("x-sum", "12"), trailer("x-size", "3")]);
+    }
+}
+
+/// Echoes until the end, over the raw connection.
+fn echo(mut io: Box<dyn Io>) -> LocalBoxFuture<'static, ()> {
+    Box::pin(async move {
+        let mut piece = [0; 1000];
+        while let Ok(length @ 1..) = poll_fn(|cx| io.poll_read(cx, &mut piece)).await {
+            let mut from = &piece[..length];
+            while !from.is_empty() {
+                let Ok(written) = poll_fn(|cx| io.poll_write(cx, from)).await else { return };
+                from = &from[written..];
+            }
+        }
+        let _ = poll_fn(|cx| io.poll_shutdown(cx)).await;
+    })
+}
+
+fn upgrading() -> App {
+    let switch = async |_: &mut Ctx| {
+        let mut response = Response::new();
+        response.set_status(http::StatusCode::SWITCHING_PROTOCOLS);
+        response.headers_mut().insert("upgrade", HeaderValue::from_static("echo"));
+        response.on_upgrade(Box::new(echo));
+        response
+    };
+    App::new().get("/echo", switch).post("/echo", switch).get("/slow", async move |ctx: &mut Ctx| {
+        sleep(Duration::from_millis(50)).await;
+        switch(ctx).await
+    })
+}
+
+const UPGRADE: &str = "host: a\r\nconnection: upgrade\r\nupgrade: echo\r\n";
+
+#[test]
+fn h1_08_another_protocol_takes_over_after_101_and_never_before() {
+    let server = serve(upgrading()).unwrap();
+    for path in ["/echo", "/slow"] {
+        for (early, late) in [("", "hello"), ("hel", "lo"), ("hello", "")] {
+            let mut wire =
+                Wire::open(server.address(), format!("GET {path} HTTP/1.1\r\n{UPGRADE}\r\n{early}"));
+            let answer = wire.response();
+            assert_eq!((answer.status, answer.lists("connection", "upgrade")), (101, true));
+            assert_eq!(answer.all("upgrade").next(), Some("echo"));
+            wire.send(late);
+            assert_eq!(wire.read_exact(5).unwrap(), b"hello");
+            wire.finish();
+            assert_eq!(wire.rest(), (Vec::new(), Ended::Closed));
+        }
+    }
+    // Much more than fits in one read, sent before the 101.
+    let much = "x".repeat(200_000);
+    let mut wire = Wire::open(server.address(), format!("GET /slow HTTP/1.1\r\n{UPGRADE}\r\n"));
+    let mut sender = wire.stream().try_clone().unwrap();
+    let sent = thread::spawn(move || std::io::Write::write_all(&mut sender, much.as_bytes()));
+    assert_eq!(wire.response().status, 101);
+    assert_eq!(wire.read_exact(200_000).unwrap().len(), 200_000);
+    sent.join().unwrap().unwrap();
+}
+
+#[test]
+fn h1_08_an_upgrade_that_was_not_asked_for_or_has_a_body_is_refused() {
+    let server = serve(upgrading()).unwrap();
+    let table = [
+        ("not asked for", "GET /echo HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 500),
+        ("no connection option", "GET /echo HTTP/1.1\r\nhost: a\r\nupgrade: echo\r\n\r\n".to_owned(), 500),
+        ("HTTP/1.0", format!("GET /echo HTTP/1.0\r\n{UPGRADE}\r\n"), 500),
+        ("with a body to come", format!("POST /echo HTTP/1.1\r\n{UPGRADE}content-length: 40\r\n\r\nhe"), 400),
+        (
+            "with a chunked body to come",
+            format!("POST /echo HTTP/1.1\r\n{UPGRADE}transfer-encoding: chunked\r\n\r\n5\r\nhe"),
+            400,
+        ),
+    ];
+    for (name, request, status) in table {
+        let mut wire = Wire::open(server.address(), request);
+        assert_eq!(wire.response().status, status, "{name}");
+        let _ = wire.try_send("GET /echo HTTP/1.1\r\nhost: a\r\n\r\n");
+        wire.assert_closed();
+    }
+}
+
+/// Waits for the client to go, then works on: a POST for a moment, anything else for long.
+async fn work(record: &Record, ctx: &mut Ctx) -> &'static str {
+    let _ended = Guard(record.clone(), "ended");
+    record.note("begun");
+    ctx.closed().await;
+    record.note("closed");
+    let moment = ctx.path() == "/auto" && *ctx.method() == Method::POST;
+    sleep(Duration::from_millis(if moment { 300 } else { 20_000 })).await;
+    record.note("completed");
+    "done"
+}
+
+#[test]
+fn a_handler_whose_client_goes_ends_as_its_policy_says() {
+    let record = Record::default();
+    let (one, two, three, second) = (record.clone(), record.clone(), record.clone(), record.clone());
+    let app = App::new()
+        .route(
+            "/auto",
+            get(async move |ctx: &mut Ctx| work(&one, ctx).await)
+                .post(async move |ctx: &mut Ctx| work(&two, ctx).await),
+        )
+        .route("/cancel", post(async move |ctx: &mut Ctx| work(&three, ctx).await).on_close(OnClose::Cancel))
+        .route(
+            "/complete",
+            get(async move |ctx: &mut Ctx| {
+                ctx.closed().await;
+                sleep(Duration::from_millis(2500)).await;
+                second.note("completed");
+                "done"
+            })
+            .on_close(OnClose::Complete),
+        );
+    let server = serve(app).unwrap();
+    for reset in [false, true] {
+        let leave = |request: &str| {
+            let wire = Wire::open(server.address(), format!("{request} HTTP/1.1\r\nhost: a\r\n\r\n"));
+            if request != "GET /complete" {
+                eventually("the handler begins", || record.has("begun"));
+            } else {
+                pause(Duration::from_millis(50));
+            }
+            if reset {
+                wire.reset();
+            } else {
+                drop(wire);
+            }
+        };
+        // (request, completes)
+        for (request, completes) in [("GET /auto", false), ("POST /auto", true), ("POST /cancel", false)] {
+            leave(request);
+            eventually("the handler has ended", || record.has("ended"));
+            assert!(record.has("closed") || reset, "{request}, reset: {reset}");
+            assert_eq!(record.has("completed"), completes, "{request}, reset: {reset}");
+            record.take();
+        }
+        leave("GET /complete");
+        eventually("the handler has completed", || record.has("completed"));
+        record.take();
+    }
+}
+
+#[test]
+fn all_who_wait_for_the_client_to_go_hear_of_it() {
+    let record = Record::default();
+    let noted = record.clone();
+    let app = App::new().get("/", async move |ctx: &mut Ctx| {
+        for _ in 0..3 {
+            let (closed, noted) = (ctx.closed(), noted.clone());
+            tokio::task::spawn_local(async move {
+                closed.await;
+                noted.note("gone");
+            });
+        }
+        noted.note("begun");
+        pending::<()>().await;
+    });
+    let server = serve(app).unwrap();
+    let wire = Wire::open(server.address(), get_of("/"));
+    eventually("the handler begins", || record.has("begun"));
+    pause(Duration::from_millis(20));
+    drop(wire);
+    eventually("all three hear", || record.len() == 4);
+}
+
+#[test]
+fn a_parked_stream_ends_with_its_client() {
+    let record = Record::default();
+    let noted = record.clone();
+    let app = App::new().get("/events", async move |_: &mut Ctx| {
+        struct Parked(#[expect(dead_code, reason = "dropped with the stream")] Guard, bool);
+        impl HttpBody for Parked {
+            type Data = Bytes;
+            type Error = std::io::Error;
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+                if std::mem::replace(&mut self.1, true) {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"data: hello\n\n")))))
+            }
+        }
+        Body::new(Parked(Guard(noted.clone(), "dropped"), false))
+    });
+    let server = serve(app).unwrap();
+    for reset in [false, true] {
+        let mut wire = Wire::open(server.address(), get_of("/events"));
+        assert!(wire.read_exact(100).is_ok());
+        pause(Duration::from_millis(20));
+        assert!(record.is_empty());
+        if reset {
+            wire.reset();
+        } else {
+            drop(wire);
+        }
+        eventually("the stream is dropped", || record.has("dropped"));
+        record.take();
+    }
+}
+
+#[test]
+fn a_panic_is_a_500_and_the_worker_serves_on() {
+    let app = App::new()
+        .get("/panic", async |_: &mut Ctx| -> &'static str { panic!("a handler that panics") })
+        .get("/late", async |_: &mut Ctx| -> &'static str {
+            sleep(Duration::from_millis(20)).await;
+            panic!("a handler that panics later")
+        })
+        .get("/thread", async |_: &mut Ctx| format!("{:?}", thread::current().id()));
+    let server = serve(app).unwrap();
+    let mut wire = Wire::open(server.address(), get_of("/thread"));
+    let worker = wire.response().text();
+    for path in ["/panic", "/late"] {
+        wire.send(get_of(path));
+        let answer = wire.response();
+        assert_eq!((answer.status, answer.text().as_str()), (500, "Internal Server Error"));
+    }
+    wire.send(get_of("/thread"));
+    assert_eq!(wire.response().text(), worker);
+}
+
+#[test]
+fn an_answer_that_breaks_off_never_looks_whole() {
+    let with_length = async |ctx: &mut Ctx, body: Body| {
+        ctx.set_length(1_000);
+        ctx.set_body(body)
+    };
+    let app = App::new()
+        .get("/fails", async |_: &mut Ctx| pieces(100, 3, End::Fails))
+        .get("/panics", async |_: &mut Ctx| pieces(100, 3, End::Panics))
+        .get("/short", async move |ctx: &mut Ctx| {
+            ctx.set_body(pieces(100, 9, End::Clean))?;
+            ctx.set("content-length", "1000")
+        })
+        .get("/long", async move |ctx: &mut Ctx| {
+            ctx.set_body(pieces(100, 11, End::Clean))?;
+            ctx.set("content-length", "1000")
+        })
+        .get("/length", async move |ctx: &mut Ctx| with_length(ctx, pieces(100, 9, End::Fails)).await);
+    let server = serve(app).unwrap();
+    for path in ["/fails", "/panics", "/short", "/long", "/length"] {
+        for version in ["1.1", "1.0"] {
+            let request = format!("GET {path} HTTP/{version}\r\nhost: a\r\n\r\n");
+            let mut wire = Wire::open(server.address(), [request.as_str(), &get_of("/fails")].concat());
+            let (bytes, ended) = wire.rest();
+            assert_eq!(ended, Ended::Reset, "{path} in HTTP/{version}");
+            assert!(!bytes.ends_with(b"0\r\n\r\n"), "{path} in HTTP/{version}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_the_stream() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&made);
+    let app = App::new().get("/", async move |_: &mut Ctx| {
+        Body::new(Pieces { size: 64 << 10, left: 16 << 10, made: Arc::clone(&counted), end: End::Never })
+    });
+    let server = serve(app).unwrap();
+    let mut wire = Wire::open(server.address(), get_of("/"));
+    eventually("the stream begins", || made.load(SeqCst) > 0);
+    eventually("the stream stops", || {
+        let before = made.load(SeqCst);
+        pause(Duration::from_millis(200));
+        before == made.load(SeqCst)
+    });
+    let before = made.load(SeqCst);
+    // Of 1 GiB no more than the buffers of two sockets hold.
+    assert!(before < 512, "{before} pieces of 64 KiB were made");
+    // And it goes on when the client does.
+    let _ = wire.read_exact(32 << 20).unwrap();
+    assert!(made.load(SeqCst) > 500);
+}
+
+#[test]
+fn an_app_that_does_not_read_stops_the_client() {
+    let app = App::new().post("/", async |ctx: &mut Ctx| {
+        sleep(Duration::from_secs(3)).await;
+        let mut all = 0;
+        while let Some(piece) = ctx.request.body_mut().chunk().await {
+            all += piece?.len();
+        }
+        Ok::<_, cepa_core::Error>(all.to_string())
+    });
+    let server = Serving::new(app).limits(|limits| limits.body = 1 << 30).start().unwrap();
+    let most = 64 << 20;
+    let mut wire =
+        Wire::open(server.address(), format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {most}\r\n\r\n"));
+    wire.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut sent = 0;
+    while let Ok(length) = std::io::Write::write(&mut wire.stream(), &vec![b'x'; 1 << 20]) {
+        sent += length;
+        assert!(sent < 32 << 20, "the server takes what nobody asks for");
+    }
+    wire.stream().set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+    wire.send(vec![b'x'; most - sent]);
+    assert_eq!(wire.response().text(), most.to_string());
+}
+
+#[test]
+fn uploads_and_downloads_arrive_whole() {
+    let app = App::new().post("/echo", async |ctx: &mut Ctx| std::mem::take(ctx.request.body_mut())).post(
+        "/sum",
+        async |ctx: &mut Ctx| {
+            let bytes = ctx.bytes().await?;
+            let sum: u64 = bytes.iter().map(|&byte| u64::from(byte)).sum();
+            Ok::<_, cepa_core::Error>(format!("{} {sum}", bytes.len()))
+        },
+    );
+    let server = serve(app).unwrap();
+    let data: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
+    let sum: u64 = data.iter().map(|&byte| u64::from(byte)).sum();
+    let chunked: Vec<u8> = data
+        .chunks(70_001)
+        .flat_map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())
+        .chain(*b"0\r\n\r\n")
+        .collect();
+    let mut wire = Wire::connect(server.address()).unwrap();
+    for (framing, body) in [
+        (format!("content-length: {}", data.len()), &data),
+        ("transfer-encoding: chunked".to_owned(), &chunked),
+    ] {
+        wire.send(format!("POST /sum HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n"));
+        wire.send(body);
+        assert_eq!(wire.response().text(), format!("{} {sum}", data.len()));
+        wire.send(format!("POST /echo HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n"));
+        let mut sender = wire.stream().try_clone().unwrap();
+        let body = body.clone();
+        let sent = thread::spawn(move || std::io::Write::write_all(&mut sender, &body));
+        assert!(wire.response().body == data);
+        sent.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_is_an_error_for_its_reader() {
+    let record = Record::default();
+    let noted = record.clone();
+    let app = App::new().post("/", async move |ctx: &mut Ctx| {
+        let read = ctx.bytes().await;
+        noted.note(match &read {
+            Ok(_) => "whole".to_owned(),
+            Err(error) => error.status().to_string(),
+        });
+        read.map(|_| "ok")
+    });
+    let server = serve(app).unwrap();
+    for framing in ["content-length: 10\r\n\r\nhalf", "transfer-encoding: chunked\r\n\r\n5\r\nhalf"] {
+        let mut wire = Wire::open(server.address(), format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}"));
+        wire.finish();
+        assert_eq!(wire.response().status, 400);
+        wire.assert_closed();
+        assert_eq!(record.take(), ["400 Bad Request"]);
+        let wire = Wire::open(server.address(), format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}"));
+        pause(Duration::from_millis(20));
+        wire.reset();
+        eventually("the reader hears of it", || record.has("400 Bad Request"));
+        record.take();
+    }
+}
+
+#[test]
+fn a_reset_at_any_time_harms_nobody_else() {
+    let (server, _) = probe();
+    let request = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello";
+    for at in 0..=request.len() {
+        let wire = Wire::open(server.address(), &request[..at]);
+        wire.reset();
+    }
+    let mut wire = Wire::open(server.address(), get_of("/"));
+    assert_eq!(wire.response().status, 200);
+}
+
+#[test]
+fn a_client_that_never_stops_asking_does_not_starve_others() {
+    let (server, _) = probe();
+    let flood = get_of("/f").repeat(2_000);
+    let wire = Wire::connect(server.address()).unwrap();
+    let (mut sender, mut reader) = (wire.stream().try_clone().unwrap(), wire.stream().try_clone().unwrap());
+    let stop = Arc::new(AtomicUsize::new(0));
+    let stopped = Arc::clone(&stop);
+    let writing = thread::spawn(move || {
+        while stopped.load(SeqCst) == 0 && std::io::Write::write_all(&mut sender, flood.as_bytes()).is_ok() {}
+        let _ = sender.shutdown(std::net::Shutdown::Both);
+    });
+    let reading = thread::spawn(move || {
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if is_reset(&error) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let mut polite = Wire::connect(server.address()).unwrap();
+    for _ in 0..20 {
+        polite.send(get_of("/polite"));
+        assert_eq!(polite.response().text(), "GET /polite ");
+    }
+    stop.store(1, SeqCst);
+    writing.join().unwrap();
+    reading.join().unwrap();
+}
+
+#[test]
+fn a_unix_socket_is_served_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let record = Record::default();
+    let server = Serving::new(probe::app(&record)).unix(&path).workers(2).start().unwrap();
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    std::io::Write::write_all(&mut stream, get_of("/").repeat(2).as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text.matches("GET / ").count(), 2);
+    drop(server);
+    assert!(!path.exists());
+}
