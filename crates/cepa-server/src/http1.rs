@@ -11,7 +11,7 @@
 //! function that returned a [`Reject`] sends [`answer`] with [`Reject::status`], closes the connection and
 //! parses nothing that came after.
 //!
-//! That is the codec. The connection task drives it over a socket: `connection` in one synchronous turn
+//! That is the codec. The connection task, `serve`, drives it over a socket: `connection` in one synchronous turn
 //! wherever it can, `exchange` where something must be waited for.
 
 mod body;
@@ -33,6 +33,7 @@ mod reading;
 mod reject;
 mod respond;
 mod scan;
+mod serve;
 mod set;
 mod stamp;
 mod target;
@@ -41,7 +42,6 @@ mod upgrade;
 
 pub use body::{BodyDecoder, BodyEvent};
 pub use chunked::ChunkLimits;
-pub(crate) use connection::{End, Serve};
 pub use encode::{
     ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
 };
@@ -52,6 +52,7 @@ pub(crate) use link::Link;
 pub use preface::{PREFACE, Preface};
 pub use reject::{Reject, answer};
 pub use scan::HeadScan;
+pub(crate) use serve::{End, Serve};
 pub use stamp::Stamp;
 pub use target::{Form, Target};
 pub(crate) use trailers::is_forbidden as is_forbidden_trailer;

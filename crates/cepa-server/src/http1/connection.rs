@@ -1,4 +1,4 @@
-//! Serves one HTTP/1.1 connection: reads requests, has the app answer them, writes the answers.
+//! An HTTP/1.1 connection between requests: reads them, has the app answer them, writes the answers.
 //!
 //! The common case — a whole request in one read, answered at once, written in one write — is one
 //! synchronous [`Conn::poll_turn`] in the worker thread's own buffers. Whatever needs to wait goes on
@@ -6,15 +6,14 @@
 //! holds its socket, its place in the timer wheel, and no buffer.
 
 use std::{
-    future::Future,
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use cepa_core::{Headers, LocalBoxFuture, Response};
+use cepa_core::{Headers, Response};
 use http::StatusCode;
 use tokio::io::ReadBuf;
 
@@ -22,10 +21,8 @@ use super::{
     Head, HeadLimits, HeadScan, Preface, Reject, answer, date, decode_head,
     exchange::{Exchange, Reading},
     incoming,
-    linger::Linger,
     link::Link,
     respond::{Answer, Respond},
-    upgrade::Raw,
 };
 use crate::{
     floor::{Buffers, Floor},
@@ -39,10 +36,8 @@ pub(super) const COPIED: usize = 8 * 1024;
 /// Answers that may wait for one write when requests are pipelined.
 const BATCH: usize = 64 * 1024;
 
-/// How often a turn reads, and how many things a connection does, before others get their turn: a client that never
-/// stops sending requests must not hold up the thread.
+/// How often one turn reads, however much the client sends.
 const READS: u32 = 4;
-const STEPS: u32 = 8;
 
 /// How long a connection that has sent nothing yet is waited for once the server drains: its first request may be on
 /// the way, but many clients open connections that they never use.
@@ -74,16 +69,8 @@ enum Waits {
     Exchange,
 }
 
-/// How a connection ended.
-pub(crate) enum End<S> {
-    /// Closed, by us or by the client.
-    Closed,
-    /// The client speaks HTTP/2; the bytes have been read already.
-    Http2(S, Vec<u8>),
-}
-
 /// What came out of one turn.
-enum Turn {
+pub(super) enum Turn {
     /// More requests may lie in what was read: go on.
     Again,
     /// Something must be waited for.
@@ -95,123 +82,8 @@ enum Turn {
     },
 }
 
-/// Serves a connection until it ends.
-///
-/// Written by hand, as most connections are idle: an `async` function would keep room for everything that a
-/// connection might ever do beside what it does.
-pub(crate) struct Serve<S: Transport> {
-    /// Gone once another protocol has taken over.
-    conn: Option<Conn<S>>,
-    doing: Doing,
-}
-
-/// What a connection is at.
-enum Doing {
-    Nothing,
-    Turns,
-    Exchange(Box<Exchange>),
-    Linger(Linger),
-    Upgraded(LocalBoxFuture<'static, ()>),
-}
-
-impl<S: Transport> Serve<S> {
-    pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
-        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
-    }
-
-    /// Does one thing; ready with how the connection ended, or `None` to go on.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End<S>>>> {
-        let Some(conn) = &mut self.conn else {
-            let Doing::Upgraded(run) = &mut self.doing else { return Poll::Ready(Ok(Some(End::Closed))) };
-            return run.as_mut().poll(cx).map(|()| Ok(Some(End::Closed)));
-        };
-        match &mut self.doing {
-            Doing::Nothing => {
-                conn.link.set_task(cx.waker());
-                // Not expired yet: this tells the timer which task to wake.
-                let _ = conn.timer.poll_expired(cx);
-                self.doing = Doing::Turns;
-            }
-            Doing::Turns => match ready!(conn.poll_turn(cx))? {
-                Turn::Again => {}
-                Turn::Exchange(mut exchange) => {
-                    conn.waits = Waits::Exchange;
-                    exchange.begin(conn);
-                    self.doing = Doing::Exchange(exchange);
-                }
-                Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
-                Turn::Http2 => {
-                    let conn = self.conn.take().expect("it was there above");
-                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));
-                }
-            },
-            Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
-                After::Next => self.doing = Doing::Turns,
-                After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
-                After::Upgrade(run) => {
-                    let conn = self.conn.take().expect("it was there above");
-                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left))));
-                }
-            },
-            Doing::Linger(linger) => {
-                ready!(linger.poll(cx, conn));
-                return Poll::Ready(Ok(Some(End::Closed)));
-            }
-            Doing::Upgraded(_) => return Poll::Ready(Ok(Some(End::Closed))),
-        }
-        Poll::Ready(Ok(None))
-    }
-
-    fn close(&mut self, linger: bool) -> Option<End<S>> {
-        if !linger {
-            return Some(End::Closed);
-        }
-        if let Some(conn) = &self.conn {
-            self.doing = Doing::Linger(Linger::new(conn));
-        }
-        None
-    }
-}
-
-impl<S: Transport> Future for Serve<S> {
-    type Output = End<S>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
-        for _ in 0..STEPS {
-            match ready!(self.poll_next(cx)) {
-                Ok(None) => {}
-                Ok(Some(end)) => return Poll::Ready(end),
-                Err(error) => {
-                    tracing::debug!(target: "cepa::http1", %error, "a connection failed");
-                    return Poll::Ready(End::Closed);
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-impl<S: Transport> Drop for Serve<S> {
-    fn drop(&mut self) {
-        // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
-        if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
-            && exchange.is_unfinished()
-        {
-            conn.io.abort();
-        }
-    }
-}
-
-/// What follows an exchange.
-pub(super) enum After {
-    Next,
-    Close { linger: bool },
-    Upgrade(cepa_core::OnUpgrade),
-}
-
 impl<S: Transport> Conn<S> {
-    fn new(io: S, link: Rc<Link>) -> Self {
+    pub(super) fn new(io: S, link: Rc<Link>) -> Self {
         let timer = link.floor.timers.register(Waker::noop().clone());
         let born = link.floor.timers.now_tick();
         let (left, unread) = (Vec::new(), false);
@@ -234,6 +106,11 @@ impl<S: Transport> Conn<S> {
         &self.link.floor
     }
 
+    /// From here on an exchange sets the timer.
+    pub(super) fn give_to_exchange(&mut self) {
+        self.waits = Waits::Exchange;
+    }
+
     fn wait_for(&self, limit: Duration) {
         match Floor::limit(limit) {
             Some(time) => self.timer.set(time),
@@ -241,7 +118,7 @@ impl<S: Transport> Conn<S> {
         }
     }
 
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         if self.timer.expired() {
             return self.give_up(cx);
         }
