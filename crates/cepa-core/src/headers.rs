@@ -5,7 +5,7 @@ use std::{cell::OnceCell, fmt, ops::Range};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::spare::{reuse_lines, reuse_map, spare_lines, spare_map};
+use crate::spare::{Field, Lines, reuse_lines, reuse_map, spare_lines, spare_map};
 
 /// The headers of a request.
 ///
@@ -18,28 +18,6 @@ use crate::spare::{reuse_lines, reuse_map, spare_lines, spare_map};
 pub struct Headers {
     lines: Lines,
     map: OnceCell<Box<HeaderMap>>,
-}
-
-/// The headers as they came; none once the map was changed.
-#[derive(Default)]
-pub(crate) struct Lines {
-    pub(crate) text: Vec<u8>,
-    pub(crate) fields: Vec<Field>,
-}
-
-/// Where a field lies in the text of all.
-#[derive(Clone, Copy)]
-pub(crate) struct Field {
-    name: (u32, u32),
-    value: (u32, u32),
-}
-
-impl Lines {
-    #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.text.clear();
-        self.fields.clear();
-    }
 }
 
 impl Headers {

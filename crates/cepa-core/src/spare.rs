@@ -4,14 +4,34 @@ use std::cell::RefCell;
 
 use http::HeaderMap;
 
-use crate::headers::Lines;
-
 /// Maps, and lists of fields with their text, that one thread keeps.
 const KEPT: usize = 16;
 /// Entries for which a kept map or list may have room; one that has grown beyond is given back.
 const ROOM: usize = 64;
 /// Bytes for which a kept text may have room.
 const TEXT: usize = 4 * 1024;
+
+/// The headers as they came; none once the map was changed.
+#[derive(Default)]
+pub(crate) struct Lines {
+    pub(crate) text: Vec<u8>,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// Where a field lies in the text of all.
+#[derive(Clone, Copy)]
+pub(crate) struct Field {
+    pub(crate) name: (u32, u32),
+    pub(crate) value: (u32, u32),
+}
+
+impl Lines {
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.fields.clear();
+    }
+}
 
 thread_local! {
     #[expect(clippy::vec_box, reason = "the boxes are what is kept: requests and responses hold their maps in one")]

@@ -11,14 +11,16 @@
 //! function that returned a [`Reject`] sends [`answer`] with [`Reject::status`], closes the connection and
 //! parses nothing that came after.
 //!
-//! That is the codec. The connection task, `serve`, drives it over a socket: `connection` in one synchronous turn
+//! That is the codec. The connection task, `serve`, drives it over a socket: `turn` in one synchronous turn
 //! wherever it can, `exchange` where something must be waited for.
 
 mod body;
+mod bounds;
 mod chunked;
-mod connection;
+mod conn;
 pub mod date;
 mod encode;
+mod event;
 mod exchange;
 mod fields;
 mod head;
@@ -38,15 +40,18 @@ mod set;
 mod stamp;
 mod target;
 mod trailers;
+mod turn;
 mod upgrade;
 
-pub use body::{BodyDecoder, BodyEvent};
+pub use body::BodyDecoder;
+pub use bounds::HeadLimits;
+pub(crate) use bounds::LONGEST_METHOD;
 pub use chunked::ChunkLimits;
 pub use encode::{
     ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
 };
-pub use head::{BodyLength, Head, HeadLimits, decode_head};
-pub(crate) use head::{LONGEST_METHOD, MOST_FIELDS};
+pub use event::BodyEvent;
+pub use head::{BodyLength, Head, decode_head};
 pub use host::is_valid_host;
 pub(crate) use link::Link;
 pub use preface::{PREFACE, Preface};

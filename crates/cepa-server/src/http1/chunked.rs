@@ -1,6 +1,6 @@
 //! Decodes the chunked transfer coding (RFC 9112, section 7.1), strictly and byte by byte.
 
-use super::body::{BodyEvent, take_data};
+use super::event::{BodyEvent, take_data};
 use super::lines::TOKEN;
 use super::{Reject, trailers};
 

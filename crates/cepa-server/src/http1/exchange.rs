@@ -19,10 +19,9 @@ use tokio::io::ReadBuf;
 
 pub(super) use super::reading::Reading;
 use super::{
-    connection::Conn,
+    conn::Conn,
     outgoing::Outgoing,
     respond::{Answer, CONTINUE, DRAINED, Respond},
-    serve::After,
 };
 use crate::transport::Transport;
 
@@ -57,6 +56,13 @@ enum Client {
     /// It has closed its side, and may be gone: the tick since which it was sent nothing.
     Parting(u32),
     Gone,
+}
+
+/// What follows an exchange.
+pub(super) enum After {
+    Next,
+    Close { linger: bool },
+    Upgrade(OnUpgrade),
 }
 
 /// A handler at work.

@@ -6,7 +6,7 @@
 //! and the same bytes get the same answer in every cut.
 
 use super::Reject;
-use super::head::{HeadLimits, LONGEST_METHOD};
+use super::bounds::{HeadLimits, LONGEST_METHOD};
 use super::lines::{Fault, TOKEN};
 
 /// How far the search for the end of a head has come.

@@ -11,13 +11,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use cepa_core::{LocalBoxFuture, OnUpgrade};
+use cepa_core::LocalBoxFuture;
 
 use super::{
-    connection::{Conn, Turn},
-    exchange::Exchange,
+    conn::Conn,
+    exchange::{After, Exchange},
     linger::Linger,
     link::Link,
+    turn::Turn,
     upgrade::Raw,
 };
 use crate::transport::Transport;
@@ -140,11 +141,4 @@ impl<S: Transport> Drop for Serve<S> {
             conn.io.abort();
         }
     }
-}
-
-/// What follows an exchange.
-pub(super) enum After {
-    Next,
-    Close { linger: bool },
-    Upgrade(OnUpgrade),
 }

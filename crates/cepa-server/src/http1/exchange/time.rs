@@ -6,7 +6,7 @@ use cepa_core::Error;
 use http::{Method, StatusCode};
 
 use super::{
-    super::{connection::Conn, date, reject::answer_head},
+    super::{conn::Conn, date, reject::answer_head},
     Client, Exchange, PARTING,
 };
 use crate::{floor::Floor, transport::Transport};

@@ -9,7 +9,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -18,20 +18,19 @@ use http::StatusCode;
 use tokio::io::ReadBuf;
 
 use super::{
-    Head, HeadLimits, HeadScan, Preface, Reject, answer, date, decode_head,
-    exchange::{Exchange, Reading},
+    Head, HeadLimits, Preface, Reject, answer,
+    conn::{Conn, Waits},
+    date, decode_head,
+    exchange::Exchange,
     incoming,
     link::Link,
+    reading::Reading,
     respond::{Answer, Respond},
 };
 use crate::{
     floor::{Buffers, Floor},
-    timer::Entry,
     transport::Transport,
 };
-
-/// A response body up to this size is copied behind its head; a larger one is written from where it is.
-pub(super) const COPIED: usize = 8 * 1024;
 
 /// Answers that may wait for one write when requests are pipelined.
 const BATCH: usize = 64 * 1024;
@@ -42,32 +41,6 @@ const READS: u32 = 4;
 /// How long a connection that has sent nothing yet is waited for once the server drains: its first request may be on
 /// the way, but many clients open connections that they never use.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// A connection between requests.
-pub(crate) struct Conn<S> {
-    pub(super) io: S,
-    pub(super) link: Rc<Link>,
-    pub(super) timer: Entry,
-    /// Bytes that came and were not used: the beginning of the next request.
-    pub(super) left: Vec<u8>,
-    scan: HeadScan,
-    served: u32,
-    born: u32,
-    waits: Waits,
-    /// `left` may hold a whole request, left by an exchange.
-    pub(super) unread: bool,
-}
-
-/// What an idle connection waits for; says which limit its deadline is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waits {
-    FirstByte,
-    Head,
-    /// The next request, since the tick in which the one before was answered.
-    Next(u32),
-    /// Whatever the exchange waits for, which sets the timer as it likes.
-    Exchange,
-}
 
 /// What came out of one turn.
 pub(super) enum Turn {
@@ -83,41 +56,6 @@ pub(super) enum Turn {
 }
 
 impl<S: Transport> Conn<S> {
-    pub(super) fn new(io: S, link: Rc<Link>) -> Self {
-        let timer = link.floor.timers.register(Waker::noop().clone());
-        let born = link.floor.timers.now_tick();
-        let (left, unread) = (Vec::new(), false);
-        let conn = Self {
-            io,
-            link,
-            timer,
-            left,
-            scan: HeadScan::default(),
-            served: 0,
-            born,
-            waits: Waits::FirstByte,
-            unread,
-        };
-        conn.wait_for(conn.floor().limits.first_byte);
-        conn
-    }
-
-    pub(super) fn floor(&self) -> &Rc<Floor> {
-        &self.link.floor
-    }
-
-    /// From here on an exchange sets the timer.
-    pub(super) fn give_to_exchange(&mut self) {
-        self.waits = Waits::Exchange;
-    }
-
-    fn wait_for(&self, limit: Duration) {
-        match Floor::limit(limit) {
-            Some(time) => self.timer.set(time),
-            None => self.timer.clear(),
-        }
-    }
-
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         if self.timer.expired() {
             return self.give_up(cx);
@@ -228,25 +166,6 @@ impl<S: Transport> Conn<S> {
             Ok(None) => self.unread.then(|| Poll::Ready(Ok(Turn::Again))),
             Ok(Some(rest)) => Some(Poll::Ready(Ok(Turn::Exchange(Box::new(Exchange::write_rest(rest)))))),
             Err(error) => Some(Poll::Ready(Err(error))),
-        }
-    }
-
-    /// Sets the deadline of what comes next.
-    pub(super) fn await_next(&mut self, answered: bool) {
-        let limits = &self.link.floor.limits;
-        if !self.left.is_empty() {
-            // The time for a head counts from its first byte; more bytes of it do not prolong it.
-            if answered || self.waits != Waits::Head {
-                self.waits = Waits::Head;
-                self.wait_for(limits.header_time);
-            }
-        } else {
-            // Within one tick the timer says so already, as long as nobody else has set it.
-            let waits = Waits::Next(self.link.floor.timers.now_tick());
-            if self.waits != waits {
-                self.waits = waits;
-                self.wait_for(limits.idle);
-            }
         }
     }
 
