@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cepa_core::{Body, Error, LocalBoxFuture, Request, Response, channel};
+use cepa_core::{Body, Error, Handling, Request, Response, channel};
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{Method, StatusCode, Version};
 use tokio::task::spawn_local;
@@ -43,7 +43,7 @@ pub(super) struct Exchange {
 
 /// A handler at work.
 struct App {
-    future: LocalBoxFuture<'static, Response>,
+    future: Handling,
     _work: Work,
 }
 
@@ -161,7 +161,7 @@ impl Exchange {
     /// Runs the handler; ready when the exchange is over because its client is gone.
     fn poll_app(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(app) = &mut self.app else { return Poll::Pending };
-        if let Poll::Ready(response) = app.future.as_mut().poll(cx) {
+        if let Poll::Ready(response) = Pin::new(&mut app.future).poll(cx) {
             self.app = None;
             self.since = self.now();
             if !self.link.is_closed() {
