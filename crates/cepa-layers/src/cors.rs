@@ -85,6 +85,7 @@ pub enum OptionsError {
 ///
 /// # Errors
 /// Options that would be a hole, or no headers.
+#[expect(clippy::needless_pass_by_value, reason = "options are made for one layer")]
 pub fn cors(options: Options) -> Result<Cors, OptionsError> {
     let rules = options.origins.iter().map(|origin| Rule::parse(origin)).collect::<Result<_, _>>()?;
     if options.credentials
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn attack_an_origin_is_reflected_only_if_it_is_listed() {
         let client = app(&["https://a.test", "https://*.b.test", "http://c.test:8080"], |options| {
-            options.credentials = true
+            options.credentials = true;
         });
         for (origin, is_allowed) in [
             ("https://a.test", true),

@@ -123,13 +123,16 @@ pub enum OptionsError {
 ///
 /// # Errors
 /// Options that no header can be made of.
+#[expect(clippy::needless_pass_by_value, reason = "options are made for one layer")]
 pub fn secure_headers(options: Options) -> Result<SecureHeaders, OptionsError> {
     let Options { hsts, .. } = &options;
     let mut headers = Vec::new();
-    let mut add = |name: &'static str, value: &str| match HeaderValue::from_str(value) {
-        _ if value.is_empty() => Ok(()),
-        Ok(value) => Ok(headers.push((HeaderName::from_static(name), value))),
-        Err(_) => Err(OptionsError::Header(name)),
+    let mut add = |name: &'static str, value: &str| {
+        if !value.is_empty() {
+            let value = HeaderValue::from_str(value).map_err(|_| OptionsError::Header(name))?;
+            headers.push((HeaderName::from_static(name), value));
+        }
+        Ok(())
     };
     add("x-content-type-options", if options.nosniff { "nosniff" } else { "" })?;
     add("x-frame-options", &options.frame_options)?;

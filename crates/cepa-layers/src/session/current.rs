@@ -273,7 +273,8 @@ impl Session {
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        !self.changes.is_empty() && !(self.is_new && self.values.is_empty())
+        let is_nothing = self.is_new && self.values.is_empty();
+        !self.changes.is_empty() && !is_nothing
     }
 
     /// Whether less than half of its time is left.

@@ -180,7 +180,8 @@ fn times() {
     let old = text(now + 50_000, &format!(r#","_created":{}"#, now - 130_000));
     let browser = r#"{"a":1,"_session":true}"#.to_owned();
     let absolute = |options: &mut Options| options.absolute = Duration::from_secs(120);
-    let table: [(&str, fn(&mut Options), &str, bool, usize); 10] = [
+    type Change = fn(&mut Options);
+    let table: [(&str, Change, &str, bool, usize); 10] = [
         ("plain", |_| {}, &half, true, 0),
         ("over", |_| {}, &over, false, 0),
         ("rolling", |options| options.rolling = true, &fresh, true, 2),
