@@ -38,7 +38,7 @@
 mod origin;
 mod token;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result};
 use http::Method;
@@ -104,7 +104,8 @@ pub fn csrf(options: Options) -> Result<Csrf, OptionsError> {
         return Err(OptionsError::NothingChecked);
     }
     token::check_cookie(&options.cookie)?;
-    Ok(Csrf { trusted: Origins::parse(&options.trusted_origins)?, options })
+    let trusted = Origins::parse(&options.trusted_origins)?;
+    Ok(Csrf { trusted, cookie: options.cookie.as_str().into(), options })
 }
 
 /// See [`csrf()`].
@@ -112,6 +113,7 @@ pub fn csrf(options: Options) -> Result<Csrf, OptionsError> {
 pub struct Csrf {
     options: Options,
     trusted: Origins,
+    cookie: Arc<str>,
 }
 
 impl Middleware for Csrf {

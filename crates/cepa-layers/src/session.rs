@@ -71,7 +71,7 @@ use self::{
 /// Options that contradict each other.
 pub fn session(options: Options) -> Result<Layer, OptionsError> {
     options.check()?;
-    Ok(Layer { shared: Arc::new(Shared { options, store: None }) })
+    Ok(Layer { shared: Arc::new(Shared::new(options, None)) })
 }
 
 /// The session of a request, where a [`session()`] layer is around.
@@ -108,6 +108,8 @@ pub struct Layer {
 struct Shared {
     options: Options,
     store: Option<Box<dyn Store>>,
+    /// The name of the cookie over TLS.
+    secure_name: String,
 }
 
 /// What the layer leaves on a request. A session in a cookie is read when it is first asked for.
@@ -121,7 +123,7 @@ impl Layer {
     #[must_use]
     pub fn store(self, store: impl Store) -> Self {
         let options = self.shared.options.clone();
-        Self { shared: Arc::new(Shared { options, store: Some(Box::new(store)) }) }
+        Self { shared: Arc::new(Shared::new(options, Some(Box::new(store)))) }
     }
 }
 
@@ -204,9 +206,9 @@ impl Shared {
 
     /// The cookie, if there is exactly one and nobody has changed it.
     fn cookie(&self, ctx: &mut Ctx) -> Result<Option<Found>> {
-        let name = self.options.name(ctx);
+        let name = self.name(ctx);
         let mut jar = ctx.cookies();
-        match jar.count(&name) {
+        match jar.count(name) {
             0 => return Ok(None),
             1 => {}
             _ => {
@@ -216,10 +218,10 @@ impl Shared {
         }
         let found = match self.protection() {
             Protection::Encrypted => jar
-                .get_encrypted(&name)?
+                .get_encrypted(name)?
                 .map(|opened| Found { value: opened.value, is_old: opened.key_index > 0 }),
-            Protection::Signed => jar.get_signed(&name)?.map(Found::new),
-            Protection::None => jar.get(&name).map(Found::new),
+            Protection::Signed => jar.get_signed(name)?.map(Found::new),
+            Protection::None => jar.get(name).map(Found::new),
         };
         Ok(found.filter(|found| found.value.len() <= MAX_SET_COOKIE))
     }
@@ -334,7 +336,7 @@ impl Shared {
     }
 
     fn set_cookie(&self, ctx: &mut Ctx, value: &[u8], life: Life) -> Result {
-        let name = self.options.name(ctx).into_owned();
+        let name = self.name(ctx);
         let max_age = match life {
             // One that was given a life of its own is kept, as in Koa.
             Life::For(ms) if self.options.persistent || life != self.life() => {
@@ -344,18 +346,18 @@ impl Shared {
         };
         let options = CookieOptions { max_age, ..self.attributes() };
         match self.protection() {
-            Protection::Encrypted => ctx.cookies().set_encrypted(&name, value, &options)?,
+            Protection::Encrypted => ctx.cookies().set_encrypted(name, value, &options)?,
             Protection::Signed | Protection::None => {
                 let value = std::str::from_utf8(value).expect("base64 and ids are ASCII");
-                ctx.cookies().set(&name, value, &options)?;
+                ctx.cookies().set(name, value, &options)?;
             }
         }
         Ok(())
     }
 
     fn delete_cookie(&self, ctx: &mut Ctx) -> Result {
-        let name = self.options.name(ctx).into_owned();
-        Ok(ctx.cookies().remove(&name, &self.attributes())?)
+        let name = self.name(ctx);
+        Ok(ctx.cookies().remove(name, &self.attributes())?)
     }
 
     fn attributes(&self) -> CookieOptions<'_> {
@@ -364,6 +366,16 @@ impl Shared {
 }
 
 impl Shared {
+    fn new(options: Options, store: Option<Box<dyn Store>>) -> Self {
+        let prefix = if options.host_prefix { "__Host-" } else { "" };
+        Self { secure_name: format!("{prefix}{}", options.key), options, store }
+    }
+
+    /// The name of the cookie on this connection.
+    fn name(&self, ctx: &Ctx) -> &str {
+        if ctx.secure() { &self.secure_name } else { &self.options.key }
+    }
+
     fn protection(&self) -> Protection {
         let default = || if self.store.is_some() { Protection::Signed } else { Protection::Encrypted };
         self.options.protection.unwrap_or_else(default)

@@ -4,7 +4,7 @@
 //! the secret, looks different each time (so that compression tells nothing of it), and needs no key. SHA-1 is asked
 //! for a preimage here, not for a collision.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use cepa_core::{
@@ -49,7 +49,7 @@ pub trait CsrfExt {
 /// What the layer leaves on a request.
 struct Given {
     tokens: Tokens,
-    cookie: String,
+    cookie: Arc<str>,
     /// Of the cookie of this request or response.
     secret: Option<String>,
     token: Option<String>,
@@ -96,7 +96,7 @@ fn set_secret(ctx: &mut Ctx) -> Result<String> {
     match given.tokens {
         Tokens::Koa => ctx.session()?.set(SECRET, &secret)?,
         Tokens::Egg => {
-            let name = given.cookie.clone();
+            let name = Arc::clone(&given.cookie);
             given.secret = Some(secret.clone());
             let options = CookieOptions {
                 http_only: false,
@@ -119,7 +119,7 @@ impl Csrf {
             Tokens::Egg => self.cookie_secret(ctx),
         };
         let is_known = secret.is_some();
-        ctx.insert(Given { tokens, cookie: self.options.cookie.clone(), secret, token: None });
+        ctx.insert(Given { tokens, cookie: Arc::clone(&self.cookie), secret, token: None });
         if !is_harmless(ctx) {
             let secret = match tokens {
                 Tokens::Koa => ctx.session()?.get::<String>(SECRET).unwrap_or_default(),
@@ -151,7 +151,7 @@ impl Csrf {
 
     /// The secret in the cookie, if there is exactly one.
     fn cookie_secret(&self, ctx: &mut Ctx) -> Option<String> {
-        let name = &self.options.cookie;
+        let name = &*self.cookie;
         let cookies = ctx.cookies();
         let secret = cookies.get(name).filter(|_| cookies.count(name) == 1)?;
         let is_secret = (16..=MAX_TOKEN).contains(&secret.len()) && secret.bytes().all(is_url_safe);

@@ -1,9 +1,8 @@
 //! What can be said about sessions, and what is refused at start.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use cepa_core::{
-    Ctx,
     cookie::{CookieOptions, SameSite},
     units::{duration, size},
 };
@@ -19,7 +18,8 @@ pub struct Options {
     /// The name of the cookie, default `cepa.sess`.
     pub key: String,
     /// Over TLS the cookie is called `__Host-` and [`key`](Self::key): a browser then takes it from this host alone,
-    /// over TLS alone, so that neither a sibling host nor a plain connection can plant one. On by default.
+    /// over TLS alone, so that neither a sibling host nor a plain connection can plant one. On by default. Where TLS ends at a proxy, the app
+    /// has to [trust](cepa_core::App::trust) it to know.
     pub host_prefix: bool,
     /// How the cookie is kept from being changed. Default: [`Encrypted`](Protection::Encrypted), and
     /// [`Signed`](Protection::Signed) where a store has the data.
@@ -155,14 +155,6 @@ impl Options {
             same_site: self.same_site,
             overwrite: true,
             ..CookieOptions::default()
-        }
-    }
-
-    /// The name of the cookie on this connection.
-    pub(super) fn name(&self, ctx: &Ctx) -> Cow<'_, str> {
-        match self.host_prefix && ctx.secure() {
-            true => Cow::Owned(format!("__Host-{}", self.key)),
-            false => Cow::Borrowed(&self.key),
         }
     }
 }

@@ -68,6 +68,12 @@ fn lines(answer: &Answer) -> usize {
     answer.headers().get_all(SET_COOKIE).iter().count()
 }
 
+/// The cookie of a session in a store, as a client has kept it.
+fn store_cookie(client: &Client) -> String {
+    let value = |name| client.cookie(name).unwrap();
+    format!("cepa.sess={}; cepa.sess.sig={}", value("cepa.sess"), value("cepa.sess.sig"))
+}
+
 /// A signed `koa.sess` with this text.
 fn koa_cookie(text: &str) -> String {
     let value = BASE64_STANDARD.encode(text);
@@ -241,18 +247,14 @@ fn attack_fixation() {
         let given = client.cookie("cepa.sess").unwrap();
         assert_ne!(given, id);
         // Neither does one that he was given outlive the login: the id changes, the old one is dead.
-        let before = format!("cepa.sess={given}; cepa.sess.sig={}", client.cookie("cepa.sess.sig").unwrap());
+        let before = store_cookie(&client);
         client.get("/login").await;
         assert_ne!(client.cookie("cepa.sess").unwrap(), given);
         assert_eq!(values(&client).await, json!({"a": "1", "user": "tobi"}));
         assert_eq!(client.get("/get").header("cookie", &before).await.text(), "{}");
         assert_eq!(store.len(), 1);
         // Logged out is logged out, whoever has kept the cookie.
-        let kept = format!(
-            "cepa.sess={}; cepa.sess.sig={}",
-            client.cookie("cepa.sess").unwrap(),
-            client.cookie("cepa.sess.sig").unwrap()
-        );
+        let kept = store_cookie(&client);
         client.get("/logout").await;
         assert_eq!(client.get("/get").header("cookie", &kept).await.text(), "{}");
         assert_eq!(store.len(), 0);
@@ -314,11 +316,7 @@ fn attack_forged_and_oversized_cookies() {
 fn no_update_is_lost_between_threads() {
     let (store, client) = store_client();
     block_on(client.get("/set/a/1"));
-    let cookie = format!(
-        "cepa.sess={}; cepa.sess.sig={}",
-        client.cookie("cepa.sess").unwrap(),
-        client.cookie("cepa.sess.sig").unwrap()
-    );
+    let cookie = store_cookie(&client);
     let onion = app(session(Options::default()).unwrap().store(store)).build().unwrap();
     std::thread::scope(|scope| {
         for worker in 0..4 {
@@ -356,11 +354,7 @@ fn requests_at_the_same_time_cannot_bring_a_session_back() {
     runtime.block_on(async {
         for (path, left) in [("/slow", 0), ("/slow-login", 1)] {
             client.get("/set/a/1").await;
-            let cookie = format!(
-                "cepa.sess={}; cepa.sess.sig={}",
-                client.cookie("cepa.sess").unwrap(),
-                client.cookie("cepa.sess.sig").unwrap()
-            );
+            let cookie = store_cookie(&client);
             let (answer, _) = tokio::join!(slow.get(path).header("cookie", &cookie).into_future(), async {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 client.get("/logout").await
@@ -368,6 +362,29 @@ fn requests_at_the_same_time_cannot_bring_a_session_back() {
             assert_eq!((lines(&answer), store.len()), (2 * left, left), "{path}");
         }
         assert_eq!(values(&slow).await, json!({"user": "loki"}), "nothing of the session that was ended");
+    });
+}
+
+#[cfg(feature = "redb")]
+#[test]
+fn sessions_in_a_file_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = || {
+        let store = Redb::open(&folder.path().join("sessions.redb"), 100).unwrap();
+        app(session(Options::default()).unwrap().store(store)).test()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let before = client();
+        before.get("/set/a/1").await;
+        before.get("/count").await;
+        let cookie = store_cookie(&before);
+        drop(before);
+        let after = client();
+        assert_eq!(after.get("/get").header("cookie", &cookie).await.text(), r#"{"a":"1","n":1}"#);
+        after.get("/login").header("cookie", &cookie).await;
+        assert_eq!(values(&after).await, json!({"a": "1", "n": 1, "user": "tobi"}));
+        assert_eq!(after.get("/get").header("cookie", &cookie).await.text(), "{}");
     });
 }
 
