@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod fuzz;
 mod guide;
+mod outcome;
 mod process;
 mod tools;
 

@@ -10,7 +10,6 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -26,8 +25,9 @@ use super::{
     respond::{Answer, refusal},
     sending::{Broken, Sending},
     streams::{Streams, Wait, Work},
+    ticks::{before, remaining},
 };
-use crate::{floor::Floor, timer::Entry};
+use crate::timer::Entry;
 
 /// See the module.
 pub(super) struct Exchange {
@@ -295,15 +295,4 @@ impl Drop for Exchange {
         self.link.take_respond();
         self.link.close();
     }
-}
-
-/// Seconds until more than `limit` has passed since a tick, 0 when it has.
-pub(super) fn remaining(limit: Duration, since: u32, now: u32) -> Option<u32> {
-    let limit = Floor::limit(limit)?.as_secs().max(1).min(u64::from(u32::MAX - 1)) as u32;
-    Some((limit + 1).saturating_sub(now.wrapping_sub(since)))
-}
-
-/// What to set a timer to that is to fire when [`remaining`] has come to 0: it fires in the tick after.
-pub(super) fn before(seconds: u32) -> Duration {
-    Duration::from_secs(seconds.saturating_sub(1).into())
 }
