@@ -40,13 +40,14 @@ mod token;
 
 use std::{borrow::Cow, sync::Arc};
 
-use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result};
+use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Order, Result};
 use http::Method;
 use serde::Deserialize;
 
 use self::origin::Origins;
 pub(crate) use self::origin::is_origin;
 pub use self::{origin::OptionsError, token::CsrfExt};
+use crate::session;
 
 /// What is asked of requests that change something.
 #[derive(Clone, Debug, Deserialize)]
@@ -132,6 +133,15 @@ impl Middleware for Csrf {
 
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("csrf")
+    }
+
+    fn order(&self) -> Vec<Order> {
+        match self.options.tokens {
+            Some(Tokens::Koa) => {
+                vec![Order::needs::<session::Layer>("the secret of its tokens is in the session")]
+            }
+            Some(Tokens::Egg) | None => Vec::new(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::session;
+use crate::When;
 use cepa_core::{
     App,
     cookie::Keys,
@@ -244,6 +244,17 @@ fn the_cookie_of_egg_is_for_scripts() {
         let answer = client.post("/").header("cookie", &tossed).header("x-csrf-token", &secret).await;
         assert_eq!((answer.status().as_u16(), answer.text()), (403, "invalid csrf token"));
     });
+}
+
+#[test]
+fn tokens_in_a_session_need_one() {
+    let layer = |tokens| csrf(Options { tokens: Some(tokens), ..Options::default() }).unwrap();
+    let session = || session(session::Options::koa()).unwrap();
+    assert!(App::new().with(session()).with(layer(Tokens::Koa).except("/hook")).build().is_ok());
+    assert!(App::new().with(session().except("/static")).with(layer(Tokens::Koa)).build().is_ok());
+    assert!(App::new().with(layer(Tokens::Egg)).build().is_ok());
+    let error = App::new().with(layer(Tokens::Koa).except("/hook")).with(session()).build().unwrap_err();
+    assert!(error.to_string().contains("csrf has to be further in than session"), "{error}");
 }
 
 #[test]
