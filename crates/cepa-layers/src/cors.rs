@@ -309,6 +309,8 @@ mod tests {
             ("https://evil.test?.b.test", false),
             ("https://evil.test#.b.test", false),
             ("https://evil.test@x.b.test", false),
+            ("https://evil.test:1.b.test", false),
+            ("https://[::1].b.test", false),
             ("http://c.test:8080", true),
             ("null", false),
             ("*", false),

@@ -223,7 +223,7 @@ impl Session {
         self.set_life(Life::For(as_millis(age).max(1)));
     }
 
-    /// Lets this session last as long as the browser is open.
+    /// Lets this session last as long as the browser is open. A store forgets it 30 days after it was saved last.
     pub fn end_with_browser(&mut self) {
         self.set_life(Life::Browser);
     }

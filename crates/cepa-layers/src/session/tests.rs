@@ -2,7 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use super::*;
+use super::{
+    data::{Data, Life},
+    *,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cepa_core::{
     App,
     cookie::Keys,
