@@ -18,7 +18,9 @@
 //! [`When`] says for which requests a layer runs.
 
 pub mod response_time;
+pub mod views;
 pub mod when;
 
 pub use response_time::response_time;
+pub use views::views;
 pub use when::When;
