@@ -17,10 +17,12 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod i18n;
 pub mod response_time;
 pub mod views;
 pub mod when;
 
+pub use i18n::i18n;
 pub use response_time::response_time;
 pub use views::views;
 pub use when::When;
