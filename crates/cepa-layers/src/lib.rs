@@ -19,10 +19,12 @@
 
 pub mod i18n;
 pub mod response_time;
+pub mod validate;
 pub mod views;
 pub mod when;
 
 pub use i18n::i18n;
 pub use response_time::response_time;
+pub use validate::validate;
 pub use views::views;
 pub use when::When;
