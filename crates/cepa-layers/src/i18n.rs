@@ -10,11 +10,11 @@
 //! other = "{count} items"
 //! ```
 //!
-//! and [`Translate`] finds them, as does `{{ t("cart.items", count=3) }}` in a [template](mod@crate::views):
+//! and [`I18nExt`] finds them, as does `{{ t("cart.items", count=3) }}` in a [template](mod@crate::views):
 //!
 //! ```no_run
 //! use cepa_core::{App, Ctx, Result};
-//! use cepa_layers::i18n::{Translate, i18n};
+//! use cepa_layers::{I18nExt, i18n};
 //!
 //! # fn main() -> Result {
 //! let app = App::new().with(i18n(Default::default())?).get("/", async |ctx: &mut Ctx| {
@@ -209,23 +209,34 @@ impl I18n {
 
 /// Makes a locale that of the request, for handlers and for templates.
 fn set(ctx: &mut Ctx, chosen: Chosen) {
-    let in_templates = chosen.clone();
-    let t = move |key: &str, unnamed: Rest<Value>, named: Kwargs| -> Result<String, minijinja::Error> {
-        let mut message = in_templates.catalog.message(in_templates.place, key);
-        for value in unnamed.iter() {
+    ctx.insert(chosen);
+    Locals::of(ctx).later(|ctx| {
+        if let Some(chosen) = ctx.state::<Chosen>().cloned() {
+            let locals = Locals::of(ctx).set("locale", chosen.catalog.name(chosen.place));
+            locals.set_function("t", move |key: &str, unnamed: Rest<Value>, named: Kwargs| {
+                chosen.tell(key, &unnamed, &named)
+            });
+        }
+        Ok(())
+    });
+}
+
+impl Chosen {
+    /// What templates call: `t("greeting", name="Ada")`, `t("%s of %s", 1, 2)`.
+    fn tell(&self, key: &str, unnamed: &[Value], named: &Kwargs) -> Result<String, minijinja::Error> {
+        let mut message = self.catalog.message(self.place, key);
+        for value in unnamed {
             message = message.arg(value.to_string());
         }
         for name in named.args() {
             message = message.with(name, named.get::<Value>(name)?.to_string());
         }
         Ok(message.to_string())
-    };
-    Locals::of(ctx).set("locale", chosen.catalog.name(chosen.place)).set_function("t", t);
-    ctx.insert(chosen);
+    }
 }
 
 /// The locale of a request, for a ctx that has passed the layer.
-pub trait Translate {
+pub trait I18nExt {
     /// The locale, in lower case, such as `zh-tw`; `und` where the layer has not run.
     fn locale(&self) -> &str;
 
@@ -238,7 +249,7 @@ pub trait Translate {
     fn t<'a>(&'a self, key: &'a str) -> Message<'a>;
 }
 
-impl Translate for Ctx {
+impl I18nExt for Ctx {
     fn locale(&self) -> &str {
         self.state::<Chosen>().map_or("und", |chosen| chosen.catalog.name(chosen.place))
     }

@@ -23,8 +23,8 @@ pub mod validate;
 pub mod views;
 pub mod when;
 
-pub use i18n::i18n;
+pub use i18n::{I18nExt, i18n};
 pub use response_time::response_time;
-pub use validate::validate;
-pub use views::views;
+pub use validate::{ValidateExt, validate};
+pub use views::{ViewsExt, views};
 pub use when::When;

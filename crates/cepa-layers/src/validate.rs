@@ -1,12 +1,12 @@
 //! Input that is checked before it is used, and answers that say field by field what is wrong.
 //!
 //! Rules stand at the fields of a type, by [garde], or in the configuration, as [`Rules`] in the language of Egg's
-//! validation. [`Valid`] reads a part of the request and applies them; what does not hold becomes an error with status
+//! validation. [`ValidateExt`] reads a part of the request and applies them; what does not hold becomes an error with status
 //! 422 and an [`Invalid`] as its cause, which the layer [`validate()`] answers as problem details (RFC 9457):
 //!
 //! ```
 //! use cepa_core::{App, Ctx, Result};
-//! use cepa_layers::validate::{Valid, validate};
+//! use cepa_layers::{ValidateExt, validate};
 //! use serde::Deserialize;
 //!
 //! #[derive(Deserialize, garde::Validate)]
@@ -117,7 +117,7 @@ impl Middleware for Validate {
 /// Reading a part of the request that must hold what the rules of its type say.
 ///
 /// All fail with 422 and an [`Invalid`] when a value is missing, is not of its type or breaks a rule.
-pub trait Valid {
+pub trait ValidateExt {
     /// The body as JSON.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ pub trait Valid {
     ///
     /// ```
     /// # use cepa_core::{Ctx, Result};
-    /// # use cepa_layers::{validate::Valid, views::Render};
+    /// # use cepa_layers::{ValidateExt, ViewsExt};
     /// # #[derive(serde::Deserialize, garde::Validate)]
     /// # struct Entry { #[garde(skip)] name: String }
     /// async fn sign(ctx: &mut Ctx) -> Result {
@@ -185,7 +185,7 @@ pub trait Valid {
     fn valid_body(&mut self, rules: &Rules) -> impl Future<Output = Result<Value>>;
 }
 
-impl Valid for Ctx {
+impl ValidateExt for Ctx {
     #[track_caller]
     fn valid_json<T>(&mut self) -> impl Future<Output = Result<T>>
     where

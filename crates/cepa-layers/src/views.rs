@@ -1,10 +1,10 @@
 //! Pages from templates, by [minijinja].
 //!
-//! [`views()`] makes a value that the app [provides](cepa_core::App::provide), and [`Render`] lets a ctx render:
+//! [`views()`] makes a value that the app [provides](cepa_core::App::provide), and [`ViewsExt`] lets a ctx render:
 //!
 //! ```no_run
 //! use cepa_core::{App, Ctx, Result};
-//! use cepa_layers::views::{Render, Views, views};
+//! use cepa_layers::{ViewsExt, views::{Views, views}};
 //! use minijinja::context;
 //!
 //! fn app(views: Views) -> App {
@@ -48,6 +48,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{load::ViewsError, locals::Locals};
 use scope::Scope;
 
+/// Beyond this minijinja has no stack to spare.
+const MAX_RECURSION: usize = 500;
+
 /// Where templates are, and what they may do.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -83,9 +86,12 @@ impl Default for Options {
 /// The templates of a folder, for [`App::provide`](cepa_core::App::provide).
 ///
 /// # Errors
-/// A folder that cannot be read, more than 10,000 files, a file above 1 MiB, and, unless they are reloaded, a template
+/// A depth above 500, a folder that cannot be read, more than 10,000 files, a file above 1 MiB, and, unless they are reloaded, a template
 /// that does not parse.
 pub fn views(options: Options) -> Result<Views, ViewsError> {
+    if options.recursion > MAX_RECURSION {
+        return Err(ViewsError::Recursion(options.recursion));
+    }
     let mut templates = Environment::new();
     let undefined = if options.strict { UndefinedBehavior::Strict } else { UndefinedBehavior::Lenient };
     templates.set_undefined_behavior(undefined);
@@ -153,7 +159,7 @@ impl fmt::Debug for Views {
 }
 
 /// Rendering, for a ctx whose app provides [`Views`].
-pub trait Render {
+pub trait ViewsExt {
     /// Answers with a page.
     ///
     /// The type is that of the template's name, unless one is set. The status stays as it is.
@@ -167,10 +173,10 @@ pub trait Render {
     /// # Errors
     /// 500 whose cause, for the log alone, names the template and the line: there is no such template, it does not
     /// parse, it needs more fuel or depth than it may take, or a value is missing. 500 when nothing provides [`Views`].
-    fn view<T: Serialize + ?Sized>(&self, template: &str, values: &T) -> Result<String>;
+    fn view<T: Serialize + ?Sized>(&mut self, template: &str, values: &T) -> Result<String>;
 }
 
-impl Render for Ctx {
+impl ViewsExt for Ctx {
     #[track_caller]
     fn render<T: Serialize + ?Sized>(&mut self, template: &str, values: &T) -> Result {
         let page = self.view(template, values)?;
@@ -186,13 +192,13 @@ impl Render for Ctx {
     }
 
     #[track_caller]
-    fn view<T: Serialize + ?Sized>(&self, template: &str, values: &T) -> Result<String> {
+    fn view<T: Serialize + ?Sized>(&mut self, template: &str, values: &T) -> Result<String> {
+        let locals = Locals::complete(self)?;
         let views: &Views = self.provided()?;
         let values = Value::from(Serde(values));
         if values.kind() == ValueKind::Invalid {
             return Err(Error::new(500, format!("the values for {template:?} do not serialise: {values}")));
         }
-        let locals = self.state::<Locals>().cloned().unwrap_or_default();
         match views.render(template, Scope { values, locals, urls: self.urls() }) {
             Ok(page) => Ok(page),
             Err(error) => Err(Error::new(500, format!("{template:?} cannot be rendered")).with_cause(error)),

@@ -23,6 +23,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/state.md")]
     struct State;
 
+    #[doc = include_str!("../../../docs/guide/src/pages.md")]
+    struct Pages;
+
     #[doc = include_str!("../../../docs/guide/src/testing.md")]
     struct Testing;
 

@@ -1,7 +1,7 @@
 //! How failures are told: to people as a page, to programs as JSON.
 
 use cepa::prelude::*;
-use cepa_layers::views::Render;
+use cepa_layers::ViewsExt;
 use minijinja::{context, value::Serde};
 use serde::Serialize;
 

@@ -1,7 +1,10 @@
 //! The pages that people see, rendered from `templates/`.
 
 use cepa::prelude::*;
-use cepa_layers::views::{Options, Render, Views, ViewsError, views};
+use cepa_layers::{
+    ViewsExt,
+    views::{Options, Views, ViewsError, views},
+};
 use minijinja::{context, value::Serde};
 use serde::Deserialize;
 

@@ -7,7 +7,7 @@ use minijinja::context;
 use tempfile::TempDir;
 
 use super::*;
-use crate::views::{self, Render, views};
+use crate::{ViewsExt, views, views::Options as ViewsOptions};
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -160,10 +160,11 @@ fn templates_translate_and_escape() {
         "a.html",
         "{{ locale }} {{ t('hi', name=v) }} {{ t('cart.items', count=2) }} {{ t('%s', 1) }}",
     )]);
-    let views = views(views::Options { dir: pages.path().to_owned(), ..Default::default() }).unwrap();
+    let views = views(ViewsOptions { dir: pages.path().to_owned(), ..Default::default() }).unwrap();
     let app = App::new().provide(views).with(i18n(options(&dir)).unwrap()).get("/", async |ctx: &mut Ctx| {
         assert!(!ctx.set_locale("xx"));
         if ctx.query_value("set").is_some() {
+            ctx.view("a.html", &context! { v => "" })?;
             assert!(ctx.set_locale("de_DE"));
         }
         ctx.render("a.html", &context! { v => "<b>" })

@@ -141,6 +141,28 @@ fn a_form_comes_back_with_what_was_written() {
 }
 
 #[test]
+fn a_page_shows_a_rejected_form_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let form = r#"<input value="{{ values.page|default }}">{% for told in errors.page|default([]) %}{{ told }}{% endfor %}"#;
+    std::fs::write(dir.path().join("form.html"), form).unwrap();
+    let views = crate::views(crate::views::Options { dir: dir.path().to_owned(), ..Default::default() });
+    let app = App::new().provide(views.unwrap()).post("/", async |ctx: &mut Ctx| {
+        match ctx.check_form::<Page>().await? {
+            Ok(page) => ctx.set_body(page.page.to_string()),
+            Err(rejected) => crate::ViewsExt::render(ctx, "form.html", &rejected),
+        }
+    });
+    let client = app.test();
+    for (sent, expected) in [
+        (&[("page", "\"<0")][..], r#"<input value="&quot;&lt;0">expected u32"#),
+        (&[], r#"<input value="">required"#),
+        (&[("page", "1"), ("tag", "a"), ("tag", "b")], r#"<input value="1">"#),
+    ] {
+        assert_eq!(block_on(client.post("/").form(sent)).text(), expected);
+    }
+}
+
+#[test]
 fn rules_take_json_and_forms_and_drop_what_they_do_not_name() {
     let client = app().test();
     block_on(async {

@@ -27,6 +27,9 @@ pub enum ViewsError {
     /// There are more files, or folders in each other, than templates.
     #[error("templates: {} holds more than {MAX_FILES} files or {MAX_DEPTH} folders in each other", .0.display())]
     TooMany(PathBuf),
+    /// Templates cannot lie so deep in each other.
+    #[error("templates: recursion is {0}: at most 500")]
+    Recursion(usize),
     /// A template does not parse; the message names it and the line.
     #[error("templates: {0}")]
     Template(#[from] minijinja::Error),

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use cepa_core::Ctx;
+use cepa_core::{Ctx, Result};
 use minijinja::{
     Value,
     functions::Function,
@@ -25,8 +25,31 @@ use serde::Serialize;
 ///     next.run(ctx).await
 /// }
 /// ```
+///
+/// What costs something, or sets a cookie, is left to the moment when a page is rendered:
+///
+/// ```
+/// # use cepa_core::{Ctx, Next, Result};
+/// # use cepa_layers::views::Locals;
+/// async fn user(ctx: &mut Ctx, next: Next<'_>) -> Result {
+///     Locals::of(ctx).later(|ctx| {
+///         let name = ctx.cookies().get_signed("user")?.map(str::to_owned);
+///         Locals::of(ctx).set("user", name);
+///         Ok(())
+///     });
+///     next.run(ctx).await
+/// }
+/// ```
 #[derive(Clone, Default)]
-pub struct Locals(Vec<(Cow<'static, str>, Value)>);
+pub struct Locals {
+    values: Vec<(Cow<'static, str>, Value)>,
+    later: Vec<Later>,
+}
+
+const MAX_LATER: usize = 100;
+
+/// What is run before a page is rendered.
+type Later = fn(&mut Ctx) -> Result;
 
 impl Locals {
     /// Those of a request.
@@ -54,15 +77,33 @@ impl Locals {
         self.put(name.into(), Value::from_function(function))
     }
 
+    /// Has a function run once, before the first page of this request is rendered.
+    ///
+    /// Most answers are no pages: this costs them next to nothing. What it fails with is what the rendering fails with.
+    pub fn later(&mut self, make: fn(&mut Ctx) -> Result) -> &mut Self {
+        self.later.push(make);
+        self
+    }
+
+    /// Those of a request whose page is rendered now.
+    pub(super) fn complete(ctx: &mut Ctx) -> Result<Self> {
+        // One may leave another, but not for ever.
+        for _ in 0..MAX_LATER {
+            let Some(make) = Self::of(ctx).later.pop() else { break };
+            make(ctx)?;
+        }
+        Ok(Self::of(ctx).clone())
+    }
+
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     fn put(&mut self, name: Cow<'static, str>, value: Value) -> &mut Self {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some((_, present)) => *present = value,
-            None => self.0.push((name, value)),
+            None => self.values.push((name, value)),
         }
         self
     }
@@ -71,6 +112,6 @@ impl Locals {
 impl fmt::Debug for Locals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values may be secrets of the request.
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.values.iter().map(|(name, _)| name)).finish()
     }
 }

@@ -106,6 +106,42 @@ fn what_a_page_is_rendered_with_wins_over_locals() {
 }
 
 #[test]
+fn what_is_left_for_later_is_made_once_and_only_for_pages() {
+    let dir = folder(&[("a.txt", "{{ count }}")]);
+    struct Count(u32);
+    let app =
+        App::new().provide(views(options(&dir)).unwrap()).with(async |ctx: &mut Ctx, next: Next<'_>| {
+            ctx.insert(Count(0));
+            Locals::of(ctx).later(|ctx| {
+                Locals::of(ctx).later(|ctx| {
+                    let Some(Count(count)) = ctx.state_mut() else { return Err(Error::new(500, "no count")) };
+                    *count += 1;
+                    let count = *count;
+                    Locals::of(ctx).set("count", count);
+                    Ok(())
+                });
+                Ok(())
+            });
+            next.run(ctx).await?;
+            let Some(Count(count)) = ctx.state() else { return Ok(()) };
+            ctx.set("x-count", count.to_string())
+        });
+    let app = app.get("/plain", async |_: &mut Ctx| "plain").get("/fails", async |ctx: &mut Ctx| {
+        Locals::of(ctx).later(|_| Err(Error::new(503, "not now")));
+        ctx.render("a.txt", &())
+    });
+    let app = app.get("/", async |ctx: &mut Ctx| {
+        ctx.view("a.txt", &())?;
+        ctx.render("a.txt", &())
+    });
+    let client = app.test();
+    let answer = block_on(client.get("/"));
+    assert_eq!((answer.text(), answer.header("x-count")), ("1", "1"));
+    assert_eq!(block_on(client.get("/plain")).header("x-count"), "0");
+    assert_eq!(block_on(client.get("/fails")).status(), 503);
+}
+
+#[test]
 fn what_cannot_be_rendered_is_private_and_names_the_place() {
     let dir = folder(&[
         ("undefined.html", "one\n{{ missing }}"),
@@ -155,6 +191,8 @@ fn faults_of_the_folder_are_told_at_start() {
     let binary = folder(&[]);
     fs::write(binary.path().join("a.html"), b"\xff").unwrap();
     assert!(matches!(views(options(&binary)), Err(ViewsError::NoTemplate(_))));
+    let deep = Options { recursion: 501, ..options(&folder(&[])) };
+    assert!(matches!(views(deep), Err(ViewsError::Recursion(501))));
     let looped = folder(&[("a.html", "a")]);
     std::os::unix::fs::symlink(looped.path(), looped.path().join("loop")).unwrap();
     assert!(matches!(views(options(&looped)), Err(ViewsError::TooMany(_) | ViewsError::Read { .. })));

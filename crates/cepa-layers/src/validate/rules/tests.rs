@@ -211,6 +211,18 @@ fn wrong_rules_are_an_error_that_names_the_field() {
 }
 
 #[test]
+fn the_rules_of_the_guide_are_rules() {
+    let page = include_str!("../../../../../docs/guide/src/pages.md");
+    let block = page.rsplit("```toml\n[signup]\n").next().and_then(|rest| rest.split("```").next()).unwrap();
+    let rules: Rules = toml::from_str(block).unwrap();
+    let mut data = json!({
+        "name": "Ada", "mail": "ada@example.com", "password": "1234567890", "again": "1234567890", "role": "guest",
+        "code": "ABC", "tags": ["a"],
+    });
+    assert_eq!(rules.check(&mut data), []);
+}
+
+#[test]
 fn a_flood_of_findings_ends() {
     let rules = json!({"a": {"type": "array", "itemType": "object", "rule": {"b": "int", "c": "int"}}});
     let mut data = json!({ "a": vec![json!({}); 100_000] });
