@@ -25,6 +25,8 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide/src/sessions.md")]
     struct Sessions;
+    #[doc = include_str!("../../../docs/guide/src/pages.md")]
+    struct Pages;
 
     #[doc = include_str!("../../../docs/guide/src/testing.md")]
     struct Testing;
