@@ -17,8 +17,13 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod auth;
+pub mod logger;
+pub mod request_id;
 pub mod response_time;
 pub mod when;
 
+pub use logger::logger;
+pub use request_id::{RequestId, request_id};
 pub use response_time::response_time;
 pub use when::When;
