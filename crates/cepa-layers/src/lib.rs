@@ -19,11 +19,17 @@
 
 pub mod auth;
 pub mod logger;
+pub mod not_found;
+pub mod on_error;
+pub mod problem;
 pub mod request_id;
 pub mod response_time;
 pub mod when;
 
 pub use logger::logger;
+pub use not_found::not_found;
+pub use on_error::on_error;
+pub use problem::Problem;
 pub use request_id::{RequestId, request_id};
 pub use response_time::response_time;
 pub use when::When;
