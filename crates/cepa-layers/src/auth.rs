@@ -1,4 +1,13 @@
-//! Who has signed in: what the layers that ask for a name leave for those inwards of them.
+//! What the layers that ask for a name and password share: the user they let in, and files of users.
+
+mod file;
+mod watched;
+
+pub use self::file::{AuthError, LineFault};
+pub(crate) use self::{
+    file::{checked_realm, read_lines},
+    watched::Watched,
+};
 
 /// The user that a layer has let in, for handlers and logs: `ctx.state::<User>()`.
 #[derive(Clone, Debug, PartialEq, Eq)]

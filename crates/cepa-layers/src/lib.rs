@@ -17,7 +17,10 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+mod admission;
 pub mod auth;
+pub mod basic_auth;
+pub mod digest_auth;
 pub mod logger;
 pub mod not_found;
 pub mod on_error;
@@ -26,6 +29,8 @@ pub mod request_id;
 pub mod response_time;
 pub mod when;
 
+pub use basic_auth::basic_auth;
+pub use digest_auth::digest_auth;
 pub use logger::logger;
 pub use not_found::not_found;
 pub use on_error::on_error;
