@@ -153,10 +153,11 @@ impl DigestAuth {
 fn is_for(ctx: &Ctx, uri: &str) -> bool {
     let target = ctx.request.original_target();
     let asked = target.as_str();
-    asked == uri || target.is_absolute() && {
-        let path = target.path();
-        uri.strip_prefix(path) == Some(target.search())
-    }
+    asked == uri
+        || target.is_absolute() && {
+            let path = target.path();
+            uri.strip_prefix(path) == Some(target.search())
+        }
 }
 
 #[cfg(test)]

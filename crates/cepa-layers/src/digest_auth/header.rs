@@ -33,7 +33,8 @@ impl Authorization {
         }
         let text = std::str::from_utf8(rest).map_err(|_| Malformed("the digest is not UTF-8"))?;
         let given = Given::read(text)?;
-        let is = |value: &Option<String>, name| value.as_deref().is_some_and(|v| v.eq_ignore_ascii_case(name));
+        let is =
+            |value: &Option<String>, name| value.as_deref().is_some_and(|v| v.eq_ignore_ascii_case(name));
         if !is(&given.algorithm, "SHA-256") || !is(&given.qop, "auth") || is(&given.userhash, "true") {
             return Ok(None);
         }
@@ -50,7 +51,8 @@ impl Authorization {
             uri: given.uri.ok_or_else(missing)?,
             response: given.response.ok_or_else(missing)?,
             cnonce,
-            count: count(&given.nc.ok_or_else(missing)?).ok_or(Malformed("nc must be 8 hexadecimal digits"))?,
+            count: count(&given.nc.ok_or_else(missing)?)
+                .ok_or(Malformed("nc must be 8 hexadecimal digits"))?,
         }))
     }
 }
@@ -112,7 +114,9 @@ impl Given {
 fn parameter(text: &str) -> Option<(&str, String, &str)> {
     let (name, rest) = text.split_once('=')?;
     let name = name.trim_ascii();
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'*' || byte == b'-') {
+    if name.is_empty()
+        || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'*' || byte == b'-')
+    {
         return None;
     }
     let rest = rest.trim_ascii_start();

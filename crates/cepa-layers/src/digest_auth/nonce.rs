@@ -62,15 +62,19 @@ impl Nonces {
     pub(super) fn take(&self, nonce: &str, number: u32) -> Freshness {
         let Some(stamp) = self.stamp(nonce) else { return Freshness::Stale };
         let now = self.now();
-        if now.saturating_sub(stamp.0) >= self.life {
+        if self.has_ended(stamp.0, now) {
             return Freshness::Stale;
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.make_room(&stamp, self.most, now.saturating_sub(self.life));
+        used.make_room(&stamp, self.most, |made| self.has_ended(made, now));
         if used.forgotten.is_some_and(|forgotten| stamp <= forgotten) {
             return Freshness::Stale;
         }
         used.numbers.entry(stamp).or_default().take(number)
+    }
+
+    fn has_ended(&self, made: u64, now: u64) -> bool {
+        now.saturating_sub(made) >= self.life
     }
 
     fn now(&self) -> u64 {
@@ -99,9 +103,9 @@ impl Nonces {
 
 impl Used {
     /// Forgets nonces that have ended, and the oldest if there are too many beside this one.
-    fn make_room(&mut self, stamp: &Stamp, most: usize, ended: u64) {
+    fn make_room(&mut self, stamp: &Stamp, most: usize, has_ended: impl Fn(u64) -> bool) {
         while let Some(oldest) = self.numbers.first_entry() {
-            if oldest.key().0 > ended {
+            if !has_ended(oldest.key().0) {
                 break;
             }
             oldest.remove();
