@@ -218,7 +218,7 @@ mod tests {
             assert_eq!((id.len(), bytes[8], bytes[13], bytes[14], bytes[18]), (36, b'-', b'-', b'7', b'-'));
             assert!(b"89ab".contains(&bytes[19]), "{id}");
             assert!(seen.insert(id.to_owned()));
-            assert!(last <= id[..13].to_owned());
+            assert!(last.as_str() <= &id[..13]);
             last = id[..13].to_owned();
         }
         assert_eq!(make(Form::Hex).len(), 32);
@@ -232,7 +232,7 @@ mod tests {
         for (inbound, trust, given, taken) in [
             (Inbound::Proxies, Trust::NONE, "mine", false),
             (Inbound::Proxies, loopback.clone(), "mine:1/2", true),
-            (Inbound::Never, loopback.clone(), "mine", false),
+            (Inbound::Never, loopback, "mine", false),
             (Inbound::Always, Trust::NONE, "mine", true),
             (Inbound::Always, Trust::NONE, "a b", false),
             (Inbound::Always, Trust::NONE, "\"", false),
