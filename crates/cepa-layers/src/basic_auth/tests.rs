@@ -104,7 +104,7 @@ fn weak_hashes_are_refused_at_start() {
         assert!(!error.contains("secret") && !error.contains("eeee"), "{error}");
     }
     let twice = Fixture::new(&format!("a:{}\na:{}\n", hash("a"), hash("b")));
-    let error = basic_auth(twice.options.clone()).unwrap_err();
+    let error = basic_auth(twice.options).unwrap_err();
     assert!(matches!(error, AuthError::Line { line: 2, fault: LineFault::Twice, .. }));
     let missing = Options { file: "/nonexistent/users".into(), ..Options::default() };
     assert!(matches!(basic_auth(missing), Err(AuthError::Read { .. })));
