@@ -61,8 +61,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A layer that lets nobody in but the users of a file.
 ///
-/// - Who is not let in gets 401 with a challenge, and 400 where the header is malformed. Whether a name is known
-///   does not show, neither in the answer nor in its time.
+/// - Who is not let in gets 401 with a challenge, and 400 where the header is malformed. Whether a name is known does
+///   not show, neither in the answer nor, where all hashes have the same cost, in its time.
 /// - Hashes are those of bcrypt (`$2a$`, `$2b$`, `$2y$`), which takes no more than 72 bytes; a longer password is
 ///   wrong. MD5, SHA, crypt and plain passwords are refused at start.
 /// - The name is left as [`User`].

@@ -27,8 +27,9 @@ pub struct EmptyFilter;
 /// A layer that answers 403 to those who are not let in.
 ///
 /// The address is that of [`Ctx::client`], which believes only trusted proxies: behind one that
-/// [`App::trust`](cepa_core::App::trust) does not name, every request comes from the proxy. A client whose address is
-/// not known is not let in.
+/// [`App::trust`](cepa_core::App::trust) does not name, every request comes from the proxy. With
+/// [`Proxies::Everybody`](cepa_core::Proxies::Everybody) anybody can claim any address. A client whose address is not
+/// known is not let in.
 ///
 /// ```
 /// use cepa_core::{App, Ctx};

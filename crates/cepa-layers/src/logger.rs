@@ -6,6 +6,7 @@
 mod format;
 mod line;
 mod stream;
+mod write;
 
 use std::{cell::Cell, time::Instant};
 
@@ -17,6 +18,7 @@ use self::{
     format::{Pattern, Style},
     line::{Facts, Line, Outcome, Sent},
     stream::Counted,
+    write::{TARGET, Writer},
 };
 
 /// What is written, and how.
@@ -61,27 +63,21 @@ impl Default for Options {
 /// ```
 pub fn logger(options: Options) -> Logger {
     let pattern = options.format.pattern();
-    Logger { pattern, level_by_status: options.level_by_status, hidden: options.hidden }
+    let writer = Writer { style: pattern.style, level_by_status: options.level_by_status };
+    Logger { pattern, writer, hidden: options.hidden }
 }
 
 /// See [`logger()`].
 #[derive(Clone, Debug)]
 pub struct Logger {
     pattern: Pattern,
-    level_by_status: bool,
+    writer: Writer,
     hidden: Vec<String>,
 }
 
-/// The target under which lines are logged.
-const TARGET: &str = "access";
-
 impl Middleware for Logger {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
-        let wanted = match self.level_by_status {
-            true => tracing::enabled!(target: TARGET, tracing::Level::ERROR),
-            false => tracing::enabled!(target: TARGET, tracing::Level::INFO),
-        };
-        if !wanted {
+        if !self.writer.is_heard() {
             return next.run(ctx).boxed();
         }
         Box::pin(async move {
@@ -107,15 +103,6 @@ impl Logger {
         line::write_url(&mut text, ctx.original_url(), &self.hidden, Style::Dev);
         tracing::info!(target: TARGET, "{text}");
         TEXT.set(text);
-    }
-}
-
-/// Logs a line.
-fn write(level_by_status: bool, status: u16, text: &str) {
-    match (level_by_status, status) {
-        (true, 500..) => tracing::error!(target: TARGET, "{text}"),
-        (true, 400..) => tracing::warn!(target: TARGET, "{text}"),
-        _ => tracing::info!(target: TARGET, "{text}"),
     }
 }
 
@@ -157,7 +144,7 @@ impl Entry<'_> {
         let facts = Facts { ctx: self.ctx, status, hidden: &self.logger.hidden, sent: Some(sent) };
         let line = Line::new(&self.logger.pattern, &facts, TEXT.take());
         // There are no gaps in it: everything was known.
-        write(self.logger.level_by_status, status, line.text());
+        self.logger.writer.write(status, line.text());
         TEXT.set(line.into_text());
     }
 }

@@ -33,6 +33,9 @@ impl Htpasswd {
         let mut most = least_cost.clamp(4, MOST_COST);
         read_lines(path, |line| {
             let (name, hash) = line.trim_end().split_once(':').ok_or(LineFault::Form(FORM))?;
+            if name.is_empty() {
+                return Err(LineFault::Form(FORM));
+            }
             most = most.max(checked_cost(hash, least_cost)?);
             match hashes.insert(name.to_owned(), hash.to_owned()) {
                 None => Ok(()),

@@ -34,6 +34,9 @@ impl Htdigest {
         read_lines(path, |line| {
             let parts: Vec<&str> = line.trim_end().split(':').collect();
             let &[name, of, hash] = &parts[..] else { return Err(LineFault::Form(FORM)) };
+            if name.is_empty() {
+                return Err(LineFault::Form(FORM));
+            }
             let hash = checked_hash(hash)?;
             match of == realm && hashes.insert(name.to_owned(), hash).is_some() {
                 true => Err(LineFault::Twice),

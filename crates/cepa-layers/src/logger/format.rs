@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// The form of a line.
 ///
-/// In a configuration it is a name, `dev`, `common`, `combined` or `json`, or a pattern with `:tokens`:
+/// In a configuration it is a name, `dev`, `common`, `combined`, `json` or `fields`, or a pattern with `:tokens`:
 ///
 /// | token | is |
 /// | --- | --- |
@@ -39,6 +39,8 @@ pub enum Format {
     Combined,
     /// An object of JSON.
     Json,
+    /// No line but an event with the same members as fields, for a log that is itself JSON.
+    Fields,
     /// A pattern.
     Custom(Tokens),
 }
@@ -60,7 +62,7 @@ pub enum FormatError {
     #[error("{0:?} carries credentials, which a log must not hold")]
     Secret(String),
     /// No token at all: mostly a misspelt name.
-    #[error("{0:?} is neither dev, common, combined, json, nor a pattern with :tokens")]
+    #[error("{0:?} is neither dev, common, combined, json, fields, nor a pattern with :tokens")]
     NoPattern(String),
 }
 
@@ -140,6 +142,8 @@ pub(super) enum Style {
     Text,
     /// As values of JSON.
     Json,
+    /// As text, one value on each line.
+    Fields,
 }
 
 /// A format as it is written.
@@ -163,6 +167,7 @@ impl Format {
                 (common().into_iter().chain(more).collect(), Style::Text)
             }
             Self::Json => (json(), Style::Json),
+            Self::Fields => (fields(), Style::Fields),
             Self::Custom(Tokens(tokens)) => (tokens, Style::Text),
         };
         Pattern { tokens, style }
@@ -180,31 +185,37 @@ fn dev() -> Vec<Token> {
     tokens
 }
 
+/// How many members an object of JSON has beside the time, and an event fields.
+pub(super) const FIELDS: usize = 14;
+
+static MEMBERS: [(&str, Token); FIELDS] = [
+    ("client", Token::RemoteAddr),
+    ("user", Token::RemoteUser),
+    ("method", Token::Method),
+    ("url", Token::Url),
+    ("version", Token::HttpVersion),
+    ("host", Token::Hostname),
+    ("route", Token::Route),
+    ("status", Token::Status),
+    ("bytes", Token::Length),
+    ("ms", Token::Millis),
+    ("referrer", Token::Referrer),
+    ("user_agent", Token::UserAgent),
+    ("request_id", Token::RequestId),
+    ("outcome", Token::Outcome),
+];
+
 fn json() -> Vec<Token> {
-    let members = [
-        ("time", Token::IsoDate),
-        ("client", Token::RemoteAddr),
-        ("user", Token::RemoteUser),
-        ("method", Token::Method),
-        ("url", Token::Url),
-        ("version", Token::HttpVersion),
-        ("host", Token::Hostname),
-        ("route", Token::Route),
-        ("status", Token::Status),
-        ("bytes", Token::Length),
-        ("ms", Token::Millis),
-        ("referrer", Token::Referrer),
-        ("user_agent", Token::UserAgent),
-        ("request_id", Token::RequestId),
-        ("outcome", Token::Outcome),
-    ];
-    let mut tokens = Vec::new();
-    for (at, (name, token)) in members.into_iter().enumerate() {
-        tokens.push(Token::Literal(format!("{}\"{name}\":", if at == 0 { "{" } else { "," })));
-        tokens.push(token);
+    let mut tokens = vec![Token::Literal("{\"time\":".to_owned()), Token::IsoDate];
+    for (name, token) in &MEMBERS {
+        tokens.extend([Token::Literal(format!(",\"{name}\":")), token.clone()]);
     }
     tokens.push(Token::Literal("}".to_owned()));
     tokens
+}
+
+fn fields() -> Vec<Token> {
+    MEMBERS.iter().flat_map(|(_, token)| [token.clone(), Token::Literal("\n".to_owned())]).collect()
 }
 
 impl FromStr for Format {
@@ -216,6 +227,7 @@ impl FromStr for Format {
             "common" => Self::Common,
             "combined" => Self::Combined,
             "json" => Self::Json,
+            "fields" => Self::Fields,
             pattern => Self::Custom(Tokens(parse(pattern)?)),
         })
     }
@@ -310,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_forms_that_have_a_name_can_be_written() {
-        for format in [Format::Dev, Format::Common, Format::Combined, Format::Json] {
+        for format in [Format::Dev, Format::Common, Format::Combined, Format::Json, Format::Fields] {
             assert!(!format.pattern().tokens.is_empty());
         }
     }

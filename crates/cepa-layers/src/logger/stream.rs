@@ -14,12 +14,13 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::{
     Logger,
     line::{Facts, Line, Outcome, Sent},
+    write::Writer,
 };
 
 /// A body whose end is logged, and also that it was dropped before.
 pub(super) struct Counted {
     body: Body,
-    level_by_status: bool,
+    writer: Writer,
     line: Line,
     started: Instant,
     length: u64,
@@ -34,8 +35,7 @@ impl Counted {
         let facts = Facts { ctx, status, hidden: &logger.hidden, sent: None };
         let line = Line::new(&logger.pattern, &facts, String::new());
         let declared = ctx.response.headers().get(CONTENT_LENGTH).cloned();
-        let level_by_status = logger.level_by_status;
-        let counted = Self { body, level_by_status, line, started, length: 0, is_open: true };
+        let counted = Self { body, writer: logger.writer, line, started, length: 0, is_open: true };
         ctx.response.replace_body(Body::new(counted));
         // The length that was declared still holds.
         if let Some(length) = declared {
@@ -46,7 +46,7 @@ impl Counted {
     fn close(&mut self, outcome: Outcome) {
         if std::mem::take(&mut self.is_open) {
             let sent = Sent { length: Some(self.length), elapsed: self.started.elapsed(), outcome };
-            super::write(self.level_by_status, self.line.status(), &self.line.finish(sent));
+            self.writer.write(self.line.status(), &self.line.finish(sent));
         }
     }
 }

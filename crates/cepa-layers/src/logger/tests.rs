@@ -41,8 +41,10 @@ impl Subscriber for Log {
         struct Message(String);
         impl Visit for Message {
             fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                assert_eq!(field.name(), "message");
-                self.0 += &format!("{value:?}");
+                match field.name() {
+                    "message" => self.0 += &format!("{value:?}"),
+                    name => self.0 += &format!("{name}={value:?} "),
+                }
             }
         }
         let mut message = Message(format!("{} ", event.metadata().level()));
@@ -212,6 +214,17 @@ fn common_combined_and_json() {
     assert_eq!((&json["status"], &json["bytes"]), (&200.into(), &5.into()));
     assert_eq!((&json["request_id"], &json["outcome"]), (&serde_json::Value::Null, &"done".into()));
     assert!(json["ms"].is_number());
+}
+
+#[test]
+fn an_event_with_fields() {
+    let options = Options { format: Format::Fields, ..Options::default() };
+    let lines = lines(options, &[(Method::GET, "/a/1\nuser=eve"), (Method::GET, "/stream")]);
+    let (before, after) = lines[0].split_once(" ms=").unwrap();
+    let fields = r#"client="127.0.0.1" user="ada" method="GET" url="/a/1\\x0Auser=eve" version="1.1" host="localhost""#;
+    assert_eq!(before, format!("INFO {fields} route=\"/a/{{id}}\" status=200 bytes=5"));
+    assert!(after.ends_with(" outcome=\"done\" "), "{after}");
+    assert!(lines[1].contains("status=200 bytes=8 ms=") && lines[1].ends_with("outcome=\"done\" "));
 }
 
 /// Log injection: what a client sends neither begins a line nor ends a field.
