@@ -6,6 +6,7 @@
 mod format;
 mod line;
 mod stream;
+mod value;
 mod write;
 
 use std::{cell::Cell, time::Instant};
@@ -98,9 +99,9 @@ impl Logger {
         let mut text = TEXT.take();
         text.clear();
         text.push_str("<-- ");
-        line::write_escaped(&mut text, ctx.method().as_str().as_bytes());
+        value::write_escaped(&mut text, ctx.method().as_str().as_bytes());
         text.push(' ');
-        line::write_url(&mut text, ctx.original_url(), &self.hidden, Style::Dev);
+        value::write_url(&mut text, ctx.original_url(), &self.hidden, Style::Dev);
         tracing::info!(target: TARGET, "{text}");
         TEXT.set(text);
     }
