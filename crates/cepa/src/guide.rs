@@ -11,6 +11,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/layers.md")]
     struct Layers;
 
+    #[doc = include_str!("../../../docs/guide/src/guards.md")]
+    struct Guards;
+
     #[doc = include_str!("../../../docs/guide/src/routing.md")]
     struct Routing;
 

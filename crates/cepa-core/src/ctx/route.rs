@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::Ctx;
 use crate::{
-    Error, Onion, Result, Target, de,
+    Error, Onion, Result, Step, Target, de,
     router::{BELOW, ParamSpans, Params, Resolved, append_query},
 };
 
@@ -71,6 +71,12 @@ impl Ctx {
     /// The name of the matched route.
     pub fn route_name(&self) -> Option<&str> {
         self.matched_route()?.name.as_deref()
+    }
+
+    /// The way of this request through the app that runs, as [`Onion::explain`] has it: for pages and logs that show
+    /// a developer where a request went.
+    pub fn explain(&self) -> Vec<Step> {
+        self.onion.explain(self.method(), self.hostname(), self.path())
     }
 
     /// The prefix below which the mounted app runs; empty outside of mounts.
