@@ -43,7 +43,7 @@ pub mod koa;
 pub mod location;
 pub mod media_type;
 pub mod mime;
-mod percent;
+pub mod percent;
 pub mod router;
 pub mod test;
 pub mod tower;
