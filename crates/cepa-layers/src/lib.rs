@@ -17,8 +17,13 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod conditional;
+mod files;
 pub mod response_time;
+pub mod static_files;
 pub mod when;
 
+pub use conditional::conditional;
 pub use response_time::response_time;
+pub use static_files::static_files;
 pub use when::When;

@@ -57,7 +57,11 @@ fn prefers_encodings_as_recorded() {
     for Vector { header, offered, preferred, result } in vectors::load("compress_encoding") {
         let offers: Vec<&str> =
             preferred.iter().filter(|name| offered.contains(name)).map(String::as_str).collect();
-        assert_eq!(preferred_encoding(Some(&header), &offers), result.as_deref(), "{header} among {offers:?}");
+        assert_eq!(
+            preferred_encoding(Some(&header), &offers),
+            result.as_deref(),
+            "{header} among {offers:?}"
+        );
     }
 }
 
