@@ -17,12 +17,14 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod compress;
 pub mod conditional;
 mod files;
 pub mod response_time;
 pub mod static_files;
 pub mod when;
 
+pub use compress::compress;
 pub use conditional::conditional;
 pub use response_time::response_time;
 pub use static_files::static_files;

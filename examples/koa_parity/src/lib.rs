@@ -5,14 +5,20 @@
 //!
 //! - `root`: everything without a prefix: requests, responses, errors, flow, cookies;
 //! - `proxied`: `/px` and `/pq`, behind proxies that are believed;
-//! - `routed`: `/rt` and `/rth`, what `@koa/router` does.
+//! - `routed`: `/rt` and `/rth`, what `@koa/router` does;
+//! - `compressed`: `/z`, what `koa-compress` does;
+//! - `files`: `/st`, what `koa-static` does.
 
+mod compressed;
 mod describe;
+mod files;
 mod proxied;
 mod root;
 mod routed;
 
 use cepa_core::{App, cookie::Keys, router::Mount};
+
+pub use files::date_static_files;
 
 /// The whole app.
 pub fn app() -> App {
@@ -22,7 +28,9 @@ pub fn app() -> App {
         .mount("/pq", Mount::new(proxied::pq()).keep_path())
         .mount("/rt", Mount::new(routed::rt()).keep_path())
         .mount("/rth", Mount::new(routed::rth()).keep_path())
-    // Here the apps follow that need layers: /sess, /sroll, /srenew, /sext, /z, /b, /bl, /csrf, /st.
+        .mount("/st", Mount::new(files::st()).keep_path())
+        .mount("/z", Mount::new(compressed::z()).keep_path())
+    // Here the apps follow that need layers: /sess, /sroll, /srenew, /sext, /b, /bl, /csrf.
 }
 
 /// The keys that the recorded signatures were made with: the first signs, both verify.
