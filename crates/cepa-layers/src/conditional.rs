@@ -1,6 +1,6 @@
 //! Answers 304 where the client has the current copy, and 412 where it wanted another one.
 //!
-//! It stands outwards of whatever sets `ETag` or `Last-Modified` (a handler, `etag`), and inwards
+//! It stands outwards of whatever sets `ETag` or `Last-Modified` (a handler, [`etag`](crate::etag())), and inwards
 //! of [`compress`](crate::compress()), which then has nothing to do. [`static_files`](crate::static_files())
 //! needs no such layer.
 

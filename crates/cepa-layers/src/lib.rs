@@ -19,13 +19,23 @@
 
 pub mod compress;
 pub mod conditional;
+pub mod directory;
+pub mod etag;
+pub mod favicon;
 mod files;
+pub mod jsonp;
+pub mod method_override;
 pub mod response_time;
 pub mod static_files;
 pub mod when;
 
 pub use compress::compress;
 pub use conditional::conditional;
+pub use directory::directory;
+pub use etag::etag;
+pub use favicon::favicon;
+pub use jsonp::jsonp;
+pub use method_override::method_override;
 pub use response_time::response_time;
 pub use static_files::static_files;
 pub use when::When;
