@@ -26,6 +26,7 @@ mod files;
 pub mod jsonp;
 pub mod method_override;
 pub mod response_time;
+pub mod sendfile_header;
 pub mod static_files;
 pub mod when;
 
@@ -37,5 +38,6 @@ pub use favicon::favicon;
 pub use jsonp::jsonp;
 pub use method_override::method_override;
 pub use response_time::response_time;
+pub use sendfile_header::sendfile_header;
 pub use static_files::static_files;
 pub use when::When;

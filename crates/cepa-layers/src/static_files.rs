@@ -164,7 +164,7 @@ impl StaticFiles {
                 }
                 None => Ok(false),
             },
-            Found::File(entry) => respond::respond(ctx, &entry, options).map(|()| true),
+            Found::File(entry) => respond::respond(ctx, &entry, &self.files.loader).map(|()| true),
         }
     }
 

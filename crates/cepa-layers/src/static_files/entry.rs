@@ -34,7 +34,7 @@ impl Found {
         let Self::File(entry) = self else { return Some(0) };
         entry.forms.iter().try_fold(0, |sum, form| match &form.content {
             Content::Memory(bytes) => Some(sum + bytes.len() + size_of::<Form>()),
-            Content::Disk(_) => None,
+            Content::Disk(..) => None,
         })
     }
 }
@@ -68,7 +68,8 @@ pub(super) struct Form {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Memory(Bytes),
-    Disk(Arc<File>),
+    /// The file and its name below the root.
+    Disk(Arc<File>, Box<str>),
 }
 
 /// Tells one version of a file from another.

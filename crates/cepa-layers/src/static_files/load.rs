@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -28,12 +29,23 @@ const IDENTITY: &str = "identity";
 pub(super) struct Loader {
     pub(super) options: Options,
     root: Root,
+    /// The root as other programs find it.
+    place: PathBuf,
 }
 
 impl Loader {
     pub(super) fn new(options: Options) -> Result<Self, RootError> {
         let root = Root::new(&options.root, options.symlinks)?;
-        Ok(Self { options, root })
+        let place = options.root.canonicalize();
+        match place {
+            Ok(place) => Ok(Self { options, root, place }),
+            Err(cause) => Err(RootError { path: options.root, cause }),
+        }
+    }
+
+    /// Where a file of this name is on the disk.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.place.join(name)
     }
 
     /// What a path leads to. Contents that `last` has and that did not change are not read again.
@@ -79,11 +91,12 @@ impl Loader {
         let name = path.rsplit('/').next().unwrap_or(path);
         let kind = if name.contains('.') { mime::content_type(name) } else { None };
         let kind = kind.as_deref().unwrap_or("application/octet-stream");
-        let mut forms = vec![self.form(IDENTITY, opened, last)?];
+        let mut forms = vec![self.form(IDENTITY, path, opened, last)?];
         if self.options.precompressed && mime::is_compressible(kind) && mime::from_extension(name).is_some() {
             for (coding, ending) in SIBLINGS {
-                if let Some(opened) = self.open_file(&format!("{path}{ending}"))? {
-                    forms.push(self.form(coding, opened, last)?);
+                let path = format!("{path}{ending}");
+                if let Some(opened) = self.open_file(&path)? {
+                    forms.push(self.form(coding, &path, opened, last)?);
                 }
             }
         }
@@ -101,13 +114,19 @@ impl Loader {
         HeaderValue::try_from(text).expect("words and digits are visible")
     }
 
-    fn form(&self, coding: &'static str, opened: Opened, last: Option<&Entry>) -> io::Result<Form> {
+    fn form(
+        &self,
+        coding: &'static str,
+        path: &str,
+        opened: Opened,
+        last: Option<&Entry>,
+    ) -> io::Result<Form> {
         let last = last.and_then(|last| last.form(coding));
-        let (stamp, content) = self.content(opened, last)?;
+        let (stamp, content) = self.content(path, opened, last)?;
         Ok(Form { coding, stamp, etag: stamp.etag(), last_modified: stamp.last_modified(), content })
     }
 
-    fn content(&self, opened: Opened, last: Option<&Form>) -> io::Result<(Stamp, Content)> {
+    fn content(&self, path: &str, opened: Opened, last: Option<&Form>) -> io::Result<(Stamp, Content)> {
         /// How often a file is read that changes meanwhile, before it is left to be sent as it then is.
         const TRIES: usize = 3;
         let Opened { file, meta } = opened;
@@ -128,7 +147,7 @@ impl Loader {
                 }
             }
         }
-        Ok((stamp, Content::Disk(Arc::new(file))))
+        Ok((stamp, Content::Disk(Arc::new(file), path.into())))
     }
 }
 

@@ -8,21 +8,32 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use super::{
     Options,
     entry::{Content, Entry, Form},
+    load::Loader,
     range::{self, Ranges, Span},
     send::{Pieces, slice},
 };
-use crate::conditional::{Outcome, evaluate};
+use crate::{
+    conditional::{Outcome, evaluate},
+    sendfile_header::{Wanted, WholeFile},
+};
 
-pub(super) fn respond(ctx: &mut Ctx, entry: &Entry, options: &Options) -> Result {
+pub(super) fn respond(ctx: &mut Ctx, entry: &Entry, loader: &Loader) -> Result {
     let form = choose(ctx, entry)?;
-    describe(ctx, entry, form, options);
+    describe(ctx, entry, form, &loader.options);
     match evaluate(ctx) {
         Outcome::Send => {}
         Outcome::NotModified => return ctx.set_status(StatusCode::NOT_MODIFIED),
         Outcome::Failed => return Err(Error::status_only(412)),
     }
     match ranges(ctx, form) {
-        Ranges::Whole => send(ctx, StatusCode::OK, spans(form, &[Span { start: 0, end: form.stamp.len }])),
+        Ranges::Whole => {
+            if let Content::Disk(_, name) = &form.content
+                && ctx.state::<Wanted>().is_some()
+            {
+                ctx.insert(WholeFile(loader.place(name)));
+            }
+            send(ctx, StatusCode::OK, spans(form, &[Span { start: 0, end: form.stamp.len }]));
+        }
         Ranges::None => {
             let size = content_range(&format!("bytes */{}", form.stamp.len));
             return Err(Error::status_only(416).with_header(header::CONTENT_RANGE, size));

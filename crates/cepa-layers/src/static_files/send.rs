@@ -46,7 +46,7 @@ impl Pieces {
     pub(super) fn span(&mut self, content: &Content, span: Span) {
         match content {
             Content::Memory(bytes) => self.bytes(slice(bytes, span)),
-            Content::Disk(file) => {
+            Content::Disk(file, _) => {
                 self.left += span.end - span.start;
                 self.parts.push_back(Part::File(Arc::clone(file), span));
             }
