@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
 use self::list::{Key, Order};
-use crate::files::{Named, Root, asked_below, with_slash};
+use crate::files::{Named, Root, asked_below, redirect_to_slash, root_lacks_slash};
 pub use crate::files::{RootError, Symlinks};
 
 /// Which directories are listed.
@@ -103,17 +103,15 @@ impl Directory {
             Named::Outside => return Err(Error::status_only(403)),
             Named::Nul => return Err(Error::status_only(400)),
         };
-        let needs_slash = !ctx.request.original_target().path().ends_with('/');
+        let lacks_slash = !name.is_directory || root_lacks_slash(ctx, asked, &options.prefix);
         let (path, shared) = (name.path.into_owned(), Arc::clone(&self.shared));
         let (sorted, json) =
             ((Key::asked(ctx), Order::asked(ctx)), ctx.accepts(&["html", "json"]) == Some("json"));
         // All of it apart: a long list takes milliseconds to sort and write.
         let text = spawn_blocking(move || shared.text(&path, sorted, json)).await??;
         let Some(text) = text else { return Ok(false) };
-        if needs_slash {
-            let Some(location) = with_slash(ctx) else { return Ok(false) };
-            ctx.set_status(StatusCode::MOVED_PERMANENTLY)?;
-            return ctx.redirect(&location).map(|()| true);
+        if lacks_slash {
+            return redirect_to_slash(ctx);
         }
         ctx.vary("Accept")?;
         ctx.set(header::CACHE_CONTROL, "no-cache")?;

@@ -37,7 +37,7 @@ impl Default for Options {
 ///
 /// - Only for GET, and bodies in memory of a JSON type. Everything else, and requests that name no callback, pass.
 /// - The name may hold ASCII letters, digits, `_`, `$`, `.`, `[` and `]`; another one is a 400.
-/// - A page that may not load it gets a 403.
+/// - A page that may not load it gets a 403; answers say `Vary: Referer`.
 /// - The script begins with `/**/`, so that its first bytes are not the client's, and says `nosniff`.
 ///
 /// ```
@@ -65,6 +65,9 @@ pub struct Jsonp {
 impl Middleware for Jsonp {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
         Box::pin(async move {
+            if !self.is_for_all() {
+                ctx.vary("Referer")?;
+            }
             let Some(callback) = self.callback(ctx)? else { return next.run(ctx).await };
             next.run(ctx).await?;
             let is_json = media_type::type_is(ctx.content_type(), &["json", "+json"]).is_some();
@@ -98,8 +101,12 @@ impl Jsonp {
         }
     }
 
+    fn is_for_all(&self) -> bool {
+        self.options.hosts.iter().any(|host| host == "*")
+    }
+
     fn may_load(&self, ctx: &Ctx) -> bool {
-        if self.options.hosts.iter().any(|host| host == "*") {
+        if self.is_for_all() {
             return true;
         }
         let Some(page) = ctx.get(header::REFERER) else { return false };
@@ -217,7 +224,8 @@ mod tests {
                 let answer = client.get("/?callback=f").header("referer", page).await;
                 assert_eq!(answer.status(), status, "{page}");
             }
-            assert_eq!(client.get("/?callback=f").await.status(), 403);
+            let answer = client.get("/?callback=f").await;
+            assert_eq!((answer.status().as_u16(), answer.header("vary")), (403, "Referer"));
         });
     }
 }

@@ -3,7 +3,8 @@
 //! nginx, Apache with `mod_xsendfile` and lighttpd send a file themselves when a response names it in a header: the app
 //! decides who may have it, and its worker is free at once.
 //!
-//! It stands outwards of [`static_files`](crate::static_files()) and of every handler that leaves a [`WholeFile`].
+//! It stands outwards of [`static_files`](crate::static_files()) and of every handler that leaves a [`WholeFile`], and
+//! inwards of what changes bodies, such as [`compress`](crate::compress()): the other server sends the file as it is.
 
 use std::path::{Path, PathBuf};
 

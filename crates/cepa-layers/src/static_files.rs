@@ -36,7 +36,7 @@ use self::{
     entry::Found,
     load::Loader,
 };
-use crate::files::{Named, asked_below, with_slash};
+use crate::files::{Named, asked_below, redirect_to_slash, root_lacks_slash};
 pub use crate::files::{RootError, Symlinks};
 
 /// Which files are served, and what is said about them.
@@ -155,15 +155,11 @@ impl StaticFiles {
             Cached::Fresh(found) => found,
             Cached::Stale(last) => self.load(asked, last).await?,
         };
+        let lacks_slash = root_lacks_slash(ctx, asked, &options.prefix);
         match found {
             Found::Nothing => Ok(false),
-            Found::Directory => match with_slash(ctx) {
-                Some(location) => {
-                    ctx.set_status(StatusCode::MOVED_PERMANENTLY)?;
-                    ctx.redirect(&location).map(|()| true)
-                }
-                None => Ok(false),
-            },
+            Found::File(_) if lacks_slash => redirect_to_slash(ctx),
+            Found::Directory => redirect_to_slash(ctx),
             Found::File(entry) => respond::respond(ctx, &entry, &self.files.loader).map(|()| true),
         }
     }
