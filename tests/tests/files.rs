@@ -33,12 +33,12 @@ fn turn() -> MutexGuard<'static, ()> {
 
 /// A directory with a large file, an app that serves it and compresses the rest.
 fn site() -> (TempDir, Served) {
-    let root = tempfile::tempdir().unwrap();
-    fs::write(root.path().join("large.bin"), content()).unwrap();
+    let root = tempfile::tempdir().expect("there is room for a directory");
+    fs::write(root.path().join("large.bin"), content()).expect("there is room for a file");
     let files = static_files::Options { root: root.path().into(), ..Default::default() };
     let app = App::new()
-        .with(compress(Default::default()).unwrap())
-        .with(static_files(files).unwrap())
+        .with(compress(Default::default()).expect("the defaults are right"))
+        .with(static_files(files).expect("the root is there"))
         .get("/text", async |_: &mut Ctx| "onion ".repeat(10_000))
         .get("/stream", async |ctx: &mut Ctx| -> Result<Body> {
             ctx.set_type("text")?;
@@ -49,7 +49,7 @@ fn site() -> (TempDir, Served) {
                 Ok(())
             }))
         });
-    (root, serve(app).unwrap())
+    (root, serve(app).expect("the app is served"))
 }
 
 fn curl(server: &Served, path: &str, flags: &[&str]) -> Vec<u8> {
