@@ -5,10 +5,12 @@
 //! needs no such layer.
 
 use cepa_core::{
-    Ctx, Error, LocalBoxFuture, Middleware, Next, Result,
+    Ctx, Error, LocalBoxFuture, Middleware, Next, Order, Result,
     fresh::{Conditions, Rule, Validators, is_fresh, preconditions_hold},
 };
 use http::{HeaderName, Method, StatusCode, header};
+
+use crate::etag::ETag;
 
 /// A layer that looks at the conditions of GET and HEAD requests when the answer is there (RFC 9110, section 13).
 ///
@@ -52,6 +54,10 @@ impl Middleware for Conditional {
                 Outcome::Failed => Err(Error::status_only(412)),
             }
         })
+    }
+
+    fn order(&self) -> Vec<Order> {
+        vec![Order::outside_of::<ETag>("the tag that it compares is set there")]
     }
 }
 

@@ -5,9 +5,11 @@
 //! A script is loaded with the cookies of its site and read by whoever loads it: for new clients allow
 //! cross-origin requests instead.
 
-use cepa_core::{Body, Ctx, Error, LocalBoxFuture, Middleware, Next, Result, location, media_type};
+use cepa_core::{Body, Ctx, Error, LocalBoxFuture, Middleware, Next, Order, Result, location, media_type};
 use http::{HeaderValue, Method, header};
 use serde::Deserialize;
+
+use crate::compress::Compress;
 
 /// For whom, and how it is asked for.
 #[derive(Clone, Debug, Deserialize)]
@@ -79,6 +81,10 @@ impl Middleware for Jsonp {
             ctx.set(header::CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))?;
             ctx.set(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         })
+    }
+
+    fn order(&self) -> Vec<Order> {
+        vec![Order::inside_of::<Compress>("it wraps JSON, and not what became of it")]
     }
 }
 

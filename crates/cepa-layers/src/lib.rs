@@ -19,6 +19,8 @@
 
 pub mod compress;
 pub mod conditional;
+pub mod cors;
+pub mod csrf;
 pub mod directory;
 pub mod etag;
 pub mod favicon;
@@ -26,18 +28,24 @@ mod files;
 pub mod jsonp;
 pub mod method_override;
 pub mod response_time;
+pub mod secure_headers;
 pub mod sendfile_header;
+pub mod session;
 pub mod static_files;
 pub mod when;
 
 pub use compress::compress;
 pub use conditional::conditional;
+pub use cors::cors;
+pub use csrf::{CsrfExt, csrf};
 pub use directory::directory;
 pub use etag::etag;
 pub use favicon::favicon;
 pub use jsonp::jsonp;
 pub use method_override::method_override;
 pub use response_time::response_time;
+pub use secure_headers::{NonceExt, secure_headers};
 pub use sendfile_header::sendfile_header;
+pub use session::{SessionExt, session};
 pub use static_files::static_files;
 pub use when::When;

@@ -4,9 +4,11 @@
 //! inflates bodies. Nothing is weakened: only a POST is changed, and only into another method that is protected.
 
 use bytes::Bytes;
-use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Result, form, media_type, units};
+use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result, form, media_type, units};
 use http::{Method, header};
 use serde::Deserialize;
+
+use crate::csrf::Csrf;
 
 /// Where the method is looked for.
 #[derive(Clone, Debug, Deserialize)]
@@ -100,6 +102,10 @@ impl Middleware for MethodOverride {
             next.run(ctx).await
         })
     }
+
+    fn order(&self) -> Vec<Order> {
+        vec![Order::outside_of::<Csrf>("it is to see the method that counts")]
+    }
 }
 
 impl MethodOverride {
@@ -176,6 +182,15 @@ mod tests {
             let answer = client.post("/").header("content-type", kind).body(vec![0xff, b'=']).await;
             assert_eq!(answer.status(), 400);
         });
+    }
+
+    #[test]
+    fn forgery_protection_sees_the_method_that_counts() {
+        let overriding = || method_override(Options::default()).unwrap();
+        let csrf = || crate::csrf(Default::default()).unwrap();
+        assert!(App::new().with(overriding()).with(csrf()).get("/", async |_: &mut Ctx| "").build().is_ok());
+        let error = App::new().with(csrf()).with(overriding()).get("/", async |_: &mut Ctx| "").build();
+        assert!(error.unwrap_err().to_string().contains("the method that counts"));
     }
 
     #[test]

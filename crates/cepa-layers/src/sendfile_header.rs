@@ -8,9 +8,11 @@
 
 use std::path::{Path, PathBuf};
 
-use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Result, percent};
+use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result, percent};
 use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
+
+use crate::{compress::Compress, static_files::StaticFiles};
 
 /// The server in front, by the header that it reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -142,6 +144,13 @@ impl Middleware for SendfileHeader {
             }
             ctx.set(self.header(), name)
         })
+    }
+
+    fn order(&self) -> Vec<Order> {
+        vec![
+            Order::inside_of::<Compress>("the file is sent as it is"),
+            Order::outside_of::<StaticFiles>("it names the files that are found there"),
+        ]
     }
 }
 

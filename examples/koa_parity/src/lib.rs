@@ -7,7 +7,9 @@
 //! - `proxied`: `/px` and `/pq`, behind proxies that are believed;
 //! - `routed`: `/rt` and `/rth`, what `@koa/router` does;
 //! - `compressed`: `/z`, what `koa-compress` does;
-//! - `files`: `/st`, what `koa-static` does.
+//! - `files`: `/st`, what `koa-static` does;
+//! - `sessions`: `/sess`, `/sroll`, `/srenew` and `/sext`, what `koa-session` does;
+//! - `tokens`: `/csrf`, what `koa-csrf` does.
 
 mod compressed;
 mod describe;
@@ -15,6 +17,8 @@ mod files;
 mod proxied;
 mod root;
 mod routed;
+mod sessions;
+mod tokens;
 
 use cepa_core::{App, cookie::Keys, router::Mount};
 
@@ -28,9 +32,14 @@ pub fn app() -> App {
         .mount("/pq", Mount::new(proxied::pq()).keep_path())
         .mount("/rt", Mount::new(routed::rt()).keep_path())
         .mount("/rth", Mount::new(routed::rth()).keep_path())
+        .mount("/sess", Mount::new(sessions::sess()).keep_path())
+        .mount("/sroll", Mount::new(sessions::sroll()).keep_path())
+        .mount("/srenew", Mount::new(sessions::srenew()).keep_path())
+        .mount("/sext", Mount::new(sessions::sext()).keep_path())
+        .mount("/csrf", Mount::new(tokens::csrf()).keep_path())
         .mount("/st", Mount::new(files::st()).keep_path())
         .mount("/z", Mount::new(compressed::z()).keep_path())
-    // Here the apps follow that need layers: /sess, /sroll, /srenew, /sext, /b, /bl, /csrf.
+    // Here the apps follow that need layers: /b, /bl.
 }
 
 /// The keys that the recorded signatures were made with: the first signs, both verify.
