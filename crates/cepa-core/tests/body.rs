@@ -186,6 +186,26 @@ fn a_body_arrives_piece_by_piece_as_the_handler_asks_for_it() {
 }
 
 #[test]
+fn an_error_passes_through_a_body_that_a_layer_has_put_in_place() {
+    struct Fails(Option<Error>);
+    impl http_body::Body for Fails {
+        type Data = Bytes;
+        type Error = Error;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>>>> {
+            Poll::Ready(self.0.take().map(Err))
+        }
+    }
+    let app = App::new().post("/", async |ctx: &mut Ctx| ctx.bytes().await);
+    let client = app.test();
+    let answer = block_on(client.post("/").body(Body::new(Fails(Some(Error::new(400, "broken"))))));
+    assert_eq!(status_and_text(&answer), (400, "broken"));
+}
+
+#[test]
 fn a_body_that_breaks_off_is_an_error_to_its_reader() {
     let app =
         || App::new().post("/", async |ctx: &mut Ctx| ctx.bytes().await).build().expect("the app builds");

@@ -17,8 +17,10 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod inflate;
 pub mod response_time;
 pub mod when;
 
+pub use inflate::inflate;
 pub use response_time::response_time;
 pub use when::When;
