@@ -18,9 +18,11 @@
 //! [`When`] says for which requests a layer runs.
 
 pub mod inflate;
+pub mod multipart;
 pub mod response_time;
 pub mod when;
 
 pub use inflate::inflate;
+pub use multipart::multipart;
 pub use response_time::response_time;
 pub use when::When;
