@@ -34,6 +34,7 @@ fn bodies_are_read_as_json_as_a_form_and_as_text() {
     let client = App::new()
         .post("/json", async |ctx: &mut Ctx| ctx.json::<Entry>().await.map(Json))
         .post("/form", async |ctx: &mut Ctx| ctx.form::<Entry>().await.map(Json))
+        .post("/nested", async |ctx: &mut Ctx| ctx.nested_form::<serde_json::Value>().await)
         .post("/text", async |ctx: &mut Ctx| ctx.text().await)
         .test();
     let deep = "[".repeat(200);
@@ -61,6 +62,13 @@ fn bodies_are_read_as_json_as_a_form_and_as_text() {
             (400, r#"form: invalid value "x" for "age": expected u8"#),
         ),
         ("/form", "application/x-www-form-urlencoded", &many, (413, "too many form fields")),
+        (
+            "/nested",
+            "application/x-www-form-urlencoded",
+            "a[b]=1&a[c][]=x+y",
+            (200, r#"{"a":{"b":"1","c":["x y"]}}"#),
+        ),
+        ("/nested", "application/x-www-form-urlencoded", &many, (413, "too many form fields")),
         (
             "/form",
             "multipart/form-data; boundary=x",

@@ -17,11 +17,13 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod body_limits;
 pub mod inflate;
 pub mod multipart;
 pub mod response_time;
 pub mod when;
 
+pub use body_limits::body_limits;
 pub use inflate::inflate;
 pub use multipart::multipart;
 pub use response_time::response_time;

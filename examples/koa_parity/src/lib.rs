@@ -5,8 +5,10 @@
 //!
 //! - `root`: everything without a prefix: requests, responses, errors, flow, cookies;
 //! - `proxied`: `/px` and `/pq`, behind proxies that are believed;
+//! - `bodies`: `/b` and `/bl`, what `koa-bodyparser` does;
 //! - `routed`: `/rt` and `/rth`, what `@koa/router` does.
 
+mod bodies;
 mod describe;
 mod proxied;
 mod root;
@@ -20,9 +22,11 @@ pub fn app() -> App {
         .mount("/", Mount::new(root::app()).keep_path())
         .mount("/px", Mount::new(proxied::px()).keep_path())
         .mount("/pq", Mount::new(proxied::pq()).keep_path())
+        .mount("/b", Mount::new(bodies::b()).keep_path())
+        .mount("/bl", Mount::new(bodies::bl()).keep_path())
         .mount("/rt", Mount::new(routed::rt()).keep_path())
         .mount("/rth", Mount::new(routed::rth()).keep_path())
-    // Here the apps follow that need layers: /sess, /sroll, /srenew, /sext, /z, /b, /bl, /csrf, /st.
+    // Here the apps follow that need layers: /sess, /sroll, /srenew, /sext, /z, /csrf, /st.
 }
 
 /// The keys that the recorded signatures were made with: the first signs, both verify.

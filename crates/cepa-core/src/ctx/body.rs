@@ -73,6 +73,26 @@ impl Ctx {
         }
     }
 
+    /// The request body as a form whose names are places in a tree, such as `user[name]` and `lines[0].count`:
+    /// `ctx.nested_form::<Order>().await?`. [`Nesting`](form::Nesting) has the rules.
+    ///
+    /// # Errors
+    /// As [`form`](Self::form).
+    #[track_caller]
+    pub fn nested_form<T: DeserializeOwned>(&mut self) -> impl Future<Output = Result<T>> {
+        let place = Location::caller();
+        async move {
+            self.expect_type(&["urlencoded"]).map_err(|error| error.at(place))?;
+            let text = self.text().await?;
+            let mut pairs = form::parse(&text, MAX_FORM_PAIRS);
+            let tree = form::Nesting::default().tree(pairs.by_ref());
+            if pairs.is_cut() {
+                return Err(Error::new(413, "too many form fields").at(place));
+            }
+            de::from_tree(tree).map_err(|error| Error::new(400, format!("form: {error}")).at(place))
+        }
+    }
+
     fn expect_type(&self, types: &[&str]) -> Result {
         let kind = self.request.get(header::CONTENT_TYPE).unwrap_or_default();
         match media_type::type_is(kind, types) {
