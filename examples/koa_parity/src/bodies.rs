@@ -36,9 +36,7 @@ pub(crate) fn bl() -> App {
         })
         .with(inflate(Default::default()))
         .with(body_limits(Default::default()))
-        .fallback(async move |ctx: &mut Ctx| {
-            read(ctx, &types, &["text/xml", "application/xml"], false).await
-        })
+        .fallback(async move |ctx: &mut Ctx| read(ctx, &types, &["text/xml", "application/xml"], false).await)
 }
 
 /// Errors in the words of Koa.
