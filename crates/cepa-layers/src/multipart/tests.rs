@@ -314,7 +314,7 @@ fn no_file_is_left_when_a_request_is_dropped_panics_or_is_cut_off() {
             let (mut sender, incoming) = channel(None, u64::MAX);
             let mut cut = request("/");
             cut.set_body(incoming);
-            let mut answer = onion.handle(cut);
+            let mut answer = Box::pin(onion.handle(cut));
             let mut cx = Context::from_waker(Waker::noop());
             assert!(answer.as_mut().poll(&mut cx).is_pending());
             sender.send(whole[..50_000].to_owned().into());
