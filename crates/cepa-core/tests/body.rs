@@ -84,6 +84,14 @@ fn bodies_are_read_as_json_as_a_form_and_as_text() {
             assert_eq!(text, expected.1, "{path} {kind}");
         }
     }
+    for (path, kind) in
+        [("/json", "application/json"), ("/form", "application/x-www-form-urlencoded"), ("/text", "")]
+    {
+        // Nobody has taken the coding off.
+        let call = client.post(path).header("content-type", kind).header("content-encoding", "gzip");
+        let answer = block_on(call.body(b"\x1f\x8b\x08\x00".to_vec()));
+        assert_eq!(status_and_text(&answer), (415, r#"unsupported content encoding "gzip""#), "{path}");
+    }
     let latin = block_on(client.post("/text").body(vec![0xe9]));
     assert_eq!(status_and_text(&latin), (400, "the body is not UTF-8"));
     let entry = Entry { name: "x y".into(), age: Some(7), tag: vec!["a".into(), "b".into()] };
