@@ -3,6 +3,7 @@
 mod explain;
 mod handling;
 mod onion;
+mod order;
 mod settings;
 
 use std::{fmt, panic::Location, sync::Arc};

@@ -44,6 +44,7 @@ pub mod koa;
 pub mod location;
 pub mod media_type;
 pub mod mime;
+mod order;
 mod panic;
 mod percent;
 pub mod router;
@@ -64,6 +65,7 @@ pub use self::{
     handler::Handler,
     headers::Headers,
     middleware::{LocalBoxFuture, Middleware, Next, Run},
+    order::Order,
     panic::Panicked,
     reply::{Html, Json, Reply, Text},
     request::Request,
