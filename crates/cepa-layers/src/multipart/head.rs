@@ -36,7 +36,8 @@ pub struct PartHead {
 }
 
 impl PartHead {
-    /// The name of the field.
+    /// The name of the field. Clients write a quote in it as `%22` and line breaks as `%0D` and `%0A` (WHATWG HTML,
+    /// multipart/form-data encoding), as in the name of a file, and a `%` as it is: so these stay.
     pub fn name(&self) -> &str {
         &self.name
     }
