@@ -10,8 +10,7 @@
 //! - **routes**: [`router`]; **cookies**: [`cookie`];
 //! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
 //!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
-//!   a response says ([`vary`], [`disposition`], [`location`]);
-//! - **times and sizes** as a configuration has them: [`units`];
+//!   a response says ([`vary`], [`disposition`], [`location`]); [`units`] of times and sizes in configurations;
 //! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory; [`koa`] says where the names of
 //!   Koa are.
 

@@ -18,13 +18,21 @@
 //! [`When`] says for which requests a layer runs.
 
 pub mod body_limits;
+pub mod cors;
+pub mod csrf;
 pub mod inflate;
 pub mod multipart;
 pub mod response_time;
+pub mod secure_headers;
+pub mod session;
 pub mod when;
 
 pub use body_limits::body_limits;
+pub use cors::cors;
+pub use csrf::{CsrfExt, csrf};
 pub use inflate::inflate;
-pub use multipart::multipart;
+pub use multipart::{MultipartExt, multipart};
 pub use response_time::response_time;
+pub use secure_headers::{NonceExt, secure_headers};
+pub use session::{SessionExt, session};
 pub use when::When;

@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use cepa_core::{App, Ctx, Result};
-//! use cepa_layers::multipart::{self, ReadMultipart as _, multipart};
+//! use cepa_layers::multipart::{self, MultipartExt as _, multipart};
 //!
 //! async fn upload(ctx: &mut Ctx) -> Result<String> {
 //!     let upload = ctx.upload().await?;
@@ -78,7 +78,7 @@ pub struct Options {
     pub file_name_bytes: usize,
     /// The extensions that names of files may have, such as `png`, in any case: 400. Default: any, also none.
     pub extensions: Option<Vec<String>>,
-    /// Bytes of a file that [`upload`](ReadMultipart::upload) keeps in memory, default 64 KiB; larger ones are written
+    /// Bytes of a file that [`upload`](MultipartExt::upload) keeps in memory, default 64 KiB; larger ones are written
     /// to disk.
     #[serde(with = "units::size")]
     pub memory: usize,
@@ -136,7 +136,7 @@ pub enum OptionsError {
 
 /// A layer that says how multipart bodies are read inwards of it.
 ///
-/// It reads nothing itself: [`ReadMultipart`] does, with the options of the innermost such layer, or the defaults
+/// It reads nothing itself: [`MultipartExt`] does, with the options of the innermost such layer, or the defaults
 /// where there is none. Belongs inside of what may turn a request away.
 ///
 /// # Errors
@@ -170,7 +170,7 @@ impl Middleware for Multipart {
 }
 
 /// Reading multipart bodies from a [`Ctx`].
-pub trait ReadMultipart {
+pub trait MultipartExt {
     /// The parts one by one, as they come. Takes the body of the request.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ pub trait ReadMultipart {
     fn upload(&mut self) -> impl Future<Output = Result<Upload>>;
 }
 
-impl ReadMultipart for Ctx {
+impl MultipartExt for Ctx {
     fn parts(&mut self) -> Result<Parts> {
         let options = self.state::<Arc<Options>>().map(Arc::clone).unwrap_or_default();
         let kind = self.request.get(header::CONTENT_TYPE).unwrap_or_default();

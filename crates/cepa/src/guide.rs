@@ -26,6 +26,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/state.md")]
     struct State;
 
+    #[doc = include_str!("../../../docs/guide/src/sessions.md")]
+    struct Sessions;
+
     #[doc = include_str!("../../../docs/guide/src/testing.md")]
     struct Testing;
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use cepa::{prelude::*, server::blocking};
-use cepa_layers::multipart::ReadMultipart as _;
+use cepa_layers::multipart::MultipartExt as _;
 use minijinja::{Environment, context, value::Serde};
 
 use crate::shelf::Shelf;

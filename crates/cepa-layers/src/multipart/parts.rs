@@ -10,11 +10,11 @@ use super::{Event, MultipartError, Options, Parser, PartHead};
 /// The most bytes that are read behind the last part; a line break is usual.
 const EPILOGUE: usize = 1 << 10;
 
-/// The parts of a body, made by [`ReadMultipart::parts`](super::ReadMultipart::parts).
+/// The parts of a body, made by [`MultipartExt::parts`](super::MultipartExt::parts).
 ///
 /// ```
 /// # use cepa_core::{Ctx, Result};
-/// use cepa_layers::multipart::ReadMultipart as _;
+/// use cepa_layers::multipart::MultipartExt as _;
 ///
 /// async fn count(ctx: &mut Ctx) -> Result<String> {
 ///     let mut parts = ctx.parts()?;

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::{File, Part, file::Spool};
 
-/// A whole multipart body, made by [`ReadMultipart::upload`](super::ReadMultipart::upload).
+/// A whole multipart body, made by [`MultipartExt::upload`](super::MultipartExt::upload).
 #[derive(Debug, Default)]
 pub struct Upload {
     fields: Vec<(String, String)>,
