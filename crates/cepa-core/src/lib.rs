@@ -59,7 +59,7 @@ pub use self::{
     app::{App, Handling, Onion, Proxies, RouteInfo, Settings, Step, StepKind},
     body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
-    ctx::Ctx,
+    ctx::{Ctx, Urls},
     error::{Error, ErrorStatus, Result},
     handler::Handler,
     headers::Headers,

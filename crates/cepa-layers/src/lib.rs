@@ -20,19 +20,25 @@
 pub mod body_limits;
 pub mod cors;
 pub mod csrf;
+pub mod i18n;
 pub mod inflate;
 pub mod multipart;
 pub mod response_time;
 pub mod secure_headers;
 pub mod session;
+pub mod validate;
+pub mod views;
 pub mod when;
 
 pub use body_limits::body_limits;
 pub use cors::cors;
 pub use csrf::{CsrfExt, csrf};
+pub use i18n::{I18nExt, i18n};
 pub use inflate::inflate;
 pub use multipart::{MultipartExt, multipart};
 pub use response_time::response_time;
 pub use secure_headers::{NonceExt, secure_headers};
 pub use session::{SessionExt, session};
+pub use validate::{ValidateExt, validate};
+pub use views::{ViewsExt, views};
 pub use when::When;

@@ -28,6 +28,8 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide/src/sessions.md")]
     struct Sessions;
+    #[doc = include_str!("../../../docs/guide/src/pages.md")]
+    struct Pages;
 
     #[doc = include_str!("../../../docs/guide/src/testing.md")]
     struct Testing;
