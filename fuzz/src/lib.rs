@@ -7,12 +7,14 @@
 mod accept;
 mod cookies;
 mod http1;
+mod multipart;
 mod query;
 
 pub use self::{
     accept::accept,
     cookies::cookies,
     http1::{http1_chunked, http1_head},
+    multipart::multipart,
     query::query,
 };
 
@@ -20,10 +22,11 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("accept", accept),
     ("cookies", cookies),
     ("http1_chunked", http1_chunked),
     ("http1_head", http1_head),
+    ("multipart", multipart),
     ("query", query),
 ];

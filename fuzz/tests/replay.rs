@@ -114,6 +114,8 @@ fn long_inputs_take_linear_time() {
             "\",\\",
             "1\r\na\r\n",
             "a: b\r\n",
+            "\r",
+            "\r\n--x",
         ] {
             target(&pattern.as_bytes().repeat(LONG / pattern.len()));
         }

@@ -23,6 +23,16 @@ fn pq() {
 }
 
 #[test]
+fn b() {
+    replay("b");
+}
+
+#[test]
+fn bl() {
+    replay("bl");
+}
+
+#[test]
 fn rt() {
     replay("rt");
 }

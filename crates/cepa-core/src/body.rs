@@ -299,7 +299,7 @@ impl From<&'static str> for Body {
     }
 }
 
-/// A foreign body whose errors become ours: a failing stream is a 500, whatever its own error was.
+/// A foreign body whose errors become ours: a failing stream is a 500, unless it fails with an [`Error`].
 struct MapError<B>(Pin<Box<B>>);
 
 impl<B> HttpBody for MapError<B>
@@ -311,7 +311,7 @@ where
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        self.0.as_mut().poll_frame(cx).map_err(|error| Error::status_only(500).with_cause(error))
+        self.0.as_mut().poll_frame(cx).map_err(|error| Error::from_boxed(error.into()))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -339,7 +339,7 @@ where
         self.0.as_mut().poll_next(cx).map(|item| {
             item.map(|item| match item {
                 Ok(chunk) => Ok(Frame::data(chunk.into())),
-                Err(error) => Err(Error::status_only(500).with_cause(error)),
+                Err(error) => Err(Error::from_boxed(error.into())),
             })
         })
     }

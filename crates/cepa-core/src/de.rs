@@ -8,9 +8,10 @@
 //! - `Option` is `None` when the name is absent or its text is empty, as forms send a field left blank.
 //! - A sequence whose name is absent is an error, unless `#[serde(default)]` says otherwise.
 //! - Text borrows from the input where it was not decoded. Unknown names follow serde: ignored, or refused by
-//!   `deny_unknown_fields`. Nesting is not supported, and `#[serde(flatten)]` gives flattened fields text only.
+//!   `deny_unknown_fields`. Nesting is for [`from_tree`], and `#[serde(flatten)]` gives flattened fields text only.
 
 mod error;
+mod tree;
 mod value;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use serde::de::value::SeqDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
 pub use error::Error;
+pub use tree::from_tree;
 use value::{Texts, ValueDeserializer};
 
 type Pair<'de> = (Cow<'de, str>, Cow<'de, str>);

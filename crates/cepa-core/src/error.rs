@@ -97,6 +97,14 @@ impl Error {
         self
     }
 
+    /// What a foreign body or service has failed with: an error of ours that has only passed through it, else a 500.
+    pub(crate) fn from_boxed(error: Box<dyn StdError + Send + Sync>) -> Self {
+        match error.downcast::<Boxed>() {
+            Ok(boxed) => boxed.0,
+            Err(error) => Self::build(StatusCode::INTERNAL_SERVER_ERROR, None, None).with_cause(error),
+        }
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.0.status

@@ -1,9 +1,12 @@
 //! `application/x-www-form-urlencoded`, the form of query strings and simple forms (WHATWG URL, section 5).
 
+mod nested;
+
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+pub use self::nested::Nesting;
 use crate::percent;
 
 /// The name-value pairs of a query string or form body, decoded.

@@ -33,6 +33,7 @@ fn bodies_are_read_as_json_as_a_form_and_as_text() {
     let client = App::new()
         .post("/json", async |ctx: &mut Ctx| ctx.json::<Entry>().await.map(Json))
         .post("/form", async |ctx: &mut Ctx| ctx.form::<Entry>().await.map(Json))
+        .post("/nested", async |ctx: &mut Ctx| ctx.nested_form::<serde_json::Value>().await)
         .post("/text", async |ctx: &mut Ctx| ctx.text().await)
         .test();
     let deep = "[".repeat(200);
@@ -61,6 +62,13 @@ fn bodies_are_read_as_json_as_a_form_and_as_text() {
         ),
         ("/form", "application/x-www-form-urlencoded", &many, (413, "too many form fields")),
         (
+            "/nested",
+            "application/x-www-form-urlencoded",
+            "a[b]=1&a[c][]=x+y",
+            (200, r#"{"a":{"b":"1","c":["x y"]}}"#),
+        ),
+        ("/nested", "application/x-www-form-urlencoded", &many, (413, "too many form fields")),
+        (
             "/form",
             "multipart/form-data; boundary=x",
             "",
@@ -75,6 +83,14 @@ fn bodies_are_read_as_json_as_a_form_and_as_text() {
         if deep != body {
             assert_eq!(text, expected.1, "{path} {kind}");
         }
+    }
+    for (path, kind) in
+        [("/json", "application/json"), ("/form", "application/x-www-form-urlencoded"), ("/text", "")]
+    {
+        // Nobody has taken the coding off.
+        let call = client.post(path).header("content-type", kind).header("content-encoding", "gzip");
+        let answer = block_on(call.body(b"\x1f\x8b\x08\x00".to_vec()));
+        assert_eq!(status_and_text(&answer), (415, r#"unsupported content encoding "gzip""#), "{path}");
     }
     let latin = block_on(client.post("/text").body(vec![0xe9]));
     assert_eq!(status_and_text(&latin), (400, "the body is not UTF-8"));
@@ -182,6 +198,26 @@ fn a_body_arrives_piece_by_piece_as_the_handler_asks_for_it() {
     let (_, _, _, body) = std::mem::take(response).into_parts();
     let text = body.try_into_bytes().expect("a text");
     assert_eq!(text, r#"one|two|Some({"x-sum": "7"})"#);
+}
+
+#[test]
+fn an_error_passes_through_a_body_that_a_layer_has_put_in_place() {
+    struct Fails(Option<Error>);
+    impl http_body::Body for Fails {
+        type Data = Bytes;
+        type Error = Error;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>>>> {
+            Poll::Ready(self.0.take().map(Err))
+        }
+    }
+    let app = App::new().post("/", async |ctx: &mut Ctx| ctx.bytes().await);
+    let client = app.test();
+    let answer = block_on(client.post("/").body(Body::new(Fails(Some(Error::new(400, "broken"))))));
+    assert_eq!(status_and_text(&answer), (400, "broken"));
 }
 
 #[test]

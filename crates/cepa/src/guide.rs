@@ -20,6 +20,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/request.md")]
     struct Request;
 
+    #[doc = include_str!("../../../docs/guide/src/bodies.md")]
+    struct Bodies;
+
     #[doc = include_str!("../../../docs/guide/src/response.md")]
     struct Response;
 

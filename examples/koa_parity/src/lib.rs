@@ -5,12 +5,14 @@
 //!
 //! - `root`: everything without a prefix: requests, responses, errors, flow, cookies;
 //! - `proxied`: `/px` and `/pq`, behind proxies that are believed;
+//! - `bodies`: `/b` and `/bl`, what `koa-bodyparser` does;
 //! - `routed`: `/rt` and `/rth`, what `@koa/router` does;
 //! - `compressed`: `/z`, what `koa-compress` does;
 //! - `files`: `/st`, what `koa-static` does;
 //! - `sessions`: `/sess`, `/sroll`, `/srenew` and `/sext`, what `koa-session` does;
 //! - `tokens`: `/csrf`, what `koa-csrf` does.
 
+mod bodies;
 mod compressed;
 mod describe;
 mod files;
@@ -30,6 +32,8 @@ pub fn app() -> App {
         .mount("/", Mount::new(root::app()).keep_path())
         .mount("/px", Mount::new(proxied::px()).keep_path())
         .mount("/pq", Mount::new(proxied::pq()).keep_path())
+        .mount("/b", Mount::new(bodies::b()).keep_path())
+        .mount("/bl", Mount::new(bodies::bl()).keep_path())
         .mount("/rt", Mount::new(routed::rt()).keep_path())
         .mount("/rth", Mount::new(routed::rth()).keep_path())
         .mount("/sess", Mount::new(sessions::sess()).keep_path())
@@ -40,6 +44,7 @@ pub fn app() -> App {
         .mount("/st", Mount::new(files::st()).keep_path())
         .mount("/z", Mount::new(compressed::z()).keep_path())
     // Here the apps follow that need layers: /b, /bl.
+    // Here the apps follow that need layers: /z, /st.
 }
 
 /// The keys that the recorded signatures were made with: the first signs, both verify.

@@ -24,7 +24,8 @@ impl Ctx {
     /// The whole request body as text.
     ///
     /// # Errors
-    /// As [`bytes`](Self::bytes); 415 for another charset than UTF-8, 400 when it is not UTF-8.
+    /// As [`bytes`](Self::bytes); 415 for another charset than UTF-8, 400 when it is not UTF-8. Where the client has
+    /// compressed a body and no layer inflates it, what then cannot be read is a 415.
     pub async fn text(&mut self) -> Result<String> {
         let kind = self.request.get(header::CONTENT_TYPE).unwrap_or_default();
         if let Some(charset) = media_type::charset(kind)
@@ -34,7 +35,7 @@ impl Ctx {
         }
         let bytes = self.bytes().await?;
         String::from_utf8(bytes.into())
-            .map_err(|error| Error::new(400, "the body is not UTF-8").with_cause(error))
+            .map_err(|error| self.unreadable(Error::new(400, "the body is not UTF-8").with_cause(error)))
     }
 
     /// The request body as JSON: `ctx.json::<Order>().await?`.
@@ -49,7 +50,7 @@ impl Ctx {
             self.expect_type(&["json", "+json"]).map_err(|error| error.at(place))?;
             let bytes = self.bytes().await?;
             serde_json::from_slice(&bytes)
-                .map_err(|error| Error::new(400, format!("JSON body: {error}")).at(place))
+                .map_err(|error| self.unreadable(Error::new(400, format!("JSON body: {error}"))).at(place))
         }
     }
 
@@ -70,6 +71,36 @@ impl Ctx {
                 return Err(Error::new(413, "too many form fields").at(place));
             }
             value.map_err(|error| Error::new(400, format!("form: {error}")).at(place))
+        }
+    }
+
+    /// The request body as a form whose names are places in a tree, such as `user[name]` and `lines[0].count`:
+    /// `ctx.nested_form::<Order>().await?`. [`Nesting`](form::Nesting) has the rules.
+    ///
+    /// # Errors
+    /// As [`form`](Self::form).
+    #[track_caller]
+    pub fn nested_form<T: DeserializeOwned>(&mut self) -> impl Future<Output = Result<T>> {
+        let place = Location::caller();
+        async move {
+            self.expect_type(&["urlencoded"]).map_err(|error| error.at(place))?;
+            let text = self.text().await?;
+            let mut pairs = form::parse(&text, MAX_FORM_PAIRS);
+            let tree = form::Nesting::default().tree(pairs.by_ref());
+            if pairs.is_cut() {
+                return Err(Error::new(413, "too many form fields").at(place));
+            }
+            de::from_tree(tree).map_err(|error| Error::new(400, format!("form: {error}")).at(place))
+        }
+    }
+
+    /// What a body that cannot be read is refused with: one that is still coded, for that.
+    fn unreadable(&self, error: Error) -> Error {
+        match self.request.get(header::CONTENT_ENCODING) {
+            Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
+                Error::new(415, format!("unsupported content encoding {coding:?}"))
+            }
+            _ => error,
         }
     }
 

@@ -1,0 +1,152 @@
+//! A body that inflates another one as it is read.
+
+use std::{
+    num::NonZeroU32,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes};
+use cepa_core::{Body, Error, Result};
+use http_body::{Body as HttpBody, Frame};
+
+use super::decoder::Decoder;
+
+/// Bytes that are inflated at a time.
+const PIECE: usize = 16 << 10;
+/// Up to this size the ratio is not looked at: a form of spaces is no bomb.
+const RATIO_FROM: u64 = 1 << 20;
+/// How many bytes may be sent for nothing: headers, and blocks and members that hold no data.
+const SLACK: u64 = 64 << 10;
+/// How much is inflated before other requests of the thread have their turn.
+const TURN: usize = 256 << 10;
+
+pub(super) struct Inflating {
+    sent: Body,
+    decoder: Decoder,
+    ratio: NonZeroU32,
+    /// What of the body sent is yet to be inflated.
+    input: Bytes,
+    piece: Box<[u8]>,
+    /// The piece was full, so that the decoder may hold more.
+    holds_more: bool,
+    read: u64,
+    written: u64,
+    /// What was inflated since the task has waited.
+    turn: usize,
+    state: State,
+}
+
+enum State {
+    /// In a stream, or before the first.
+    Inside,
+    /// Behind a stream, where the body may end.
+    Between,
+    /// All is read, but for the trailers.
+    Over(Option<Frame<Bytes>>),
+}
+
+impl Inflating {
+    pub(super) fn new(sent: Body, decoder: Decoder, ratio: NonZeroU32) -> Self {
+        Self {
+            sent,
+            decoder,
+            ratio,
+            input: Bytes::new(),
+            piece: vec![0; PIECE].into(),
+            holds_more: false,
+            read: 0,
+            written: 0,
+            turn: 0,
+            state: State::Inside,
+        }
+    }
+
+    /// Inflates a piece; `None` when more input is needed for one.
+    fn inflate(&mut self) -> Result<Option<Bytes>> {
+        while !self.input.is_empty() || self.holds_more {
+            if matches!(self.state, State::Between) && !self.input.is_empty() {
+                if !self.decoder.goes_on() {
+                    return Err(broken("more follows the end of the coded body"));
+                }
+                self.state = State::Inside;
+            }
+            let step = self.decoder.step(&self.input, &mut self.piece);
+            let step = step.map_err(|_| broken("the body is not of its content coding"))?;
+            self.input.advance(step.read);
+            self.holds_more = step.written == self.piece.len();
+            self.count(step.read, step.written)?;
+            if step.ended {
+                self.state = State::Between;
+            } else if step.read == 0 && step.written == 0 && !self.input.is_empty() {
+                return Err(broken("the body is not of its content coding"));
+            }
+            if step.written > 0 {
+                return Ok(Some(Bytes::copy_from_slice(&self.piece[..step.written])));
+            }
+        }
+        Ok(None)
+    }
+
+    fn count(&mut self, read: usize, written: usize) -> Result {
+        self.read += read as u64;
+        self.written += written as u64;
+        self.turn += written;
+        if self.written > RATIO_FROM && self.written / u64::from(self.ratio.get()) > self.read {
+            return Err(Error::new(413, format!("the body inflates more than {} times", self.ratio)));
+        }
+        // No encoder makes data that much larger; else a body without content could be sent for ever.
+        if self.read > self.written + self.written / 16 + SLACK {
+            return Err(broken("the coded body holds next to nothing"));
+        }
+        Ok(())
+    }
+}
+
+fn broken(message: &'static str) -> Error {
+    Error::new(400, message)
+}
+
+impl HttpBody for Inflating {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        loop {
+            if let State::Over(trailers) = &mut this.state {
+                return Poll::Ready(trailers.take().map(Ok));
+            }
+            if this.turn >= TURN {
+                this.turn = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match this.inflate() {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                Ok(None) => {}
+                Err(error) => {
+                    this.state = State::Over(None);
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            let Poll::Ready(frame) = Pin::new(&mut this.sent).poll_frame(cx) else {
+                this.turn = 0;
+                return Poll::Pending;
+            };
+            let trailers = match frame.transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => {
+                    this.input = data;
+                    continue;
+                }
+                Some(Err(trailers)) => Some(trailers),
+                None => None,
+            };
+            let is_whole = matches!(this.state, State::Between);
+            this.state = State::Over(trailers.filter(|_| is_whole));
+            if !is_whole {
+                return Poll::Ready(Some(Err(broken("the coded body ends too early"))));
+            }
+        }
+    }
+}
