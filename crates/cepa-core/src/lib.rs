@@ -44,6 +44,8 @@ pub mod koa;
 pub mod location;
 pub mod media_type;
 pub mod mime;
+mod order;
+mod panic;
 mod percent;
 pub mod router;
 pub mod test;
@@ -55,7 +57,7 @@ pub mod vary;
 mod vectors;
 
 pub use self::{
-    app::{App, Onion, Panicked, Proxies, RouteInfo, Settings, Step, StepKind},
+    app::{App, Handling, Onion, Proxies, RouteInfo, Settings, Step, StepKind},
     body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
     ctx::Ctx,
@@ -63,11 +65,12 @@ pub use self::{
     handler::Handler,
     headers::Headers,
     middleware::{LocalBoxFuture, Middleware, Next, Run},
+    order::Order,
+    panic::Panicked,
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,
     router::BuildError,
-    spare::{reuse_headers, spare_headers},
     state::State,
     target::Target,
 };

@@ -136,10 +136,11 @@ impl Ctx {
     }
 
     /// Notes the route that answers, by its place in the app that runs.
-    pub(crate) fn enter(&mut self, route: usize, spans: ParamSpans) {
+    #[inline]
+    pub(crate) fn enter(&mut self, route: usize, spans: &ParamSpans) {
         let matched = &mut self.matched;
         (matched.onion, matched.route, matched.path) = (None, Some(route), None);
-        matched.spans = spans;
+        matched.spans.copy_from(spans);
         let route = &self.onion.table.routes[route];
         if route.has_policy {
             self.set_policy(route.policy);
