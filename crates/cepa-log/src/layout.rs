@@ -25,21 +25,17 @@ const PLAIN: &str = "\x1b[39m";
 
 /// What a line looks like; in each but `json`, control characters in messages and values are escaped, so that
 /// nothing a client sends can look like a line of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layout {
     /// Time in UTC, level, spans, target, message and fields, for people; in colour where the appender writes to a
     /// terminal, unless `NO_COLOR` is set. The default.
-    #[default]
-    #[serde(skip)]
-    Default,
-    /// The same, by its name.
     Text {},
     /// An object: `timestamp`, `level`, `message`, the fields, `target`, `spans`.
     Json {},
     /// `[2026-11-20T07:08:09.042] [INFO] app.users - message`
     Basic {},
-    /// The same with the part before the message in the colour of the level.
+    /// As `basic`, with what stands before the message in the colour of the level.
     Coloured {},
     /// Message and fields.
     MessagePassThrough {},
@@ -60,6 +56,12 @@ pub enum Layout {
     Egg {},
 }
 
+impl Default for Layout {
+    fn default() -> Self {
+        Self::Text {}
+    }
+}
+
 /// A layout, ready to write.
 pub(crate) enum Format {
     Text { coloured: bool },
@@ -75,7 +77,7 @@ impl Format {
     /// Reads the pattern if there is one. `terminal` says whether a terminal shows it, in colours.
     pub(crate) fn new(layout: &Layout, terminal: bool) -> Result<Self, PatternError> {
         Ok(match layout {
-            Layout::Default | Layout::Text {} => Self::Text { coloured: terminal },
+            Layout::Text {} => Self::Text { coloured: terminal },
             Layout::Json {} => Self::Json,
             Layout::Basic {} => Self::Basic { coloured: false },
             Layout::Coloured {} => Self::Basic { coloured: true },

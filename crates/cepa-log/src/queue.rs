@@ -231,7 +231,9 @@ mod tests {
                 queue.take(&mut batch, None);
                 batch.bytes
             });
-            std::thread::sleep(GATHER * 4);
+            while !queue.lock().idle {
+                std::thread::yield_now();
+            }
             queue.push("a\n", 0, None);
             assert_eq!(writer.join().unwrap(), "a\n");
         });

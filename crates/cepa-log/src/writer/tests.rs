@@ -300,7 +300,7 @@ fn nothing_is_lost_when_many_threads_log_and_the_log_ends() {
     queue.close();
     let until = Instant::now() + Duration::from_secs(60);
     while !seen.0.lock().unwrap().0.ends_with("last\n") && Instant::now() < until {
-        thread::sleep(Duration::from_millis(1));
+        thread::yield_now();
     }
     let text = seen.0.lock().unwrap().0.clone();
     assert_eq!(text.lines().count(), 4001);
