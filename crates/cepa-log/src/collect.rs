@@ -98,9 +98,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             let before = kept.fields.list.len();
             values.record(&mut Visitor::new(&mut kept.fields));
             // What is recorded again takes the place of what it was.
-            let newer = kept.fields.list.split_off(before);
-            kept.fields.list.retain(|field| newer.iter().all(|newer| newer.name != field.name));
-            kept.fields.list.extend(newer);
+            kept.fields.replace(before);
         }
     }
 

@@ -95,12 +95,15 @@ impl<'a> Record<'a> {
 pub(crate) struct Fields {
     pub(crate) text: String,
     pub(crate) list: Vec<Field>,
+    /// Where text begins that is not of another; the [`LONGEST`] is counted from here.
+    own: usize,
 }
 
 impl Fields {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.list.clear();
+        self.own = 0;
     }
 
     /// Adds text, and says where it is.
@@ -112,7 +115,7 @@ impl Fields {
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Bounded) -> std::fmt::Result) -> Range<usize> {
         let start = self.text.len();
         // The error says that it was cut, or that a value does not write itself.
-        let _ = write(&mut Bounded(&mut self.text));
+        let _ = write(&mut Bounded { limit: self.own + LONGEST, text: &mut self.text });
         start..self.text.len()
     }
 
@@ -120,6 +123,7 @@ impl Fields {
     pub(crate) fn append(&mut self, other: &Self) {
         let shift = self.text.len();
         self.text.push_str(&other.text);
+        self.own = self.text.len();
         let shifted = |range: &Range<usize>| range.start + shift..range.end + shift;
         self.list.extend(other.list.iter().map(|field| {
             let value = match &field.value {
@@ -130,19 +134,38 @@ impl Fields {
             Field { name: field.name, value }
         }));
     }
+
+    /// Takes fields off that come again after `before`, and the text that is no longer of any.
+    pub(crate) fn replace(&mut self, before: usize) {
+        let newer = self.list.split_off(before);
+        self.list.retain(|field| newer.iter().all(|newer| newer.name != field.name));
+        self.list.extend(newer);
+        let mut text = String::new();
+        for field in &mut self.list {
+            if let Value::Quoted(range) | Value::Written(range) = &mut field.value {
+                let start = text.len();
+                text.push_str(&self.text[range.clone()]);
+                *range = start..text.len();
+            }
+        }
+        self.text = text;
+    }
 }
 
-/// Text that takes no more than the [`LONGEST`], and then stops its writer.
-pub(crate) struct Bounded<'a>(&'a mut String);
+/// Text that takes so much, and then stops its writer.
+pub(crate) struct Bounded<'a> {
+    text: &'a mut String,
+    limit: usize,
+}
 
 impl Write for Bounded<'_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let room = LONGEST.saturating_sub(self.0.len());
+        let room = self.limit.saturating_sub(self.text.len());
         if text.len() <= room {
-            self.0.push_str(text);
+            self.text.push_str(text);
             return Ok(());
         }
-        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        self.text.push_str(&text[..text.floor_char_boundary(room)]);
         Err(std::fmt::Error)
     }
 }
@@ -176,5 +199,31 @@ mod tests {
         fields.append(&other);
         let Value::Quoted(range) = &fields.list[0].value else { panic!("{fields:?}") };
         assert_eq!(&fields.text[range.clone()], "tj");
+    }
+
+    #[test]
+    fn the_text_of_others_leaves_room_for_its_own() {
+        let mut other = Fields::default();
+        other.add(&"a".repeat(LONGEST));
+        let mut fields = Fields::default();
+        fields.append(&other);
+        fields.append(&other);
+        assert_eq!(fields.add("message").len(), 7);
+    }
+
+    #[test]
+    fn a_field_that_changes_for_ever_takes_no_more_room() {
+        let mut fields = Fields::default();
+        for name in ["user", "state"] {
+            let range = fields.add("first");
+            fields.list.push(Field { name, value: Value::Quoted(range) });
+        }
+        for at in 0..LONGEST {
+            let before = fields.list.len();
+            let range = fields.add(&format!("state {at}"));
+            fields.list.push(Field { name: "state", value: Value::Quoted(range) });
+            fields.replace(before);
+        }
+        assert_eq!((fields.text.as_str(), fields.list.len()), ("firststate 65535", 2));
     }
 }

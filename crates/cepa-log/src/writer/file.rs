@@ -19,6 +19,9 @@ use crate::{
     time::{Moment, Zone},
 };
 
+/// Seconds by which a line can be late: it has waited in a queue, or on a thread that was not running.
+const LATEST: i64 = 3600;
+
 /// Where a file is, and how it is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -96,16 +99,17 @@ impl RollingFile {
 
     /// Whether the file is to be rolled before a line of that second, when so many bytes are still to be written.
     fn is_due(&mut self, second: i64, unwritten: u64) -> bool {
-        if second <= self.failed {
+        if self.failed == second {
             return false;
         }
         if self.place.rotation.is_full(self.size + unwritten) {
             return true;
         }
-        if self.period.is_none() || second <= self.checked {
+        // A line that was late is of the period of those before it; one that is later than any was set back by a clock.
+        let behind = self.checked.saturating_sub(second);
+        if self.period.is_none() || (0..LATEST).contains(&behind) {
             return false;
         }
-        // A line that was late is of the period of those before it.
         self.checked = second;
         self.place.rotation.period(&self.place.moment(second)) != self.period
     }

@@ -134,13 +134,27 @@ fn without_backups_a_file_is_emptied() {
 fn a_rolled_file_has_the_date_of_its_lines() {
     let folder = Folder::new(names(Some("yyyy-MM-dd-hh-mm")), None, 2);
     let mut file = folder.open(DAY - 120);
-    write(&mut file, &[(DAY - 120, "58"), (DAY - 1, "59"), (DAY + 5 * HOUR, "next"), (DAY - 1, "late")]);
+    write(
+        &mut file,
+        &[(DAY - 120, "58"), (DAY - 1, "59"), (DAY + 5 * HOUR, "next"), (DAY + 5 * HOUR - 1, "late")],
+    );
     write(&mut file, &[(DAY + 5 * HOUR + 1, "and more"), (DAY + 6 * HOUR, "last")]);
     let files = [
         ("app.log", "last\n"),
         ("app.log.2026-11-19-23-59", "59\n"),
         ("app.log.2026-11-20-05-00", "next\nlate\nand more\n"),
     ];
+    assert_eq!(folder.files(), owned(&files));
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_time_does_not_keep_a_file_from_being_rolled() {
+    let folder = Folder::new(names(Some("yyyy-MM-dd")), None, 9);
+    let mut file = folder.open(DAY);
+    let year = 365 * 24 * HOUR;
+    write(&mut file, &[(DAY, "one"), (DAY + year, "wrong"), (DAY + 1, "two"), (DAY + 24 * HOUR, "three")]);
+    let files =
+        [("app.log", "three\n"), ("app.log.2026-11-20", "one\ntwo\n"), ("app.log.2027-11-20", "wrong\n")];
     assert_eq!(folder.files(), owned(&files));
 }
 
