@@ -10,8 +10,7 @@
 //! - **routes**: [`router`]; **cookies**: [`cookie`];
 //! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
 //!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
-//!   a response says ([`vary`], [`disposition`], [`location`]);
-//! - **times and sizes** as a configuration has them: [`units`];
+//!   a response says ([`vary`], [`disposition`], [`location`]); [`units`] of times and sizes in configurations;
 //! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory; [`koa`] says where the names of
 //!   Koa are.
 
@@ -60,7 +59,7 @@ pub use self::{
     app::{App, Handling, Onion, Proxies, RouteInfo, Settings, Step, StepKind},
     body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
-    ctx::Ctx,
+    ctx::{Ctx, Urls},
     error::{Error, ErrorStatus, Result},
     handler::Handler,
     headers::Headers,

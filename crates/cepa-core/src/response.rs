@@ -214,6 +214,19 @@ impl Response {
         }
     }
 
+    /// The bytes of body that go out if the response is finished as it is now, by the rules for this method of the
+    /// request; `None` for a stream of unknown length. What a log of access counts.
+    pub fn outgoing_length(&self, method: &Method) -> Option<u64> {
+        if *method == Method::HEAD || is_bodiless(self.status) || self.status.is_informational() {
+            return Some(0);
+        }
+        match &self.content {
+            Content::Unset => self.status_body().len(),
+            Content::Null => Some(0),
+            Content::Body(body) => body.len(),
+        }
+    }
+
     fn remove_framing(&mut self) {
         for name in [CONTENT_TYPE, CONTENT_LENGTH, header::TRANSFER_ENCODING] {
             self.headers.remove(&name);
@@ -380,7 +393,9 @@ mod tests {
             let mut response = Response::new();
             response.set_status(StatusCode::from_u16(status).unwrap());
             reason.into_iter().for_each(|reason| response.set_reason(reason));
+            let foretold = response.outgoing_length(&Method::GET);
             response.finish(&Method::GET);
+            assert_eq!(foretold, response.body().and_then(Body::len), "{status}");
             assert_eq!(response.body().and_then(Body::as_bytes), Some(&Bytes::from(expected)), "{status}");
         }
     }

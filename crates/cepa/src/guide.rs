@@ -11,6 +11,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/layers.md")]
     struct Layers;
 
+    #[doc = include_str!("../../../docs/guide/src/guards.md")]
+    struct Guards;
+
     #[doc = include_str!("../../../docs/guide/src/routing.md")]
     struct Routing;
 
@@ -22,6 +25,11 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide/src/state.md")]
     struct State;
+
+    #[doc = include_str!("../../../docs/guide/src/sessions.md")]
+    struct Sessions;
+    #[doc = include_str!("../../../docs/guide/src/pages.md")]
+    struct Pages;
 
     #[doc = include_str!("../../../docs/guide/src/testing.md")]
     struct Testing;
