@@ -1,9 +1,9 @@
 //! The log: what `tracing` tells, written to files and consoles as log4js does it.
 //!
-//! The way of an event: [`collect`] takes it from `tracing` as a [`record`], [`category`] says which appenders get it,
-//! [`plan::Filter`]s what they let pass, a [`layout`] makes a line of it, a [`queue`] hands that to the thread of its
-//! [`writer`], which asks [`roll`] what to do with the files. The [`options`] are the section `log` of the
-//! configuration; a [`plan`] is what they mean.
+//! The way of an event: `collect` takes it from `tracing` as a `record`, `category` says which appenders get it,
+//! the filters of a `plan` what they let pass, a `layout` makes a line of it, a `queue` hands that to the thread of its
+//! `writer`, which asks `roll` what to do with the files. The `options` are the section `log` of the
+//! configuration; a `plan` is what they mean.
 //!
 //! ```no_run
 //! use cepa_log::{Log, LogConfig};

@@ -104,10 +104,8 @@ impl Writer {
 
     /// Adds the line that says how many lines are missing.
     fn tell_lost(&self, count: u64, batch: &mut Batch) {
-        let message = match count {
-            1 => "1 line is lost: there was no room for it".to_owned(),
-            count => format!("{count} lines are lost: there was no room for them"),
-        };
+        let lines = if count == 1 { "1 line is lost".to_owned() } else { format!("{count} lines are lost") };
+        let message = lines + ": the queue was full, or writing failed";
         let record = Record {
             level: Level::Warn,
             category: "cepa::log",

@@ -279,8 +279,7 @@ fn what_is_lost_the_log_says_when_there_is_room_again() {
     flush(&queue);
     queue.push("is too large\n", 0, None);
     flush(&queue);
-    let told =
-        "first\n[2026-11-20T00:00:00.000] [WARN] cepa.log - 1 line is lost: there was no room for it\n";
+    let told = "first\n[2026-11-20T00:00:00.000] [WARN] cepa.log - 1 line is lost: the queue was full, or writing failed\n";
     assert_eq!(seen.0.lock().unwrap().0, told);
 
     seen.0.lock().unwrap().1 = true;
@@ -293,8 +292,7 @@ fn what_is_lost_the_log_says_when_there_is_room_again() {
     *seen.0.lock().unwrap() = Default::default();
     queue.push("c\n", 0, None);
     flush(&queue);
-    let told =
-        "c\n[2026-11-20T00:00:00.000] [WARN] cepa.log - 4 lines are lost: there was no room for them\n";
+    let told = "c\n[2026-11-20T00:00:00.000] [WARN] cepa.log - 4 lines are lost: the queue was full, or writing failed\n";
     assert_eq!(seen.0.lock().unwrap().0, told);
     queue.close();
 }
