@@ -48,6 +48,8 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide/src/logging.md")]
     struct Logging;
+    #[doc = include_str!("../../../docs/guide/src/delivery.md")]
+    struct Delivery;
 
     #[doc = include_str!("../../../docs/guide/src/koa.md")]
     struct Koa;
