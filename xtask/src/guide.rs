@@ -11,12 +11,14 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 7] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
     "crates/cepa-server/src/limits.rs",
-    "crates/cepa/src/log.rs",
+    "crates/cepa-log/src/options.rs",
+    "crates/cepa-log/src/options/appenders.rs",
+    "crates/cepa-log/src/layout.rs",
 ];
 
 /// The sections that Cepa itself reads, and the type of each.

@@ -49,6 +49,8 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/limits.md")]
     struct Limits;
 
+    #[doc = include_str!("../../../docs/guide/src/logging.md")]
+    struct Logging;
     #[doc = include_str!("../../../docs/guide/src/delivery.md")]
     struct Delivery;
 
@@ -69,6 +71,19 @@ mod tests {
         let defaults = Value::try_from(Limits::default()).unwrap();
         assert_eq!(keys(&written), keys(&defaults));
         assert_eq!(written.try_into::<Limits>().unwrap(), Limits::default());
+    }
+
+    #[test]
+    fn the_tables_of_the_page_about_logs_are_a_configuration() {
+        let page = include_str!("../../../docs/guide/src/logging.md");
+        let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let blocks: Vec<_> = blocks.collect();
+        // The last adds a layout to an appender of the one before.
+        let simple: Table = blocks[0].parse().unwrap();
+        let whole: Table = blocks[1..].concat().parse().unwrap();
+        for log in [&simple["log"], &whole["log"]] {
+            log.clone().try_into::<cepa_log::LogConfig>().unwrap().check().unwrap();
+        }
     }
 
     /// The paths of all values.

@@ -27,7 +27,6 @@ mod command;
 mod config;
 #[cfg(any(test, doctest))]
 mod guide;
-mod log;
 pub mod prelude;
 mod program;
 mod routes;
@@ -40,6 +39,8 @@ use std::{process::ExitCode, sync::Arc};
 pub use bytes;
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
+/// The log that the section `log` of the configuration describes, for programs that [`serve()`] by themselves.
+pub use cepa_log as log;
 pub use cepa_server as server;
 pub use cepa_server::{Running, ServerConfig, ServerError};
 pub use http;
@@ -62,10 +63,11 @@ pub use self::{boot::Boot, config::ConfigError, program::Program};
 /// the package, wherever in a workspace that is typed, if program and package have the same name. What is typed after
 /// `--config` starts where it is typed.
 ///
-/// `serve` logs to standard error as the section `log` says: `level` is `info` by default, and may name targets
-/// (`"info,my_app=debug"`); `format` is `text`, in colour on a terminal unless `NO_COLOR` is set, or `json`. SIGTERM
-/// and SIGINT drain it: connections get `server.limits.drain` to finish, or until a second signal. SIGHUP re-reads
-/// nothing yet and is only logged.
+/// `serve` logs as the section `log` says: to standard error, or to consoles and files by category, see
+/// [`log::LogConfig`]. `level` is `info` by default, and may name targets (`"info,my_app=debug"`); `format` is `text`,
+/// in colour on a terminal unless `NO_COLOR` is set, or `json`. A subscriber of `tracing` that the program has set
+/// before stays. SIGTERM and SIGINT drain it: connections get `server.limits.drain` to finish, or until a second
+/// signal. SIGHUP opens the files of the log anew; the configuration is not read again.
 ///
 /// The exit code is 0 if all is well (a drain included), 1 if something has failed, with one message on standard
 /// error, and 2 if the command line is wrong.
@@ -103,7 +105,7 @@ pub fn serve(onion: Arc<Onion>, config: ServerConfig) -> Result<Running, ServerE
 /// # Errors
 /// When the signals cannot be taken.
 pub fn stop_on_signals(stopper: server::Stopper) -> std::io::Result<()> {
-    signals::Signals::take()?.stop(stopper)
+    signals::Signals::take()?.stop(stopper, None)
 }
 
 /// The program of the README compiles.

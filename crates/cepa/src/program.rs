@@ -5,17 +5,19 @@ use std::{
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use cepa_core::{App, Error, Onion, Result, router::BuildError};
+use cepa_log::{Log, LogConfig, LogConfigError, LogError};
 use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls};
-use tracing::info;
+use serde::Deserialize;
+use tracing::{dispatcher, info};
 
 use crate::{
     boot::{self, Boot, BootError, Surroundings},
     command::{self, Command},
     config::ConfigError,
-    log::{self, LogConfig},
     routes,
     signals::Signals,
 };
@@ -96,6 +98,8 @@ enum Failure {
     Routes(#[from] BuildError),
     #[error(transparent)]
     Server(#[from] ServerError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
     #[error("a worker has failed: {0}")]
@@ -125,16 +129,17 @@ fn perform(
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
     let mut boot = Boot::new(surroundings)?;
-    let log: LogConfig = boot.settings().section("log")?;
+    let SoundLog(log) = boot.settings().section("log")?;
     let server: ServerConfig = boot.settings().section("server")?;
-    if matches!(command, Command::Serve) {
-        log::start(log);
-    }
+    let log = match command {
+        Command::Serve => Logging::start(&log)?,
+        Command::Routes | Command::Explain(_) | Command::Check => Logging(None),
+    };
     let onion = app(&mut boot).map_err(Failure::App)?.build()?;
     // Only now is it known which sections there are.
     boot.settings().check_sections()?;
     match command {
-        Command::Serve => serve_until_told(&boot, onion, server).map(|()| String::new()),
+        Command::Serve => serve_until_told(&boot, onion, server, &log).map(|()| String::new()),
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
         Command::Check => {
@@ -146,8 +151,54 @@ fn perform(
     }
 }
 
+/// A section `log` without a fault, so that a fault is told with its place.
+#[derive(Deserialize)]
+#[serde(try_from = "LogConfig")]
+struct SoundLog(LogConfig);
+
+impl TryFrom<LogConfig> for SoundLog {
+    type Error = LogConfigError;
+
+    fn try_from(config: LogConfig) -> Result<Self, LogConfigError> {
+        config.check()?;
+        Ok(Self(config))
+    }
+}
+
+/// How long the end of the program waits for the last lines of the log: a terminal or a disk that hangs does not
+/// keep it.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// The log of the program, which writes its last lines when it goes; `None` if the program logs elsewhere.
+struct Logging(Option<Log>);
+
+impl Logging {
+    /// Begins to log. A subscriber that the program has set before stays.
+    fn start(config: &LogConfig) -> Result<Self, LogError> {
+        if dispatcher::has_been_set() {
+            return Ok(Self(None));
+        }
+        let log = Log::start(config)?;
+        let installed = log.install();
+        Ok(Self(installed.is_ok().then_some(log)))
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if let Some(log) = &self.0 {
+            log.flush(LAST_LINES);
+        }
+    }
+}
+
 /// Serves until a signal ends it.
-fn serve_until_told(boot: &Boot, onion: Arc<Onion>, config: ServerConfig) -> Result<(), Failure> {
+fn serve_until_told(
+    boot: &Boot,
+    onion: Arc<Onion>,
+    config: ServerConfig,
+    log: &Logging,
+) -> Result<(), Failure> {
     // Before there is anything that a signal would have to end in order.
     let signals = Signals::take().map_err(Failure::Signals)?;
     let schemes: Vec<_> =
@@ -156,7 +207,7 @@ fn serve_until_told(boot: &Boot, onion: Arc<Onion>, config: ServerConfig) -> Res
     let workers = server.workers();
     let running = server.start()?;
     let urls: Vec<_> = running.endpoints().iter().zip(schemes).map(|(at, scheme)| url(scheme, at)).collect();
-    signals.stop(running.stopper()).map_err(Failure::Signals)?;
+    signals.stop(running.stopper(), log.0.clone()).map_err(Failure::Signals)?;
     info!(target: "cepa", env = boot.env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
     running.join().map_err(Failure::Worker)?;
     info!(target: "cepa", "stopped");

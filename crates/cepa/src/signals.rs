@@ -1,13 +1,14 @@
 //! Signals: the first SIGTERM or SIGINT drains the server, the second cuts it.
 //!
-//! SIGHUP re-reads nothing yet. It is taken all the same, so that a supervisor's reload does not end the server; if
-//! its terminal has been closed it drains.
+//! SIGHUP opens the files of the log anew. It is taken also where there are none, so that a supervisor's reload does
+//! not end the server; if its terminal has been closed it drains.
 
 use std::{
     io::{self, IsTerminal},
     thread,
 };
 
+use cepa_log::Log;
 use cepa_server::Stopper;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -36,7 +37,7 @@ impl Signals {
     }
 
     /// Ends a server when told to, from a thread that lasts as long as the process.
-    pub(crate) fn stop(self, stopper: Stopper) -> io::Result<()> {
+    pub(crate) fn stop(self, stopper: Stopper, log: Option<Log>) -> io::Result<()> {
         let Self { runtime, mut interrupt, mut terminate, mut hangup } = self;
         let at_terminal = io::stderr().is_terminal();
         let watch = async move {
@@ -48,9 +49,7 @@ impl Signals {
                     _ = hangup.recv() => "SIGHUP",
                 };
                 match (name, draining) {
-                    ("SIGHUP", _) if !at_terminal => {
-                        warn!(target: "cepa", "SIGHUP: nothing is read anew; restart to apply changes");
-                    }
+                    ("SIGHUP", _) if !at_terminal => reopen(log.as_ref()),
                     ("SIGHUP", true) => {}
                     (_, false) => {
                         info!(target: "cepa", "{name}: open connections finish; a second signal cuts them");
@@ -66,4 +65,13 @@ impl Signals {
         };
         thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(watch)).map(drop)
     }
+}
+
+/// Opens the files of the log anew, if there are any.
+fn reopen(log: Option<&Log>) {
+    let Some(log) = log else {
+        return warn!(target: "cepa", "SIGHUP: nothing is read anew; restart to apply changes");
+    };
+    log.reopen();
+    info!(target: "cepa", "SIGHUP: log files are opened anew; restart to apply changes");
 }

@@ -1,9 +1,13 @@
 //! Runs the program as its users do: from the command line to the answer over a socket.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    path::Path,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 fn hello(arguments: &[&str]) -> Command {
@@ -40,6 +44,38 @@ fn it_says_hello() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\r\nx-response-time: "), "{answer}");
     assert!(answer.ends_with("\r\n\r\nHello, onion"), "{answer}");
+}
+
+/// Waits until a file has a line with that in it.
+fn wait_for(path: &Path, part: &str) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !fs::read_to_string(path).is_ok_and(|text| text.contains(part)) {
+        assert!(Instant::now() < until, "{}: no {part:?}", path.display());
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn it_opens_its_log_anew_and_writes_the_last_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, moved) = (folder.path().join("hello.log"), folder.path().join("moved.log"));
+    let appender = format!("log.appenders.file={{type='date_file', filename='{}'}}", log.display());
+    let settings = ["--set", &appender, "--set", "log.categories.default.appenders=['file']"];
+    let arguments = [&["--listen", "127.0.0.1:0", "--workers", "1"][..], &settings].concat();
+    let mut serving = Serving(hello(&arguments).stderr(Stdio::null()).spawn().unwrap());
+    let signal = |name: &str| {
+        let status = Command::new("kill").args([name, &serving.0.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    };
+
+    wait_for(&log, "listening on http://");
+    fs::rename(&log, &moved).unwrap();
+    signal("-HUP");
+    wait_for(&log, "SIGHUP: log files are opened anew");
+    signal("-TERM");
+    assert!(serving.0.wait().unwrap().success());
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.ends_with(" INFO cepa: stopped\n") && !text.contains("listening"), "{text}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use syn::{
-    Attribute, Expr, ExprLit, Field, File, GenericArgument, Item, ItemStruct, Lit, Meta, PathArguments, Type,
-    ext::IdentExt,
+    Attribute, Expr, ExprLit, Field, Fields, File, GenericArgument, Ident, Item, ItemEnum, ItemStruct, Lit,
+    Meta, PathArguments, Type, Variant, ext::IdentExt,
 };
 
 const HEAD: &str = "\
@@ -25,11 +25,12 @@ const DEEPEST: usize = 8;
 /// What a field lacks or has that cannot be told: no comment, a type of no known kind, an attribute of serde that
 /// changes its name or shape.
 pub(super) fn page(files: &[File], sections: &[(&str, &str)]) -> Result<String, String> {
-    let structs = files.iter().flat_map(|file| &file.items).filter_map(|item| match item {
-        Item::Struct(item) => Some(item),
+    let types = files.iter().flat_map(|file| &file.items).filter_map(|item| match item {
+        Item::Struct(item) if !is_tuple(item) => Some(Of::Struct(item)),
+        Item::Enum(item) if is_tagged(item) => Some(Of::Enum(item)),
         _ => None,
     });
-    let mut reference = Reference { structs: structs.collect(), tables: Vec::new() };
+    let mut reference = Reference { types: types.collect(), tables: Vec::new() };
     for (name, kind) in sections {
         reference.add(&format!("[{name}]"), name, kind)?;
     }
@@ -37,7 +38,7 @@ pub(super) fn page(files: &[File], sections: &[(&str, &str)]) -> Result<String, 
 }
 
 struct Reference<'a> {
-    structs: Vec<&'a ItemStruct>,
+    types: Vec<Of<'a>>,
     /// In the order of the page.
     tables: Vec<Table<'a>>,
 }
@@ -46,7 +47,31 @@ struct Reference<'a> {
 struct Table<'a> {
     /// As TOML writes it: `[server]`, `[[server.listen]]`.
     heading: String,
-    of: &'a ItemStruct,
+    of: Of<'a>,
+}
+
+/// What is read from a table.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Struct(&'a ItemStruct),
+    /// One of several, of which the key `type` says the name.
+    Enum(&'a ItemEnum),
+}
+
+impl<'a> Of<'a> {
+    fn ident(self) -> &'a Ident {
+        match self {
+            Self::Struct(of) => &of.ident,
+            Self::Enum(of) => &of.ident,
+        }
+    }
+
+    fn attributes(self) -> &'a [Attribute] {
+        match self {
+            Self::Struct(of) => &of.attrs,
+            Self::Enum(of) => &of.attrs,
+        }
+    }
 }
 
 impl<'a> Reference<'a> {
@@ -56,39 +81,83 @@ impl<'a> Reference<'a> {
             return Err(format!("{path}: {kind} holds itself"));
         }
         let of = self.find(kind).ok_or_else(|| format!("no source has the type {kind}"))?;
-        self.tables.push(Table { heading: heading.to_owned(), of });
-        for field in &of.fields {
-            let (name, inner) = (name(field)?, inner(&field.ty));
-            if self.find(&inner.name).is_some() {
-                let path = format!("{path}.{name}");
-                let heading = if inner.is_list { format!("[[{path}]]") } else { format!("[{path}]") };
-                self.add(&heading, &path, &inner.name)?;
-            }
+        // What several types have in them is told once.
+        if matches!(of, Of::Enum(_)) && self.tables.iter().any(|table| table.of.ident() == kind) {
+            return Ok(());
         }
-        Ok(())
+        self.tables.push(Table { heading: heading.to_owned(), of });
+        match of {
+            Of::Struct(of) => of.fields.iter().try_for_each(|field| self.add_field(path, field)),
+            Of::Enum(of) => of.variants.iter().try_for_each(|variant| match &variant.fields {
+                Fields::Unnamed(fields) => fields.unnamed.iter().try_for_each(|field| {
+                    let heading = format!("{heading} type = \"{}\"", snake_case(&variant.ident));
+                    self.add(&heading, path, &inner(&field.ty).name)
+                }),
+                Fields::Named(_) | Fields::Unit => Ok(()),
+            }),
+        }
     }
 
-    fn find(&self, kind: &str) -> Option<&'a ItemStruct> {
-        self.structs.iter().find(|item| item.ident == kind && !is_tuple(item)).copied()
+    /// Adds the table of a field, if it is one.
+    fn add_field(&mut self, path: &str, field: &Field) -> Result<(), String> {
+        let (name, inner) = (name(field)?, inner(&field.ty));
+        if self.find(&inner.name).is_none() {
+            return Ok(());
+        }
+        let path = if inner.is_map { format!("{path}.{name}.NAME") } else { format!("{path}.{name}") };
+        let heading = if inner.is_list { format!("[[{path}]]") } else { format!("[{path}]") };
+        self.add(&heading, &path, &inner.name)
+    }
+
+    fn find(&self, kind: &str) -> Option<Of<'a>> {
+        self.types.iter().find(|of| of.ident() == kind).copied()
     }
 
     fn write(&self) -> Result<String, String> {
         let mut page = HEAD.to_owned();
         for Table { heading, of } in &self.tables {
             // What further ones say is for those who make such values in code.
-            let about = self.plain(paragraphs(&of.attrs).first().map_or("", String::as_str));
-            let fault = |error: String| format!("{}: {error}", of.ident);
-            let _ = write!(
-                page,
-                "\n## `{heading}`\n\n{about}\n\n| key | value | what it says |\n| --- | --- | --- |\n"
-            );
-            let all_have_defaults = serde(&of.attrs).map_err(fault)?.has_default;
-            for field in &of.fields {
-                let row = self.row(field, all_have_defaults).map_err(fault)?;
-                page.push_str(&row);
-            }
+            let about = self.plain(paragraphs(of.attributes()).first().map_or("", String::as_str));
+            let _ = write!(page, "\n## `{heading}`\n\n{about}\n\n");
+            let fault = |error: String| format!("{}: {error}", of.ident());
+            page.push_str(&self.rows(*of).map_err(fault)?);
         }
         Ok(page)
+    }
+
+    fn rows(&self, of: Of<'_>) -> Result<String, String> {
+        let mut rows = String::new();
+        match of {
+            Of::Struct(of) => {
+                rows.push_str("| key | value | what it says |\n| --- | --- | --- |\n");
+                let all_have_defaults = serde(&of.attrs)?.has_default;
+                for field in &of.fields {
+                    rows.push_str(&self.row(field, all_have_defaults)?);
+                }
+            }
+            Of::Enum(of) => {
+                rows.push_str("| `type` | what it is |\n| --- | --- |\n");
+                for variant in of.variants.iter() {
+                    rows.push_str(&self.variant(variant)?);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The row of a type, with the keys that belong to it alone.
+    fn variant(&self, variant: &Variant) -> Result<String, String> {
+        let mut about = paragraphs(&variant.attrs);
+        if about.is_empty() {
+            return Err(format!("{} has no comment", variant.ident));
+        }
+        if let Fields::Named(fields) = &variant.fields {
+            for field in &fields.named {
+                about.push(format!("`{}`: {}", name(field)?, paragraphs(&field.attrs).join(" ")));
+            }
+        }
+        let about = self.plain(&about.join(" ")).replace('|', "\\|");
+        Ok(format!("| `{}` | {about} |\n", snake_case(&variant.ident)))
     }
 
     fn row(&self, field: &Field, all_have_defaults: bool) -> Result<String, String> {
@@ -98,6 +167,7 @@ impl<'a> Reference<'a> {
         let inner = inner(&field.ty);
         let kind = match (self.find(&inner.name), inner.is_list) {
             (_, true) => "list",
+            (Some(_), false) if inner.is_map => "tables",
             (Some(_), false) => "table",
             (None, false) => kind(serde.with.as_deref().unwrap_or(&inner.name)).ok_or_else(|| {
                 fault(&format!("the kind of {} is not known to xtask/src/guide/reference.rs", inner.name))
@@ -118,7 +188,7 @@ impl<'a> Reference<'a> {
         let mut rest = text;
         while let Some((before, link)) = rest.split_once("[`") {
             let Some((target, after)) = link.split_once("`]") else { break };
-            let heading = self.tables.iter().find(|table| table.of.ident == target);
+            let heading = self.tables.iter().find(|table| table.of.ident() == target);
             let shown = heading.map_or(target, |table| table.heading.as_str());
             let _ = write!(plain, "{before}`{shown}`");
             rest = match after.strip_prefix('(').and_then(|after| after.split_once(')')) {
@@ -133,20 +203,23 @@ impl<'a> Reference<'a> {
 /// How people write a value of a type, or of a module that serde reads it with.
 fn kind(name: &str) -> Option<&'static str> {
     Some(match name {
-        "size" => "size",
+        "size" | "optional_size" => "size",
         "duration" => "time",
         "usize" | "u64" | "u32" | "u16" => "number",
         "bool" => "true or false",
-        "String" | "PathBuf" | "Address" | "FileMode" | "Level" | "Format" => "text",
+        "String" | "PathBuf" | "Address" | "FileMode" | "Level" | "Levels" | "Mode" | "Simple" | "Zone" => {
+            "text"
+        }
         _ => return None,
     })
 }
 
-/// A type without the `Option` or `Vec` around it.
+/// A type without the `Option`, `Vec` or `BTreeMap` around it.
 #[derive(Default)]
 struct Inner {
     name: String,
     is_list: bool,
+    is_map: bool,
     is_option: bool,
 }
 
@@ -155,19 +228,21 @@ fn inner(kind: &Type) -> Inner {
     let Some(last) = path.path.segments.last() else { return Inner::default() };
     let name = last.ident.to_string();
     let is_list = name == "Vec";
+    let is_map = name == "BTreeMap";
     let is_option = name == "Option";
     if let PathArguments::AngleBracketed(arguments) = &last.arguments
-        && (is_list || is_option)
-        && let Some(GenericArgument::Type(held)) = arguments.args.first()
+        && (is_list || is_map || is_option)
+        && let Some(GenericArgument::Type(held)) = arguments.args.last()
     {
         let held = inner(held);
         return Inner {
             is_list: is_list || held.is_list,
+            is_map: is_map || held.is_map,
             is_option: is_option || held.is_option,
             name: held.name,
         };
     }
-    Inner { name, is_list, is_option }
+    Inner { name, is_list, is_map, is_option }
 }
 
 /// What matters here of the attributes of serde.
@@ -202,6 +277,34 @@ fn serde(attributes: &[Attribute]) -> Result<Serde, String> {
         parsed.map_err(|error| error.to_string())?;
     }
     Ok(serde)
+}
+
+/// Whether a key says which of its variants a table is.
+fn is_tagged(item: &ItemEnum) -> bool {
+    let mut is_tagged = false;
+    for attribute in item.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        // The compiler has seen that there is no error in it.
+        let _ = attribute.parse_nested_meta(|meta| {
+            is_tagged |= meta.path.is_ident("tag");
+            if meta.input.peek(syn::Token![=]) {
+                meta.value()?.parse::<syn::LitStr>()?;
+            }
+            Ok(())
+        });
+    }
+    is_tagged
+}
+
+/// The name of a variant as the configuration has it.
+fn snake_case(name: &Ident) -> String {
+    let mut snake = String::new();
+    for char in name.to_string().chars() {
+        if char.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(char.to_lowercase());
+    }
+    snake
 }
 
 fn is_tuple(item: &ItemStruct) -> bool {
@@ -272,6 +375,44 @@ mod tests {
             | `name` | text, required | `a\\|b`, unlike `times`. Short. |\n\
             | `type` | size | How wide. |\n\
             | `owner` | text | Whose. |\n";
+        assert_eq!(page_of(source).unwrap(), want);
+    }
+
+    #[test]
+    fn tables_by_name_and_type() {
+        let source = r#"
+            /// Serves.
+            #[serde(default)]
+            struct Web {
+                /// By name.
+                doors: BTreeMap<String, Door>,
+            }
+            /// A door.
+            #[serde(tag = "type", rename_all = "snake_case")]
+            enum Door {
+                /// That turns.
+                RevolvingDoor(Revolving),
+                /// That slides.
+                Sliding {
+                    /// How far.
+                    width: u64,
+                },
+            }
+            /// A door that turns.
+            struct Revolving {
+                /// How many.
+                wings: u32,
+            }"#;
+        let want = "\n## `[web]`\n\nServes.\n\n\
+            | key | value | what it says |\n| --- | --- | --- |\n\
+            | `doors` | tables | By name. |\n\
+            \n## `[web.doors.NAME]`\n\nA door.\n\n\
+            | `type` | what it is |\n| --- | --- |\n\
+            | `revolving_door` | That turns. |\n\
+            | `sliding` | That slides. `width`: How far. |\n\
+            \n## `[web.doors.NAME] type = \"revolving_door\"`\n\nA door that turns.\n\n\
+            | key | value | what it says |\n| --- | --- | --- |\n\
+            | `wings` | number, required | How many. |\n";
         assert_eq!(page_of(source).unwrap(), want);
     }
 

@@ -57,6 +57,18 @@ fn the_operator_reads_what_is_at_fault_and_where() {
         check(&["server.worker=2"], plain),
         check(&["log.level=loud"], plain),
         check(&["log.format=xml"], plain),
+        check(&["log.queue=1"], plain),
+        check(&["log.appenders.app={type='file', filename='a.log', max_size=3}"], plain),
+        check(&["log.appenders.app={type='file', filename='a.log'}"], plain),
+        check(&["log.appenders.app={type='date_file', filename='a.log', mode=600}"], plain),
+        check(
+            &[
+                "log.appenders.app={type='date_file', filename='a.log', pattern='MM'}",
+                "log.categories.default.appenders=['app']",
+            ],
+            plain,
+        ),
+        check(&["log.categories.default.appenders=['file']"], plain),
         check(&[no_certificate], plain),
         check(&[], failing),
         check(&[], refusing),
