@@ -28,10 +28,13 @@
 //! 2. without it, `Origin`, or else `Referer`, must be the host that was asked, or trusted;
 //! 3. with none of the three, the request passes, unless [`Options::strict`] is set.
 //!
-//! [`Options::tokens`] adds tokens, for old browsers or as a second defence.
+//! [`Options::tokens`] adds tokens, for old browsers or as a second defence. Pages rendered with
+//! [`views`](crate::views()) have `{{ csrf_field() }}` for their forms and `{{ csrf_token }}` for their scripts; without
+//! tokens both are empty. What is rendered outside of the layer, such as the page of an error, knows a token only where
+//! one was already made.
 //!
 //! **Where it belongs**: inside of what logs and answers errors, outside of all that acts; with tokens of Koa's kind
-//! inside of [`session`](crate::session()).
+//! inside of [`session`](crate::session()), and with any tokens inside of [`inflate`](crate::inflate()).
 //!
 //! [Fetch Metadata]: https://www.w3.org/TR/fetch-metadata/
 
@@ -47,7 +50,7 @@ use serde::Deserialize;
 use self::origin::Origins;
 pub(crate) use self::origin::is_origin;
 pub use self::{origin::OptionsError, token::CsrfExt};
-use crate::session;
+use crate::{inflate::Inflate, session, views::Locals};
 
 /// What is asked of requests that change something.
 #[derive(Clone, Debug, Deserialize)]
@@ -120,6 +123,7 @@ pub struct Csrf {
 impl Middleware for Csrf {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
         if self.options.tokens.is_none() {
+            Locals::of(ctx).later(token::no_token_in_pages);
             return match self.check_origin(ctx) {
                 Ok(()) => next.run(ctx).boxed(),
                 Err(error) => Box::pin(std::future::ready(Err(error))),
@@ -136,12 +140,14 @@ impl Middleware for Csrf {
     }
 
     fn order(&self) -> Vec<Order> {
-        match self.options.tokens {
-            Some(Tokens::Koa) => {
-                vec![Order::needs::<session::Layer>("the secret of its tokens is in the session")]
-            }
-            Some(Tokens::Egg) | None => Vec::new(),
+        let mut rules = Vec::new();
+        if self.options.tokens == Some(Tokens::Koa) {
+            rules.push(Order::needs::<session::Layer>("the secret of its tokens is in the session"));
         }
+        if self.options.tokens.is_some() {
+            rules.push(Order::inside_of::<Inflate>("it looks for the token in the body"));
+        }
+        rules
     }
 }
 
