@@ -11,7 +11,7 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use self::report::Report;
-use crate::{problem::Problem, request_id::RequestId};
+use crate::{problem::Problem, request_id::RequestId, validate::Invalid};
 
 /// How errors are answered.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -42,7 +42,8 @@ pub enum Form {
 /// - Status, headers and public message are the error's, as [`Ctx::fail`] has them; with a 5xx status it is logged.
 ///   What layers have set on the response before stays.
 /// - `Accept` decides about the form, and `Vary` says so. Who takes none of them gets text.
-/// - A cause is never told, but for a [`Problem`], which is made to be.
+/// - A cause is never told, but for a [`Problem`] and for what [`validate`](mod@crate::validate) has found, which are
+///   made to be.
 ///
 /// ```
 /// use cepa_core::{App, Ctx, Error, Result};
@@ -82,6 +83,8 @@ pub struct Failure<'a> {
     pub title: &'a str,
     /// The message, where it says more than the title.
     pub detail: Option<&'a str>,
+    /// What validation has found.
+    pub invalid: Option<&'a Invalid>,
     /// The id of the request, see [`request_id`](crate::request_id()).
     pub id: Option<&'a str>,
 }
@@ -141,7 +144,8 @@ impl OnError {
         let detail = error.map(Error::public_message).filter(|message| !message.eq_ignore_ascii_case(title));
         let id = ctx.state::<RequestId>().cloned();
         let id = id.as_ref().map(RequestId::as_str);
-        let failure = Failure { status: status.as_u16(), title, detail, id };
+        let invalid = error.and_then(Error::downcast_ref);
+        let failure = Failure { status: status.as_u16(), title, detail, invalid, id };
         let report = self.options.development.then(|| Report::new(ctx, error));
         match form(ctx, self.options.prefer) {
             Form::Problem => problem(ctx, &failure, error, report.as_ref()),
@@ -168,8 +172,7 @@ impl OnError {
 }
 
 fn problem(ctx: &mut Ctx, failure: &Failure<'_>, error: Option<&Error>, report: Option<&Report>) -> Result {
-    let none = Problem::new();
-    let details = error.and_then(Error::downcast_ref::<Problem>).unwrap_or(&none);
+    let details = error.map(Problem::of).transpose()?.flatten().unwrap_or_default();
     let mut object = details.object(failure.status, failure.title, failure.detail);
     if let Some(report) = report {
         object.insert("development".to_owned(), serde_json::to_value(report)?);
@@ -181,7 +184,13 @@ fn problem(ctx: &mut Ctx, failure: &Failure<'_>, error: Option<&Error>, report: 
 fn text(ctx: &mut Ctx, failure: &Failure<'_>, report: Option<&Report>) -> Result {
     let text = match report {
         Some(report) => report.to_string(),
-        None => failure.detail.unwrap_or(failure.title).to_owned(),
+        None => {
+            let mut text = failure.detail.unwrap_or(failure.title).to_owned();
+            for finding in failure.invalid.iter().flat_map(|invalid| &invalid.findings) {
+                text.extend(["\n", &finding.field(), ": ", &finding.message]);
+            }
+            text
+        }
     };
     ctx.set_type("text")?;
     ctx.set_body(text)

@@ -1,8 +1,12 @@
 //! Problem details (RFC 9457): what an error tells a program beyond its status and message.
 
+use std::borrow::Cow;
+
 use cepa_core::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::validate::Invalid;
 
 /// Details of an error that are meant for the client.
 ///
@@ -72,8 +76,16 @@ impl Problem {
 
     /// The error that carries these details. The message becomes the member `detail`.
     #[track_caller]
-    pub fn error(self, status: u16, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    pub fn error(self, status: u16, message: impl Into<Cow<'static, str>>) -> Error {
         Error::new(status, message).with_cause(self)
+    }
+
+    /// The details that an error carries, also those of failed validation.
+    pub(crate) fn of(error: &Error) -> Result<Option<Cow<'_, Self>>> {
+        if let Some(problem) = error.downcast_ref::<Self>() {
+            return Ok(Some(Cow::Borrowed(problem)));
+        }
+        error.downcast_ref::<Invalid>().map(|invalid| invalid.problem().map(Cow::Owned)).transpose()
     }
 
     /// The object that is sent.
