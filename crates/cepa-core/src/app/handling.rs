@@ -116,7 +116,7 @@ async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let result = onion.run(ctx).await;
     ctx.finish(result);
     // The answer alone says now whether the body is still read.
-    drop(mem::take(ctx.request.body_mut()));
+    ctx.request.body_mut().stop();
     room
 }
 

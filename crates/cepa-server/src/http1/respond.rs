@@ -15,12 +15,39 @@ pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What the answer to a request depends on besides the response.
 pub(super) struct Respond {
-    pub(super) method: Method,
+    pub(super) method: Kind,
     version: Version,
     keep: bool,
     /// Whether the client would keep the connection: it may have sent its next request already.
     wants_keep: bool,
     upgrade: Upgrade,
+}
+
+/// What of a method its answer depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Head,
+    Connect,
+    /// Any other safe one (RFC 9110, section 9.2.1).
+    Safe,
+    Unsafe,
+}
+
+impl Kind {
+    #[inline]
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Safe,
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ if method.is_safe() => Self::Safe,
+            _ => Self::Unsafe,
+        }
+    }
+
+    pub(super) fn is_safe(self) -> bool {
+        matches!(self, Self::Head | Self::Safe)
+    }
 }
 
 /// Whether the connection may be handed to another protocol.
@@ -44,10 +71,11 @@ pub(super) enum Answer {
 
 impl Respond {
     pub(super) fn new(head: &Head, keep: bool) -> Self {
-        let asked = head.upgrade || head.method == Method::CONNECT;
+        let method = Kind::of(&head.method);
+        let asked = head.upgrade || method == Kind::Connect;
         let upgrade = if asked { Upgrade::Asked } else { Upgrade::NotAsked };
         let wants_keep = head.keep_alive;
-        Self { method: head.method.clone(), version: head.version, keep, wants_keep, upgrade }
+        Self { method, version: head.version, keep, wants_keep, upgrade }
     }
 
     /// Whether the connection ends by our will alone: the client may be sending meanwhile, and closing must wait for
@@ -86,7 +114,7 @@ impl Respond {
     /// Appends the head, and the body if it is at hand and small.
     pub(super) fn write(&mut self, response: &mut Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let upgrade = response.take_upgrade();
-        let connect = self.method == Method::CONNECT;
+        let connect = self.method == Kind::Connect;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if upgrade.is_some() != switches && !connect
             || response.status().is_informational() && !switches
@@ -142,7 +170,7 @@ impl Respond {
         let mut response = Response::new();
         let status = if self.upgrade == Upgrade::Blocked {
             StatusCode::BAD_REQUEST
-        } else if self.method == Method::CONNECT {
+        } else if self.method == Kind::Connect {
             StatusCode::NOT_IMPLEMENTED
         } else {
             tracing::error!(target: "cepa::http1", "a response is informational, or switched protocols without being asked");
@@ -151,8 +179,8 @@ impl Respond {
         response.set_status(status);
         response.replace_body(status.canonical_reason().unwrap_or_default());
         self.keep = false;
-        if self.method == Method::CONNECT {
-            self.method = Method::GET;
+        if self.method == Kind::Connect {
+            self.method = Kind::Safe;
         }
         self.upgrade = Upgrade::NotAsked;
         self.write(&mut response, floor, output)
@@ -184,7 +212,7 @@ impl Respond {
 
     /// Whether there is no body after the head (RFC 9112, section 6.3).
     fn is_bodiless(&self, status: StatusCode) -> bool {
-        self.method == Method::HEAD
+        self.method == Kind::Head
             || status.is_informational()
             || status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED
