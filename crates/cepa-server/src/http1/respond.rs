@@ -4,7 +4,9 @@ use bytes::Bytes;
 use cepa_core::{Body, OnUpgrade, Response};
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
-use super::{ConnectionHeader, Framing, Head, ResponseHead, outgoing::COPIED, reading::Reading};
+use super::{
+    ConnectionHeader, Framing, ResponseHead, head::HeadInPlace, outgoing::COPIED, reading::Reading,
+};
 use crate::floor::Floor;
 
 /// An unread request body of up to this many bytes is read and thrown away to keep the connection.
@@ -70,7 +72,7 @@ pub(super) enum Answer {
 }
 
 impl Respond {
-    pub(super) fn new(head: &Head, keep: bool) -> Self {
+    pub(super) fn new(head: &HeadInPlace<'_>, keep: bool) -> Self {
         let method = Kind::of(&head.method);
         let asked = head.upgrade || method == Kind::Connect;
         let upgrade = if asked { Upgrade::Asked } else { Upgrade::NotAsked };
