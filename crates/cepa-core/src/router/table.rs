@@ -85,7 +85,9 @@ impl Table {
         let mut known = false;
         let route = match &*self.sites {
             // Nearly every app: all routes are for any host and compare paths in one way.
-            [Site { host: None, trees }] if let [only] = &**trees => only.find(method, path, spans, &mut known),
+            [Site { host: None, trees }] if let [only] = &**trees => {
+                only.find(method, path, spans, &mut known)
+            }
             _ => self.find_among_sites(method, &host, path, spans, &mut known),
         };
         match route {

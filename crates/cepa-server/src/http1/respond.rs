@@ -4,9 +4,7 @@ use bytes::Bytes;
 use cepa_core::{Body, OnUpgrade, Response};
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
-use super::{
-    ConnectionHeader, Framing, ResponseHead, head::HeadInPlace, outgoing::COPIED, reading::Reading,
-};
+use super::{ConnectionHeader, Framing, ResponseHead, head::HeadInPlace, outgoing::COPIED, reading::Reading};
 use crate::floor::Floor;
 
 /// An unread request body of up to this many bytes is read and thrown away to keep the connection.

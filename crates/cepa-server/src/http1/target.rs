@@ -48,6 +48,14 @@ impl<'a> TargetInPlace<'a> {
     /// Reads the target of a request with this method, of which so many bytes are known to be [`PLAIN`].
     #[inline]
     pub(crate) fn parse(text: &'a [u8], plain: usize, method: &Method) -> Result<Self, Reject> {
+        if plain == text.len() && text.first() == Some(&b'/') && *method != Method::CONNECT {
+            return Ok(Self { text, form: Form::Origin, authority: 0, path: 0, query: plain });
+        }
+        Self::parse_any(text, plain, method)
+    }
+
+    #[inline(never)]
+    fn parse_any(text: &'a [u8], plain: usize, method: &Method) -> Result<Self, Reject> {
         let query = path_end(text, plain).ok_or(Reject::Target)?;
         if !text[query..].iter().all(|&byte| is_target_byte(byte)) {
             return Err(Reject::Target);
@@ -250,7 +258,11 @@ mod tests {
             ("CONNECT", "a:443/"),
         ] {
             let method = method.parse().unwrap();
-            assert_eq!(TargetInPlace::parse(raw.as_bytes(), 0, &method), Err(Reject::Target), "{method} {raw}");
+            assert_eq!(
+                TargetInPlace::parse(raw.as_bytes(), 0, &method),
+                Err(Reject::Target),
+                "{method} {raw}"
+            );
         }
     }
 }

@@ -198,8 +198,7 @@ impl<S: Transport> Conn<S> {
         self.link.begin(head.version == http::Version::HTTP_11);
         incoming::settle_host(&head, &mut headers);
         let target = head.target.to_core();
-        let request =
-            Request::from_door(head.method, target, head.version, headers, body, self.link.clone());
+        let request = Request::from_door(head.method, target, head.version, headers, body, self.link.clone());
         let mut app = floor.onion.handle(request);
         let used = length + taken;
         let response = match app.poll_response(cx) {
