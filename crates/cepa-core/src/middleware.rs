@@ -99,7 +99,7 @@ impl<'a> Next<'a> {
         Run(called.unwrap_or_else(|panicked| Box::pin(ready(Err(panicked)))))
     }
 
-    /// [`run`](Self::run), for what is run itself: a panic is met by who runs that.
+    /// [`run`](Self::run) that leaves a panic to whoever runs the caller.
     #[inline]
     pub(crate) fn call<'b>(self, ctx: &'b mut Ctx) -> LocalBoxFuture<'b, Result>
     where

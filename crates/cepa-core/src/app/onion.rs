@@ -103,6 +103,8 @@ impl Core for Onion {
             Found::Route(at) => {
                 ctx.enter(at);
                 let route = &self.table.routes[at];
+                // Not `run`: this is called and polled within one, that of `Onion::run` or of the app's last layer, and
+                // what panics becomes an error there.
                 Next::new(&route.chain, &*route.endpoint.core).call(ctx)
             }
             Found::OtherMethods(methods) => self.miss(ctx, allow(&methods)),

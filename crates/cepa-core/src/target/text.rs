@@ -16,7 +16,7 @@ pub(super) enum Text {
 
 impl Text {
     /// Takes bytes that a door has checked to be ASCII; of others, what is not UTF-8 is replaced.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(text: &[u8]) -> Self {
         if text.len() <= SHORT {
             let mut bytes = [0; SHORT];

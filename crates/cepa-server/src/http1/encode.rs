@@ -85,7 +85,7 @@ impl ResponseHead<'_> {
             "an HTTP/1.0 client knows no chunks"
         );
         out.reserve(256);
-        // A line ends in what the next one begins with: that makes one copy of two.
+        // Each line begins with the end of the one before it: one copy instead of two.
         match (self.version, self.status, self.reason, self.framing) {
             // Nearly all of them.
             (Version::HTTP_11, StatusCode::OK, None, Framing::Length(length)) => {
@@ -205,7 +205,8 @@ fn is_framing(name: &str) -> bool {
     }
 }
 
-#[cold]
+/// Appends the line that says how the body ends, with the end of the line before.
+#[inline(never)]
 fn framing_line(out: &mut Vec<u8>, framing: Framing) {
     match framing {
         Framing::Length(length) => {
@@ -217,8 +218,8 @@ fn framing_line(out: &mut Vec<u8>, framing: Framing) {
     }
 }
 
-/// Appends a status line, but for its end.
-#[cold]
+/// Appends a status line but for its end.
+#[inline(never)]
 fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode, reason: Option<&str>) {
     let start = out.len();
     match reason {
@@ -240,7 +241,7 @@ fn unusual_line(out: &mut Vec<u8>, status: StatusCode, reason: Option<&str>) {
 
 macro_rules! lines {
     ($($code:literal $reason:literal)*) => {
-        /// The status line of a common status, but for its end.
+        /// The status line of a common status but for its end.
         fn usual_line(code: u16) -> Option<&'static [u8]> {
             match code {
                 $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason).as_bytes()),)*

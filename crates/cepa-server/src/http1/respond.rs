@@ -115,11 +115,9 @@ impl Respond {
     pub(super) fn write(&mut self, response: &mut Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let upgrade = response.take_upgrade();
         let connect = self.method == Kind::Connect;
-        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if upgrade.is_some() != switches && !connect
-            || response.status().is_informational() && !switches
-            || upgrade.is_some() && self.upgrade != Upgrade::Asked
-            || upgrade.is_none() && connect && response.status().is_success()
+        // Of other answers there is nothing to ask.
+        if (connect || upgrade.is_some() || response.status().is_informational())
+            && self.is_misuse(response.status(), upgrade.is_some())
         {
             return self.write_misuse(floor, output);
         }
@@ -162,6 +160,16 @@ impl Respond {
                 Err(stream) => Answer::Stream(stream, framing),
             },
         }
+    }
+
+    /// See [`write_misuse`](Self::write_misuse).
+    fn is_misuse(&self, status: StatusCode, upgrade: bool) -> bool {
+        let connect = self.method == Kind::Connect;
+        let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+        upgrade != switches && !connect
+            || status.is_informational() && !switches
+            || upgrade && self.upgrade != Upgrade::Asked
+            || !upgrade && connect && status.is_success()
     }
 
     /// The app switched protocols where the client had not asked for it, or said 101 without a
