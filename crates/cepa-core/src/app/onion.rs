@@ -9,7 +9,7 @@ use crate::{
     App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Result, Run,
     middleware::Core,
     response::TEXT,
-    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, ParamSpans, Table, TableBuilder},
+    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
     state::Provided,
 };
 
@@ -100,13 +100,13 @@ impl Onion {
 
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
-        let mut spans = ParamSpans::new();
-        let path = ctx.request.target().path_bytes();
-        match self.table.find(ctx.method(), || ctx.hostname(), path, &mut spans) {
+        match ctx.find(&self.table) {
             Found::Route(at) => {
-                ctx.enter(at, &spans);
+                ctx.enter(at);
                 let route = &self.table.routes[at];
-                Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
+                // Not `run`: this is called and polled within one, that of `Onion::run` or of the app's last layer, and
+                // what panics becomes an error there.
+                Next::new(&route.chain, &*route.endpoint.core).call(ctx)
             }
             Found::OtherMethods(methods) => self.miss(ctx, allow(&methods)),
             // It asks about the server rather than one resource (RFC 9110, section 9.3.7).

@@ -4,10 +4,10 @@ use std::{borrow::Cow, panic::Location, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::Ctx;
+use super::{Ctx, request::host_of};
 use crate::{
-    Error, Onion, Result, Step, Target, de,
-    router::{BELOW, ParamSpans, Params, Resolved, append_query},
+    Error, Onion, Result, Step, Target, de, host,
+    router::{BELOW, Found, ParamSpans, Params, Resolved, Table, append_query},
 };
 
 /// What matched, kept for the time of the request.
@@ -144,12 +144,19 @@ impl Ctx {
         }
     }
 
+    /// Looks for the route that answers, and keeps its parameters for when it is [entered](Self::enter).
+    #[inline]
+    pub(crate) fn find<'t>(&mut self, table: &'t Table) -> Found<'t> {
+        let (request, settings) = (&self.request, &self.onion.settings);
+        let hostname = || host::hostname(host_of(request, settings));
+        table.find(request.method(), hostname, request.target().path_bytes(), &mut self.matched.spans)
+    }
+
     /// Notes the route that answers, by its place in the app that runs.
     #[inline]
-    pub(crate) fn enter(&mut self, route: usize, spans: &ParamSpans) {
+    pub(crate) fn enter(&mut self, route: usize) {
         let matched = &mut self.matched;
         (matched.onion, matched.route, matched.path) = (None, Some(route), None);
-        matched.spans.copy_from(spans);
         let route = &self.onion.table.routes[route];
         if route.has_policy {
             self.set_policy(route.policy);
