@@ -187,52 +187,62 @@ fn first_byte() {
 fn header_time_counts_from_the_first_byte() {
     let server = limited(|limits| limits.header_time = SECOND);
     // On a new connection, on one that is kept, and behind a request that was answered.
-    for (before, answers) in [("", 0), (GET, 1)] {
-        for together in [true, false] {
-            let mut wire = Wire::open(server.address(), before);
-            if !together {
-                for _ in 0..answers {
-                    assert_eq!(wire.response().status, 200);
-                }
+    let address = server.address();
+    thread::scope(|scope| {
+        for (before, answers) in [("", 0), (GET, 1)] {
+            for together in [true, false] {
+                scope.spawn(move || {
+                    let mut wire = Wire::open(address, before);
+                    if !together {
+                        for _ in 0..answers {
+                            assert_eq!(wire.response().status, 200);
+                        }
+                    }
+                    let started = Instant::now();
+                    wire.send("GET / HTTP/1.1\r\nx: ");
+                    if together {
+                        for _ in 0..answers {
+                            assert_eq!(wire.response().status, 200);
+                        }
+                    }
+                    // A byte now and then does not prolong it.
+                    while wire.is_silent(Duration::from_millis(100)) {
+                        let _ = wire.try_send("y");
+                    }
+                    assert!(started.elapsed() >= SECOND);
+                    assert_eq!(wire.response().status, 408);
+                    wire.assert_closed();
+                });
             }
-            let started = Instant::now();
-            wire.send("GET / HTTP/1.1\r\nx: ");
-            if together {
-                for _ in 0..answers {
-                    assert_eq!(wire.response().status, 200);
-                }
-            }
-            // A byte now and then does not prolong it.
-            while wire.is_silent(Duration::from_millis(100)) {
-                let _ = wire.try_send("y");
-            }
-            assert!(started.elapsed() >= SECOND);
-            assert_eq!(wire.response().status, 408);
-            wire.assert_closed();
         }
-    }
+    });
 }
 
 #[test]
 fn body_rate() {
     let server = limited(|limits| (limits.body_rate, limits.body_grace) = (1000, SECOND));
-    for framing in ["content-length: 100000", "transfer-encoding: chunked"] {
-        let mut wire = Wire::open(server.address(), head("/", framing));
-        let started = Instant::now();
-        while wire.is_silent(Duration::from_millis(100)) {
-            let _ = wire.try_send(if framing.contains("chunked") { "1\r\nx\r\n" } else { "x" });
+    let address = server.address();
+    thread::scope(|scope| {
+        for framing in ["content-length: 100000", "transfer-encoding: chunked"] {
+            scope.spawn(move || {
+                let mut wire = Wire::open(address, head("/", framing));
+                let started = Instant::now();
+                while wire.is_silent(Duration::from_millis(100)) {
+                    let _ = wire.try_send(if framing.contains("chunked") { "1\r\nx\r\n" } else { "x" });
+                }
+                assert!(started.elapsed() >= SECOND);
+                assert_eq!(wire.response().status, 408, "{framing}");
+                wire.assert_closed();
+            });
         }
-        assert!(started.elapsed() >= SECOND);
-        assert_eq!(wire.response().status, 408, "{framing}");
-        wire.assert_closed();
-    }
-    // A client that is fast enough may take its time.
-    let mut wire = Wire::open(server.address(), head("/", "content-length: 30000"));
-    for _ in 0..30 {
-        wire.send("x".repeat(1000));
-        pause(Duration::from_millis(100));
-    }
-    assert_eq!(wire.response().status, 200);
+        // A client that is fast enough may take its time.
+        let mut wire = Wire::open(address, head("/", "content-length: 30000"));
+        for _ in 0..30 {
+            wire.send("x".repeat(1000));
+            pause(Duration::from_millis(100));
+        }
+        assert_eq!(wire.response().status, 200);
+    });
 }
 
 #[test]
