@@ -11,6 +11,7 @@
 //! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
 //!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
 //!   a response says ([`vary`], [`disposition`], [`location`]);
+//! - **times and sizes** as a configuration has them: [`units`];
 //! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory; [`koa`] says where the names of
 //!   Koa are.
 
@@ -47,6 +48,7 @@ mod percent;
 pub mod router;
 pub mod test;
 pub mod tower;
+pub mod units;
 pub mod vary;
 
 #[cfg(test)]

@@ -13,10 +13,10 @@
 //! assert!(error.to_string().contains("headers is 0: it must be from 1 to 128"));
 //! ```
 
-pub mod units;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{ops::RangeInclusive, time::Duration};
+
+pub use cepa_core::units;
 use units::{duration, size};
 
 use crate::http1::MOST_FIELDS;
