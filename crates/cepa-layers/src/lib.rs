@@ -17,8 +17,17 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+#[cfg(feature = "client")]
+pub mod fetch;
+mod hosts;
+#[cfg(feature = "client")]
+mod outbound;
+#[cfg(feature = "client")]
+pub mod proxy;
 pub mod response_time;
 pub mod when;
 
+#[cfg(feature = "client")]
+pub use proxy::proxy;
 pub use response_time::response_time;
 pub use when::When;
