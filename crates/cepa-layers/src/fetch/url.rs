@@ -49,9 +49,8 @@ impl Url {
         // `http://host?query` has a query and no path.
         let target = match target {
             Some(target) if target.as_str().starts_with('/') => target,
-            Some(target) => {
-                PathAndQuery::try_from(format!("/{target}")).map_err(|_| failed("it is malformed"))?
-            }
+            Some(target) => PathAndQuery::try_from(format!("/{}", target.as_str()))
+                .map_err(|_| failed("it is malformed"))?,
             None => PathAndQuery::from_static("/"),
         };
         let place = Place::Host(Arc::from(name.to_ascii_lowercase()), port);

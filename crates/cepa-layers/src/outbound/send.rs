@@ -4,7 +4,7 @@ use std::{future::Future, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use cepa_core::Body;
 use http::{
-    HeaderValue, Method, Request, Response, Uri, Version,
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     uri::{Authority, Parts, PathAndQuery, Scheme},
 };
@@ -78,6 +78,7 @@ impl Dialer {
         self.exchange(&pool, origin, sender, request, head, progress).await
     }
 
+    /// A connection that nobody uses yet.
     async fn open(
         &self,
         pool: &Rc<Pool>,
@@ -137,6 +138,9 @@ impl Dialer {
                 let request = outgoing(for_one(request), progress);
                 let answer = await_head(sender.try_send_request(request), progress, head).await?;
                 let answer = answer.map_err(unsent)?;
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    return Err(Failure::Switch.into());
+                }
                 let (pool, origin, keep) = (Rc::downgrade(pool), origin.clone(), self.options.idle);
                 spawn_local(async move {
                     // It is free once the answer was read to its end; one that is not read is closed.
