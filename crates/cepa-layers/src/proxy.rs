@@ -57,7 +57,8 @@ pub struct Options {
     /// The part that is taken off the front of a path before it is sent on, such as `/api`; default none. A path that
     /// does not begin with it is sent on as it is.
     pub strip: String,
-    /// What the upstream gets as `Host`: `keep`, the client's (the default), or `upstream`, its own name.
+    /// What the upstream gets as `Host`: `keep`, the client's (the default), or `upstream`, its own name, which most
+    /// that are asked by TLS want.
     pub host: HostPolicy,
     /// How the upstream learns of the client: `x-forwarded` (the default), `forwarded` (RFC 7239), `both` or `none`.
     pub forwarded: Forwarded,
