@@ -55,7 +55,7 @@ pub mod vary;
 mod vectors;
 
 pub use self::{
-    app::{App, Onion, Panicked, Proxies, RouteInfo, Settings, Step, StepKind},
+    app::{App, AppHandler, Onion, Panicked, Proxies, RouteInfo, Settings, Step, StepKind},
     body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
     ctx::Ctx,

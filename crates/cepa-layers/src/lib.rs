@@ -17,17 +17,24 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+pub mod cascade;
+mod erased;
 #[cfg(feature = "client")]
 pub mod fetch;
 mod hosts;
+pub mod mount_table;
 #[cfg(feature = "client")]
 mod outbound;
 #[cfg(feature = "client")]
 pub mod proxy;
+pub mod redirect_allow_list;
 pub mod response_time;
 pub mod when;
 
+pub use cascade::cascade;
+pub use mount_table::mount_table;
 #[cfg(feature = "client")]
 pub use proxy::proxy;
+pub use redirect_allow_list::redirect_allow_list;
 pub use response_time::response_time;
 pub use when::When;
