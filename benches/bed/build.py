@@ -28,6 +28,9 @@ def cmd_build(conf, a, out, save):
 
 def build(conf, a, b, section):
     folder = conf.dir / b["dir"]
+    if b.get("npm"):
+        log(f"{b['name']:16} installing")
+        return subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder).returncode == 0
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")).absolute() / "peers" / b["name"]
     env = dict(os.environ, CARGO_TARGET_DIR=str(target))
     if a.cold:

@@ -17,6 +17,8 @@ ROWS = {
     "users-c64": dict(cap="users", path="users", tool="wrk", conns=64),
     "echo-c64": dict(cap="echo", path="echo", tool="wrk", conns=64, body=True),
     "stack-c64": dict(cap="stack", path="stack", tool="wrk", conns=64),
+    # logger, a session that is read from its signed cookie, 21 routes: beside Koa
+    "session-c64": dict(cap="session", path="session", tool="wrk", conns=64, cookie=True),
     "file-c64": dict(cap="file", path="file", tool="wrk", conns=64),
     "pipeline16-c64": dict(cap="pipeline", path="plaintext", tool="wrk", conns=64, depth=16),
     "plaintext-c512": dict(cap="plaintext", path="plaintext", tool="wrk", conns=512),
@@ -26,13 +28,14 @@ ROWS = {
     "rate16k-c64": dict(cap="plaintext", path="plaintext", tool="rate", conns=64, rps=16000),
 }
 # what `insn` and `alloc` count
-COUNTED = ("plaintext", "json", "users", "echo", "stack", "file", "h2")
+COUNTED = ("plaintext", "json", "users", "echo", "stack", "session", "file", "h2")
 PATHS = {
     "plaintext": "/plaintext",
     "json": "/json",
     "users": "/users/42",
     "echo": "/echo",
     "stack": "/stack",
+    "session": "/session/r10/42",
     "file": "/file",
     "ws": "/ws",
     "sse": "/sse",

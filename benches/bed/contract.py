@@ -1,5 +1,8 @@
 """The contract every server keeps (README.md has it in full), checked over real sockets."""
+import base64
 import email.utils
+import hashlib
+import hmac
 import json
 import time
 
@@ -41,11 +44,21 @@ def check_row(s, port, row):
             if row["path"] == "echo":
                 c.send("POST", path, ECHO.read_bytes())
                 is_json(c.response(), json.loads(ECHO.read_bytes()))
+            elif row["path"] == "session":
+                is_json(c.get(path, headers=[f"Cookie: {session_cookie(name='ann')}"]), {"id": "42", "name": "ann"})
             else:
                 r = c.get(path)
                 {"plaintext": is_hello, "stack": is_hello, "file": is_file,
                  "json": lambda r: is_json(r, MESSAGE, dated=True),
                  "users": lambda r: is_json(r, {"id": "42"})}[row["path"]](r)
+
+
+def session_cookie(key="bench", **values):
+    """A session as koa-session writes it, signed as Keygrip does."""
+    values.update(_expire=4102444800000, _maxAge=86400000)
+    text = base64.b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
+    mark = hmac.new(key.encode(), f"koa.sess={text}".encode(), hashlib.sha1).digest()
+    return f"koa.sess={text}; koa.sess.sig={base64.urlsafe_b64encode(mark).decode().rstrip('=')}"
 
 
 def has_date(h):
@@ -122,6 +135,15 @@ def stack(port, path):
         is_hello(c.get(path))
 
 
+def session(port, path):
+    with Http(port) as c:
+        for cookie, name in ((session_cookie(name="ann"), "ann"), (session_cookie("other", name="eve"), "nobody"), (None, "nobody")):
+            headers = [f"Cookie: {cookie}"] if cookie else []
+            for route in ("/r10/42", "/r0/42", "/r20/42"):
+                is_json(c.get(path.replace("/r10/42", route), headers=headers), {"id": "42", "name": name})
+        need(c.get(path.replace("/r10/", "/r21/"))[0] == 404, "there are more than 21 routes")
+
+
 def file(port, path):
     with Http(port) as c:
         for _ in range(3):
@@ -164,7 +186,7 @@ def sse(port, path):
         sse_open(c, path)
 
 
-CHECKS = dict(plaintext=plaintext, json=json_, users=users, echo=echo, stack=stack, file=file,
+CHECKS = dict(plaintext=plaintext, json=json_, users=users, echo=echo, stack=stack, session=session, file=file,
               pipeline=pipeline, close=close, h2=h2, ws=ws, sse=sse)
 PATH_OF_CAP = {"pipeline": "plaintext", "close": "plaintext", "h2": "plaintext"}
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from .config import ECHO, HERE, RUN, cpu_list, need, path_of
-from .contract import check_row
+from .contract import check_row, session_cookie
 from .process import Server, calib, machine_busy
 
 WRK_ERRORS = ("connect", "read", "write", "status", "timeout")
@@ -30,6 +30,8 @@ def load(conf, s, port, row, secs):
         env = dict(os.environ, BENCH_DEPTH=str(row.get("depth", 1)))
         if row.get("body"):
             env["BENCH_BODY"] = str(ECHO)
+        if row.get("cookie"):
+            env["BENCH_COOKIE"] = session_cookie(name="ann")
         if row.get("close"):
             env["BENCH_CLOSE"] = "1"
         r0, t0 = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -91,6 +93,8 @@ def h2load_n(conf, s, port, cap, n, conns):
     cmd += ["-m", "32"] if cap == "h2" else ["--h1"]
     if cap == "echo":
         cmd += ["-d", str(ECHO), "-H", "content-type: application/json"]
+    if cap == "session":
+        cmd += ["-H", f"cookie: {session_cookie(name='ann')}"]
     cmd.append(f"http://127.0.0.1:{port}{path_of(s, 'plaintext' if cap == 'h2' else cap)}")
     p = subprocess.run(cmd, capture_output=True, text=True, timeout=300)
     m = re.search(r"status codes: (\d+) 2xx", p.stdout)

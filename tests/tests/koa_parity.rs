@@ -33,6 +33,31 @@ fn rth() {
 }
 
 #[test]
+fn sess() {
+    replay("sess");
+}
+
+#[test]
+fn sroll() {
+    replay("sroll");
+}
+
+#[test]
+fn srenew() {
+    replay("srenew");
+}
+
+#[test]
+fn sext() {
+    replay("sext");
+}
+
+#[test]
+fn csrf() {
+    replay("csrf");
+}
+
+#[test]
 fn every_difference_is_a_case() {
     let recording = Recording::load();
     for id in Differences::load().ids() {

@@ -9,8 +9,9 @@ const WHOLE_RUN: [&str; 6] = ["build", "verify", "run", "mem", "insn", "report"]
 const CLOSER: [&str; 3] = ["alloc", "sys", "start"];
 
 /// A program the bed calls: its Debian package, and the commands that need it.
-const NEEDS: [(&str, &str, &[&str]); 7] = [
+const NEEDS: [(&str, &str, &[&str]); 8] = [
     ("cc", "gcc libc6-dev", &["build"]),
+    ("npm", "nodejs npm", &["build"]),
     ("wrk", "wrk", &["run", "sys"]),
     ("h2load", "nghttp2-client", &["run", "insn", "alloc", "sys"]),
     ("taskset", "util-linux", &["run", "insn", "alloc", "sys"]),

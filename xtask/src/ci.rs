@@ -2,33 +2,10 @@
 
 use crate::Failure;
 use crate::fuzz;
+use crate::outcome::Outcome;
 use crate::process::{cargo, succeeds, succeeds_watched};
 use crate::tools::{DENY, is_ci};
 use std::time::{Duration, Instant};
-
-/// How one step ended, with what the table says about it.
-pub(crate) enum Outcome {
-    /// It passed; a remark, or nothing.
-    Passed(String),
-    /// It failed.
-    Failed(String),
-    /// It could not be run here, and why; not a failure.
-    Skipped(String),
-}
-
-impl Outcome {
-    fn of(passed: bool) -> Outcome {
-        if passed { Outcome::Passed(String::new()) } else { Outcome::Failed(String::new()) }
-    }
-
-    fn parts(&self) -> (&'static str, &str) {
-        match self {
-            Outcome::Passed(remark) => ("ok", remark),
-            Outcome::Failed(remark) => ("FAILED", remark),
-            Outcome::Skipped(why) => ("skipped", why),
-        }
-    }
-}
 
 /// A name and what to do; `true` means that missing cargo tools may be installed.
 type Step = (&'static str, fn(bool) -> Outcome);

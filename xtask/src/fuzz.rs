@@ -9,7 +9,7 @@
 //! and cargo-fuzz 0.13: coverage guided, sanitizer on).
 
 use crate::Failure;
-use crate::ci::Outcome;
+use crate::outcome::Outcome;
 use crate::process::{cargo, find, root, succeeds};
 use crate::tools::{FUZZ, is_ci};
 use std::{fs, io};

@@ -3,6 +3,8 @@
 mod bench;
 mod ci;
 mod fuzz;
+mod guide;
+mod outcome;
 mod process;
 mod tools;
 
@@ -15,6 +17,7 @@ cargo xtask <task>
                               (named steps: only those; --install or CI=true: get missing cargo tools)
   fuzz [--install] [--seconds N] [TARGET…]
                               run the fuzz targets, N seconds each (default 10)
+  guide                       write the reference of the configuration from the comments at its fields
   bench [OPTIONS]             build, verify and measure Cepa beside its peers, then report
                               (--rounds N --secs S --rows A,B --only A,B --skip A,B)
   bench COMMAND [OPTIONS]     one part of it: build, verify, run, mem, insn, alloc, sys, start, report
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let result = match task {
         "ci" => ci::run(rest),
         "fuzz" => fuzz::run(rest),
+        "guide" => guide::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -1,17 +1,17 @@
 //! The app: layers, routes and settings, built into an onion that doors call.
 
 mod explain;
+mod handling;
 mod onion;
-mod panic;
+mod order;
 mod settings;
 
 use std::{fmt, panic::Location, sync::Arc};
 
-pub(crate) use self::panic::catch;
 pub use self::{
     explain::{RouteInfo, Step, StepKind},
+    handling::Handling,
     onion::{AppHandler, Onion},
-    panic::Panicked,
     settings::{Proxies, Settings},
 };
 use crate::{

@@ -48,6 +48,10 @@ pub struct TlsInfo {
 }
 
 /// What happens to a running handler when its client goes away.
+///
+/// A client of HTTP/1 that closes its side only may still read the answer, and looks the same as one that is gone: it
+/// counts as gone two seconds later, or once it resets the connection. [`Ctx::closed`](crate::Ctx::closed) tells at
+/// once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnClose {
     /// Safe methods (GET, HEAD, OPTIONS, TRACE) are cancelled, all others run to their end.

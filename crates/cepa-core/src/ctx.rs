@@ -7,6 +7,8 @@ mod request;
 mod response;
 mod route;
 
+pub use route::Urls;
+
 use std::{fmt, future::poll_fn, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, StatusCode};

@@ -89,8 +89,10 @@ impl Error {
     }
 
     /// Says that the error was made somewhere else, where its message is made on behalf of a caller.
+    ///
+    /// For functions that are `#[track_caller]` but make their errors in an `async` block, which knows no caller.
     #[must_use]
-    pub(crate) fn at(mut self, place: &'static Location<'static>) -> Self {
+    pub fn at(mut self, place: &'static Location<'static>) -> Self {
         self.0.place = place;
         self
     }

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, fmt, ops::Range};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::spare::{reuse_fields, reuse_headers, spare_fields, spare_headers};
+use crate::spare::{Field, Lines, reuse_lines, reuse_map, spare_lines, spare_map};
 
 /// The headers of a request.
 ///
@@ -16,42 +16,44 @@ use crate::spare::{reuse_fields, reuse_headers, spare_fields, spare_headers};
 /// Names compare without regard to case. Fields keep their order.
 #[derive(Default)]
 pub struct Headers {
-    text: Bytes,
-    /// The fields in `text`; none once the map was changed.
-    fields: Vec<Field>,
+    lines: Lines,
     map: OnceCell<Box<HeaderMap>>,
-}
-
-/// Where a field lies in the text of all.
-#[derive(Clone, Copy)]
-pub(crate) struct Field {
-    name: (u32, u32),
-    value: (u32, u32),
 }
 
 impl Headers {
     /// No headers.
+    #[inline]
     pub fn new() -> Self {
-        Self { text: Bytes::new(), fields: spare_fields(), map: OnceCell::new() }
+        Self { lines: spare_lines(), map: OnceCell::new() }
     }
 
-    /// Begins anew, with the text in which the fields to [`push`](Self::push) lie.
-    pub fn begin(&mut self, text: Bytes) {
-        self.fields.clear();
+    /// Begins anew: fields are [pushed](Self::push) from here on, until their text is given to [`end`](Self::end).
+    #[inline]
+    pub fn begin(&mut self) {
+        self.lines.clear();
         self.map.take();
-        self.text = text;
     }
 
-    /// Adds a field of the text given to [`begin`](Self::begin), as a door has checked it: the name is a token
-    /// (RFC 9110, section 5.6.2), the value has no control characters but tabs and no white space around it.
+    /// Adds the field whose name and value will lie there in the text.
+    #[inline]
+    pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
+        let range = |range: Range<usize>| (range.start as u32, range.end as u32);
+        self.lines.fields.push(Field { name: range(name), value: range(value) });
+    }
+
+    /// Copies the text that the fields lie in, as a door has checked it: a name is a token (RFC 9110, section 5.6.2),
+    /// a value has no control characters but tabs and no white space around it.
     ///
     /// # Panics
     /// In debug builds, when that is not so.
-    pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
-        debug_assert!(HeaderName::from_bytes(&self.text[name.clone()]).is_ok(), "a field name is a token");
-        debug_assert!(HeaderValue::from_bytes(&self.text[value.clone()]).is_ok(), "a field value is clean");
-        let range = |range: Range<usize>| (range.start as u32, range.end as u32);
-        self.fields.push(Field { name: range(name), value: range(value) });
+    #[inline]
+    pub fn end(&mut self, text: &[u8]) {
+        self.lines.text.extend_from_slice(text);
+        debug_assert!(
+            self.lines.fields.iter().all(|field| HeaderName::from_bytes(self.slice(field.name)).is_ok()
+                && HeaderValue::from_bytes(self.slice(field.value)).is_ok()),
+            "names are tokens and values are clean"
+        );
     }
 
     /// The value of the first field of this name.
@@ -77,35 +79,37 @@ impl Headers {
 
     /// All of them as a map; made when first asked for.
     pub fn map(&self) -> &HeaderMap {
-        self.map.get_or_init(|| Box::new(self.to_map()))
+        self.map.get_or_init(|| self.to_map())
     }
 
     /// All of them as a map, to change them.
     pub fn map_mut(&mut self) -> &mut HeaderMap {
         if self.map.get().is_none() {
             let map = self.to_map();
-            self.map = OnceCell::from(Box::new(map));
+            self.map = OnceCell::from(map);
         }
-        self.fields.clear();
-        self.text = Bytes::new();
+        self.lines.clear();
         self.map.get_mut().expect("the map was made above")
     }
 
     fn in_text(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let same = move |field: &&Field| self.slice(field.name).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(same).map(|field| self.slice(field.value))
+        self.lines.fields.iter().filter(same).map(|field| self.slice(field.value))
     }
 
     fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
-        &self.text[start as usize..end as usize]
+        // There is no text before `end` was called.
+        self.lines.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
-    fn to_map(&self) -> HeaderMap {
-        let mut map = spare_headers();
-        map.reserve(self.fields.len());
-        for field in &self.fields {
+    fn to_map(&self) -> Box<HeaderMap> {
+        let mut map = spare_map();
+        map.reserve(self.lines.fields.len());
+        // The values share one copy of the text.
+        let text = Bytes::copy_from_slice(&self.lines.text);
+        for field in &self.lines.fields {
             let name = HeaderName::from_bytes(self.slice(field.name));
-            let value = self.text.slice(field.value.0 as usize..field.value.1 as usize);
+            let value = text.slice(field.value.0 as usize..field.value.1 as usize);
             // Neither fails: whoever pushed the field had checked it.
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
                 map.append(name, value);
@@ -116,17 +120,16 @@ impl Headers {
 
     /// Gives the memory back for the next request.
     pub(crate) fn reuse(&mut self) {
-        self.text = Bytes::new();
-        reuse_fields(std::mem::take(&mut self.fields));
+        reuse_lines(std::mem::take(&mut self.lines));
         if let Some(map) = self.map.take() {
-            reuse_headers(*map);
+            reuse_map(map);
         }
     }
 }
 
 impl From<HeaderMap> for Headers {
     fn from(map: HeaderMap) -> Self {
-        Self { text: Bytes::new(), fields: Vec::new(), map: OnceCell::from(Box::new(map)) }
+        Self { lines: Lines::default(), map: OnceCell::from(Box::new(map)) }
     }
 }
 
@@ -155,10 +158,11 @@ mod tests {
     fn headers() -> Headers {
         let text = "Host: a\r\nX-A: 1\r\nx-a: 2\r\n";
         let mut headers = Headers::new();
-        headers.begin(Bytes::from_static(text.as_bytes()));
+        headers.begin();
         for (name, value) in [(0..4, 6..7), (9..12, 14..15), (17..20, 22..23)] {
             headers.push(name, value);
         }
+        headers.end(text.as_bytes());
         headers
     }
 
@@ -183,7 +187,7 @@ mod tests {
         let mut headers = headers();
         headers.map_mut().insert("x-a", HeaderValue::from_static("3"));
         assert_eq!(headers.get_all("x-a").collect::<Vec<_>>(), [b"3"]);
-        headers.begin(Bytes::new());
+        headers.begin();
         assert_eq!((headers.get("x-a"), headers.map().len()), (None, 0));
     }
 }

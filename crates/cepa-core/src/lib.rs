@@ -10,8 +10,7 @@
 //! - **routes**: [`router`]; **cookies**: [`cookie`];
 //! - **the words of HTTP** as pure functions: what header fields are made of ([`media_type`], [`mime`], [`date`]),
 //!   what a request asks ([`accept`], [`fresh`], [`form`], [`de`]), who sent it ([`host`], [`forwarded`]), and what
-//!   a response says ([`vary`], [`disposition`], [`location`]);
-//! - **times and sizes** as a configuration has them: [`units`];
+//!   a response says ([`vary`], [`disposition`], [`location`]); [`units`] of times and sizes in configurations;
 //! - **bridges**: [`tower`], and [`mod@test`], a client that calls an app in memory; [`koa`] says where the names of
 //!   Koa are.
 
@@ -44,6 +43,8 @@ pub mod koa;
 pub mod location;
 pub mod media_type;
 pub mod mime;
+mod order;
+mod panic;
 mod percent;
 pub mod router;
 pub mod test;
@@ -55,19 +56,20 @@ pub mod vary;
 mod vectors;
 
 pub use self::{
-    app::{App, AppHandler, Onion, Panicked, Proxies, RouteInfo, Settings, Step, StepKind},
+    app::{App, AppHandler, Handling, Onion, Proxies, RouteInfo, Settings, Step, StepKind},
     body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
-    ctx::Ctx,
+    ctx::{Ctx, Urls},
     error::{Error, ErrorStatus, Result},
     handler::Handler,
     headers::Headers,
     middleware::{LocalBoxFuture, Middleware, Next, Run},
+    order::Order,
+    panic::Panicked,
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,
     router::BuildError,
-    spare::{reuse_headers, spare_headers},
     state::State,
     target::Target,
 };

@@ -1,6 +1,7 @@
 //! Layers: code around the handler, and `next`, the way inwards.
 
 use std::{
+    any::TypeId,
     borrow::Cow,
     fmt,
     future::{Future, ready},
@@ -9,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Ctx, Result, app::catch};
+use crate::{Ctx, Order, Result, panic::catch};
 
 /// A boxed future that stays on its thread.
 pub type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -57,6 +58,16 @@ pub trait Middleware: Send + Sync + 'static {
     /// The name shown by `routes --explain`.
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(std::any::type_name::<Self>())
+    }
+
+    /// Rules about its place among other layers, checked when the app is built; none by default.
+    fn order(&self) -> Vec<Order> {
+        Vec::new()
+    }
+
+    /// What it is to the [rules](Order) of others: its own type, unless it stands for a layer that it wraps.
+    fn kind(&self) -> TypeId {
+        TypeId::of::<Self>()
     }
 }
 

@@ -54,7 +54,7 @@ impl Reply for () {
 impl Reply for &'static str {
     fn reply(self, ctx: &mut Ctx) -> Result {
         // Text in the program's source was written by its author: guessing HTML from it is safe.
-        let kind = if self.trim_ascii_start().starts_with('<') { HTML } else { TEXT };
+        let kind = if self.trim_ascii_start().starts_with('<') { &HTML } else { &TEXT };
         ctx.response.set_body(self.into(), kind);
         Ok(())
     }
@@ -62,21 +62,21 @@ impl Reply for &'static str {
 
 impl Reply for String {
     fn reply(self, ctx: &mut Ctx) -> Result {
-        ctx.response.set_body(self.into(), TEXT);
+        ctx.response.set_body(self.into(), &TEXT);
         Ok(())
     }
 }
 
 impl<T: Into<Body>> Reply for Html<T> {
     fn reply(self, ctx: &mut Ctx) -> Result {
-        ctx.response.set_body(self.0.into(), HTML);
+        ctx.response.set_body(self.0.into(), &HTML);
         Ok(())
     }
 }
 
 impl<T: Into<Body>> Reply for Text<T> {
     fn reply(self, ctx: &mut Ctx) -> Result {
-        ctx.response.set_body(self.0.into(), TEXT);
+        ctx.response.set_body(self.0.into(), &TEXT);
         Ok(())
     }
 }
@@ -108,7 +108,7 @@ impl Reply for Vec<u8> {
 
 impl Reply for Body {
     fn reply(self, ctx: &mut Ctx) -> Result {
-        ctx.response.set_body(self, BYTES);
+        ctx.response.set_body(self, &BYTES);
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ pub struct Request {
     method: Method,
     target: Target,
     /// The target at arrival, kept once the app has changed it.
-    original: Option<Target>,
+    original: Option<Box<Target>>,
     version: Version,
     headers: Headers,
     body: Body,
@@ -42,6 +42,7 @@ impl Request {
     }
 
     /// A request as a door has read it. The door has checked every part.
+    #[inline]
     pub fn from_door(
         method: Method,
         target: Target,
@@ -80,14 +81,14 @@ impl Request {
     /// Changes the target that routing sees; the original is kept.
     pub fn change_target(&mut self, change: impl FnOnce(&mut Target)) {
         if self.original.is_none() {
-            self.original = Some(self.target.clone());
+            self.original = Some(Box::new(self.target.clone()));
         }
         change(&mut self.target);
     }
 
     /// The target at arrival.
     pub fn original_target(&self) -> &Target {
-        self.original.as_ref().unwrap_or(&self.target)
+        self.original.as_deref().unwrap_or(&self.target)
     }
 
     /// The protocol version.

@@ -1,16 +1,17 @@
 //! The response under construction, and the rules by which it is finished for a door.
 
+mod fields;
+
 use std::fmt;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{self, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use crate::{
-    Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets, spare::spare_headers,
-};
+use crate::{Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets};
+use fields::Fields;
 
 /// A response: status, headers and body.
 ///
@@ -21,7 +22,7 @@ pub struct Response {
     /// Whether the app chose the status, so that a body must not change it.
     chosen: bool,
     reason: Option<Box<str>>,
-    headers: HeaderMap,
+    headers: Fields,
     content: Content,
     upgrade: Option<OnUpgrade>,
 }
@@ -36,10 +37,10 @@ enum Content {
     Body(Body),
 }
 
-pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-pub(crate) const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+pub(crate) static TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(crate) static HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(crate) static JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+pub(crate) static BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl Default for Response {
     fn default() -> Self {
@@ -54,7 +55,7 @@ impl Response {
             status: StatusCode::NOT_FOUND,
             chosen: false,
             reason: None,
-            headers: spare_headers(),
+            headers: Fields::default(),
             content: Content::Unset,
             upgrade: None,
         }
@@ -98,17 +99,29 @@ impl Response {
 
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.headers.map()
     }
 
     /// The value of a header, `None` when it is missing or not visible ASCII.
     pub fn get(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    /// [`get`](Self::get) that leaves the type of the body where it is noted.
+    pub(crate) fn field(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+        self.headers.map_mut()
+    }
+
+    /// The headers as a door writes them: the map, or, where nobody has asked for one, the type of the body, if any.
+    ///
+    /// Who calls [`headers`](Self::headers) instead has the map made, and finds the type in it.
+    pub fn headers_as_is(&self) -> (Option<&HeaderMap>, Option<&'static HeaderValue>) {
+        self.headers.as_is()
     }
 
     /// The body, if one was set.
@@ -133,23 +146,21 @@ impl Response {
     /// Puts a body in place of another, leaving status and type alone. Content-Length is dropped:
     /// the door knows the length of what it sends.
     pub fn replace_body(&mut self, body: impl Into<Body>) {
-        self.headers.remove(CONTENT_LENGTH);
+        self.headers.remove(&CONTENT_LENGTH);
         self.content = Content::Body(body.into());
     }
 
     /// Sets the body and, where none is set yet, the given type.
-    pub(crate) fn set_body(&mut self, body: Body, default_type: HeaderValue) {
+    pub(crate) fn set_body(&mut self, body: Body, default_type: &'static HeaderValue) {
         self.imply_ok();
         if is_bodiless(self.status) {
             return self.clear_body();
         }
         let had_body = matches!(self.content, Content::Body(_));
         if had_body {
-            self.headers.remove(CONTENT_LENGTH);
+            self.headers.remove(&CONTENT_LENGTH);
         }
-        if !self.headers.contains_key(CONTENT_TYPE) {
-            self.headers.insert(CONTENT_TYPE, default_type);
-        }
+        self.headers.set_default_type(default_type);
         self.content = Content::Body(body);
     }
 
@@ -159,10 +170,10 @@ impl Response {
         if is_bodiless(self.status) {
             return self.clear_body();
         }
-        self.headers.remove(CONTENT_LENGTH);
-        let is_json = self.get(&CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
+        self.headers.remove(&CONTENT_LENGTH);
+        let is_json = self.field(&CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
         if !is_json {
-            self.headers.insert(CONTENT_TYPE, JSON);
+            self.headers.set_type(&JSON);
         }
         self.content = Content::Body(Body::from(text));
     }
@@ -197,15 +208,28 @@ impl Response {
 
     /// The declared or computable length of the body in bytes.
     pub fn length(&self) -> Option<u64> {
-        match self.get(&CONTENT_LENGTH) {
+        match self.field(&CONTENT_LENGTH) {
             Some(text) => text.parse().ok(),
             None => self.body().and_then(Body::len),
         }
     }
 
+    /// The bytes of body that go out if the response is finished as it is now, by the rules for this method of the
+    /// request; `None` for a stream of unknown length. What a log of access counts.
+    pub fn outgoing_length(&self, method: &Method) -> Option<u64> {
+        if *method == Method::HEAD || is_bodiless(self.status) || self.status.is_informational() {
+            return Some(0);
+        }
+        match &self.content {
+            Content::Unset => self.status_body().len(),
+            Content::Null => Some(0),
+            Content::Body(body) => body.len(),
+        }
+    }
+
     fn remove_framing(&mut self) {
         for name in [CONTENT_TYPE, CONTENT_LENGTH, header::TRANSFER_ENCODING] {
-            self.headers.remove(name);
+            self.headers.remove(&name);
         }
     }
 
@@ -229,19 +253,19 @@ impl Response {
             header::EXPIRES,
             header::LOCATION,
         ] {
-            self.headers.remove(name);
+            self.headers.remove(&name);
         }
-        let uncached = self.get(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
+        let uncached = self.field(&header::CACHE_CONTROL).is_some_and(|control| control.contains("no-store"));
         if !uncached {
-            self.headers.remove(header::CACHE_CONTROL);
+            self.headers.remove(&header::CACHE_CONTROL);
         }
         let mut last = None;
         for (name, value) in error.headers() {
             // The first value of a name replaces what was there, further ones join it.
             if last == Some(name) {
-                self.headers.append(name.clone(), value.clone());
+                self.headers.map_mut().append(name.clone(), value.clone());
             } else {
-                self.headers.insert(name.clone(), value.clone());
+                self.headers.map_mut().insert(name.clone(), value.clone());
             }
             last = Some(name);
         }
@@ -249,7 +273,7 @@ impl Response {
         self.chosen = true;
         self.reason = None;
         self.upgrade = None;
-        self.headers.insert(CONTENT_TYPE, TEXT);
+        self.headers.set_type(&TEXT);
         self.content = Content::Body(error.public_message().to_owned().into());
     }
 
@@ -265,18 +289,18 @@ impl Response {
         match &self.content {
             Content::Unset if head => {}
             Content::Unset => {
-                self.headers.insert(CONTENT_TYPE, TEXT);
+                self.headers.set_type(&TEXT);
                 self.content = Content::Body(self.status_body());
             }
             Content::Null => {
                 self.remove_framing();
                 if head {
-                    self.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+                    self.headers.map_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
                 }
             }
             Content::Body(body) if head => {
                 if let Some(length) = body.len() {
-                    self.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+                    self.headers.map_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
                 }
                 self.content = Content::Null;
             }
@@ -293,13 +317,18 @@ impl Response {
         }
     }
 
+    /// Ends a response that was written, and gives the memory of its headers back for the next one.
+    pub fn reuse(&mut self) {
+        self.headers.reuse();
+    }
+
     /// The parts a door writes: status, custom reason, headers, body.
     pub fn into_parts(self) -> (StatusCode, Option<Box<str>>, HeaderMap, Body) {
         let body = match self.content {
             Content::Body(body) => body,
             Content::Unset | Content::Null => Body::empty(),
         };
-        (self.status, self.reason, self.headers, body)
+        (self.status, self.reason, self.headers.into_map(), body)
     }
 }
 
@@ -330,7 +359,7 @@ impl From<http::Response<Body>> for Response {
             status: parts.status,
             chosen: true,
             reason: None,
-            headers: parts.headers,
+            headers: parts.headers.into(),
             content: Content::Body(body),
             upgrade: None,
         }
@@ -341,7 +370,7 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("headers", &WithoutSecrets(&self.headers))
+            .field("headers", &WithoutSecrets(self.headers()))
             .field("content", &self.content)
             .finish()
     }
@@ -364,7 +393,9 @@ mod tests {
             let mut response = Response::new();
             response.set_status(StatusCode::from_u16(status).unwrap());
             reason.into_iter().for_each(|reason| response.set_reason(reason));
+            let foretold = response.outgoing_length(&Method::GET);
             response.finish(&Method::GET);
+            assert_eq!(foretold, response.body().and_then(Body::len), "{status}");
             assert_eq!(response.body().and_then(Body::as_bytes), Some(&Bytes::from(expected)), "{status}");
         }
     }

@@ -26,7 +26,7 @@ pub use mount::{ByHandler, ByService, IntoMount, Mount};
 pub use params::{ParamNames, ParamSpans, Params};
 pub use pattern::{Pattern, PatternError, PatternFault};
 pub use resolve::BuildError;
-pub(crate) use resolve::{Fault, TableBuilder};
+pub(crate) use resolve::{Fault, OrderFault, TableBuilder};
 pub use resource::Resources;
 pub use resources::{Action, ResourceRoute, resources};
 pub(crate) use route::{Endpoint, Layer};

@@ -1,6 +1,10 @@
 //! The request target: its text, and where path and query lie in it.
 
+mod text;
+
 use std::{borrow::Cow, fmt};
+
+use text::Text;
 
 /// A request target in one of the four forms of RFC 9112 section 3.2.
 ///
@@ -8,7 +12,7 @@ use std::{borrow::Cow, fmt};
 /// a target holds visible ASCII only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
-    text: String,
+    text: Text,
     /// Where the path starts: 0, or after the authority of an absolute form.
     path: u32,
     /// Where the path ends: at the `?`, or at the end of the text.
@@ -22,7 +26,7 @@ impl Target {
         let text = text.into();
         let path = path_start(&text);
         let query = text[path..].find('?').map_or(text.len(), |at| path + at);
-        Self { path: path as u32, query: query as u32, text }
+        Self { path: path as u32, query: query as u32, text: text.into() }
     }
 
     /// A target whose parts are known: where the path starts (0, or after the authority of an absolute form)
@@ -30,33 +34,43 @@ impl Target {
     ///
     /// # Panics
     /// In debug builds, when the offsets are not those that [`new`](Self::new) finds.
-    pub fn from_parts(text: String, path: usize, query: usize) -> Self {
-        let target = Self { text, path: path as u32, query: query as u32 };
+    #[inline]
+    pub fn from_parts(text: &[u8], path: usize, query: usize) -> Self {
+        let target = Self { text: Text::new(text), path: path as u32, query: query as u32 };
         debug_assert_eq!(target, Self::new(target.text.as_str()), "the parts of a target");
         target
     }
 
     /// The whole text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.text.as_str()
     }
 
     /// The path, not decoded; `/` when an absolute form has none.
     pub fn path(&self) -> &str {
-        match &self.text[self.path as usize..self.query as usize] {
+        match &self.as_str()[self.path as usize..self.query as usize] {
             "" => "/",
+            path => path,
+        }
+    }
+
+    /// [`path`](Self::path) for who does not need a `str`.
+    #[inline]
+    pub(crate) fn path_bytes(&self) -> &[u8] {
+        match &self.text.as_bytes()[self.path as usize..self.query as usize] {
+            [] => b"/",
             path => path,
         }
     }
 
     /// The query without its `?`; empty when there is none.
     pub fn query(&self) -> &str {
-        self.text.get(self.query as usize + 1..).unwrap_or_default()
+        self.as_str().get(self.query as usize + 1..).unwrap_or_default()
     }
 
     /// The query with its `?`; empty when there is none or it is empty.
     pub fn search(&self) -> &str {
-        match &self.text[self.query as usize..] {
+        match &self.as_str()[self.query as usize..] {
             "?" => "",
             search => search,
         }
@@ -69,7 +83,7 @@ impl Target {
 
     /// The authority of an absolute form.
     pub fn authority(&self) -> Option<&str> {
-        let before_path = &self.text[..self.path as usize];
+        let before_path = &self.as_str()[..self.path as usize];
         before_path.find("://").map(|at| &before_path[at + 3..])
     }
 
@@ -81,17 +95,18 @@ impl Target {
             path.to_mut().insert(0, '/');
         }
         let start = self.path as usize;
-        self.text.replace_range(start..self.query as usize, &path);
+        self.text.to_mut().replace_range(start..self.query as usize, &path);
         self.query = (start + path.len()) as u32;
     }
 
     /// Replaces the query, given with or without its `?`; empty removes it. A `#` in it is escaped.
     pub(crate) fn set_query(&mut self, query: &str) {
         let query = escape(query.strip_prefix('?').unwrap_or(query), &[('#', "%23")]);
-        self.text.truncate(self.query as usize);
+        let text = self.text.to_mut();
+        text.truncate(self.query as usize);
         if !query.is_empty() {
-            self.text.push('?');
-            self.text.push_str(&query);
+            text.push('?');
+            text.push_str(&query);
         }
     }
 }
@@ -118,13 +133,13 @@ fn path_start(text: &str) -> usize {
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    future::Future,
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -171,7 +170,7 @@ fn a_body_arrives_piece_by_piece_as_the_handler_asks_for_it() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(!sender.is_wanted(), "nothing is read before the handler asks");
     for piece in ["one", "two"] {
-        assert!(answer.as_mut().poll(&mut cx).is_pending());
+        assert!(answer.poll_response(&mut cx).is_pending());
         assert_eq!(sender.poll_wanted(&mut cx), Poll::Ready(true));
         sender.send(Bytes::from_static(piece.as_bytes()));
         assert!(!sender.is_wanted(), "one piece at a time");
@@ -179,8 +178,8 @@ fn a_body_arrives_piece_by_piece_as_the_handler_asks_for_it() {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", HeaderValue::from_static("7"));
     sender.finish(Some(trailers));
-    let Poll::Ready(response) = answer.as_mut().poll(&mut cx) else { panic!("all has arrived") };
-    let (_, _, _, body) = response.into_parts();
+    let Poll::Ready(response) = answer.poll_response(&mut cx) else { panic!("all has arrived") };
+    let (_, _, _, body) = std::mem::take(response).into_parts();
     let text = body.try_into_bytes().expect("a text");
     assert_eq!(text, r#"one|two|Some({"x-sum": "7"})"#);
 }
@@ -200,9 +199,9 @@ fn a_body_that_breaks_off_is_an_error_to_its_reader() {
         request.set_body(incoming);
         let mut answer = pin!(app().handle(request));
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(answer.as_mut().poll(&mut cx).is_pending());
+        assert!(answer.poll_response(&mut cx).is_pending());
         sender.send(Bytes::from_static(b"half"));
-        assert!(answer.as_mut().poll(&mut cx).is_pending());
+        assert!(answer.poll_response(&mut cx).is_pending());
         end(sender);
         let response = block_on(answer);
         assert_eq!(response.status(), status);

@@ -102,7 +102,7 @@ fn a_handler_learns_that_its_client_is_gone() {
     let door = Rc::new(Door::default());
     let mut answer = onion.handle(through(&door, Method::GET, "/"));
     block_on(poll_fn(|cx| {
-        assert!(answer.as_mut().poll(cx).is_pending());
+        assert!(answer.poll_response(cx).is_pending());
         Poll::Ready(())
     }));
     door.gone.set(true);

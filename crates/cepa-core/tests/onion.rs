@@ -324,7 +324,7 @@ fn dropping_a_request_drops_what_its_layers_hold() {
         .unwrap();
     let mut running = onion.handle(Request::new(Method::GET, "/"));
     block_on(poll_fn(|cx| {
-        assert!(running.as_mut().poll(cx).is_pending());
+        assert!(running.poll_response(cx).is_pending());
         Poll::Ready(())
     }));
     drop(running);

@@ -298,3 +298,19 @@ fn a_redirecting_route_fills_parameters_in_and_stays_on_its_site() {
         assert_eq!((answer.status().as_u16(), answer.header("location")), (status, location), "{line}");
     }
 }
+
+#[test]
+fn a_layer_can_tell_the_way_of_its_request() {
+    let app = App::new()
+        .with(async |ctx: &mut Ctx, next: Next<'_>| {
+            next.run(ctx).await?;
+            let kinds: Vec<String> = ctx.explain().iter().map(|step| step.kind.to_string()).collect();
+            ctx.set("x-way", kinds.join(" "))
+        })
+        .get("/", async |_: &mut Ctx| "a");
+    let client = app.test();
+    block_on(async {
+        assert_eq!(client.get("/").await.header("x-way"), "layer handler");
+        assert_eq!(client.get("/none").await.header("x-way"), "layer answer");
+    });
+}

@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     convert::Infallible,
-    future::{poll_fn, ready},
+    future::ready,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -136,7 +136,7 @@ fn an_error_of_the_request_body_reaches_the_service_and_its_answer() {
     // The stream fails after the answer has begun: so does the answer.
     let (mut sender, incoming) = channel(None, 1024);
     let mut answer = onion.handle(post_stream("/axum/stream", Body::from(incoming)));
-    let mut body = block_on(poll_fn(|cx| answer.as_mut().poll(cx))).into_parts().3;
+    let mut body = block_on(&mut answer).into_parts().3;
     let mut cx = Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());
     sender.send(Bytes::from_static(b"half"));

@@ -25,6 +25,7 @@ impl Hosts {
         entries.into_iter().map(Host::parse).collect::<Result<_, _>>().map(Self)
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -17,24 +17,62 @@
 //!
 //! [`When`] says for which requests a layer runs.
 
+mod admission;
+pub mod auth;
+pub mod basic_auth;
 pub mod cascade;
+pub mod concurrency_limit;
+pub mod cors;
+pub mod csrf;
+pub mod digest_auth;
 mod erased;
 #[cfg(feature = "client")]
 pub mod fetch;
 mod hosts;
+pub mod i18n;
+pub mod ip_filter;
+pub mod logger;
 pub mod mount_table;
+pub mod not_found;
+pub mod on_error;
 #[cfg(feature = "client")]
 mod outbound;
+pub mod problem;
 #[cfg(feature = "client")]
 pub mod proxy;
+pub mod rate_limit;
 pub mod redirect_allow_list;
+pub mod request_id;
 pub mod response_time;
+pub mod secure_headers;
+pub mod session;
+pub mod timeout;
+pub mod validate;
+pub mod views;
 pub mod when;
 
+pub use basic_auth::basic_auth;
 pub use cascade::cascade;
+pub use concurrency_limit::concurrency_limit;
+pub use cors::cors;
+pub use csrf::{CsrfExt, csrf};
+pub use digest_auth::digest_auth;
+pub use i18n::{I18nExt, i18n};
+pub use ip_filter::ip_filter;
+pub use logger::logger;
 pub use mount_table::mount_table;
+pub use not_found::not_found;
+pub use on_error::on_error;
+pub use problem::Problem;
 #[cfg(feature = "client")]
 pub use proxy::proxy;
+pub use rate_limit::rate_limit;
 pub use redirect_allow_list::redirect_allow_list;
+pub use request_id::{RequestId, request_id};
 pub use response_time::response_time;
+pub use secure_headers::{NonceExt, secure_headers};
+pub use session::{SessionExt, session};
+pub use timeout::timeout;
+pub use validate::{ValidateExt, validate};
+pub use views::{ViewsExt, views};
 pub use when::When;

@@ -1,8 +1,8 @@
 //! For which requests a layer runs.
 
-use std::borrow::Cow;
+use std::{any::TypeId, borrow::Cow};
 
-use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Result};
+use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result};
 use serde::Deserialize;
 
 /// What a request is asked.
@@ -99,6 +99,14 @@ impl<M: Middleware> Middleware for Conditional<M> {
 
     fn name(&self) -> Cow<'static, str> {
         self.layer.name()
+    }
+
+    fn order(&self) -> Vec<Order> {
+        self.layer.order()
+    }
+
+    fn kind(&self) -> TypeId {
+        self.layer.kind()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all connections of one worker thread stand on: the app, the limits, the timers, the drain.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -13,7 +13,11 @@ use cepa_core::{LocalBoxFuture, Onion};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
-use crate::{limits::Limits, timer::Timers};
+use crate::{
+    http1::{Stamp, date},
+    limits::Limits,
+    timer::Timers,
+};
 
 /// Bytes that are read from a socket at once.
 pub(crate) const READ_BUFFER: usize = 32 * 1024;
@@ -25,6 +29,9 @@ pub(crate) struct Floor {
     pub(crate) timers: Rc<Timers>,
     /// Sent as `Server` with every response that has none.
     pub(crate) server: Option<HeaderValue>,
+    /// The end of heads, and the period of the timers in which it was written.
+    stamp: RefCell<Stamp>,
+    stamped: Cell<u64>,
     /// Connections open now.
     pub(crate) open: Cell<usize>,
     draining: Cell<bool>,
@@ -32,7 +39,7 @@ pub(crate) struct Floor {
     drain: Notify,
     /// Who waits for the last connection to end.
     emptied: Cell<Option<Waker>>,
-    buffers: RefCell<Vec<Buffers>>,
+    buffers: Cell<Option<Buffers>>,
 }
 
 /// The memory that a connection works in while it works, and gives back before it waits.
@@ -43,17 +50,31 @@ pub(crate) struct Buffers {
 
 impl Floor {
     pub(crate) fn new(onion: Arc<Onion>, limits: Arc<Limits>, server: Option<HeaderValue>) -> Rc<Self> {
+        let timers = Timers::new();
+        let stamp = RefCell::new(Stamp::new(server.as_ref(), date::now_seconds()));
         Rc::new(Self {
             onion,
             limits,
-            timers: Timers::new(),
+            stamped: Cell::new(timers.period()),
+            timers,
             server,
+            stamp,
             open: Cell::new(0),
             draining: Cell::new(false),
             drain: Notify::new(),
             emptied: Cell::new(None),
-            buffers: RefCell::default(),
+            buffers: Cell::default(),
         })
+    }
+
+    /// What heads end with. The date in it is at most a tick behind, and as late as the timers of a busy thread:
+    /// that saves every response a look at the clock.
+    pub(crate) fn stamp(&self) -> Ref<'_, Stamp> {
+        let period = self.timers.period();
+        if self.stamped.replace(period) != period {
+            self.stamp.borrow_mut().set_seconds(date::now_seconds());
+        }
+        self.stamp.borrow()
     }
 
     /// Whether connections should end as soon as they can.
@@ -91,24 +112,22 @@ impl Floor {
 
     /// Takes buffers. There is one pair per thread, unless an app's code makes another connection run
     /// inside of it.
+    #[inline]
     pub(crate) fn take_buffers(&self) -> Buffers {
-        let kept = self.buffers.borrow_mut().pop();
-        kept.unwrap_or_else(|| {
+        self.buffers.take().unwrap_or_else(|| {
             let output = Vec::with_capacity(READ_BUFFER);
             Buffers { input: vec![0; READ_BUFFER].into_boxed_slice(), output }
         })
     }
 
     /// Gives buffers back, keeping no more memory than a pair starts with.
+    #[inline]
     pub(crate) fn put_buffers(&self, mut buffers: Buffers) {
         buffers.output.clear();
         if buffers.output.capacity() > 4 * READ_BUFFER {
             buffers.output = Vec::with_capacity(READ_BUFFER);
         }
-        let mut kept = self.buffers.borrow_mut();
-        if kept.is_empty() {
-            kept.push(buffers);
-        }
+        self.buffers.set(Some(buffers));
     }
 
     /// How long a deadline lasts that a limit of `time` sets; zero is no limit.

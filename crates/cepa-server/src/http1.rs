@@ -11,19 +11,22 @@
 //! function that returned a [`Reject`] sends [`answer`] with [`Reject::status`], closes the connection and
 //! parses nothing that came after.
 //!
-//! That is the codec. The connection task drives it over a socket: `connection` in one synchronous turn
+//! That is the codec. The connection task, `serve`, drives it over a socket: `turn` in one synchronous turn
 //! wherever it can, `exchange` where something must be waited for.
 
 mod body;
+mod bounds;
 mod chunked;
-mod connection;
+mod conn;
 pub mod date;
 mod encode;
+mod event;
 mod exchange;
 mod fields;
 mod head;
 mod host;
 mod incoming;
+mod lines;
 mod linger;
 mod link;
 mod outgoing;
@@ -32,23 +35,29 @@ mod reading;
 mod reject;
 mod respond;
 mod scan;
-mod store;
+mod serve;
+mod set;
+mod stamp;
 mod target;
 mod trailers;
+mod turn;
 mod upgrade;
 
-pub use body::{BodyDecoder, BodyEvent};
+pub use body::BodyDecoder;
+pub use bounds::HeadLimits;
+pub(crate) use bounds::LONGEST_METHOD;
 pub use chunked::ChunkLimits;
-pub(crate) use connection::{End, Serve};
 pub use encode::{
     ConnectionHeader, Framing, ResponseHead, chunk, chunk_end, chunk_head, encode_informational, last_chunk,
 };
-pub use head::{BodyLength, Head, HeadLimits, decode_head};
-pub(crate) use head::{LONGEST_METHOD, MOST_FIELDS};
+pub use event::BodyEvent;
+pub use head::{BodyLength, Head, decode_head};
 pub use host::is_valid_host;
 pub(crate) use link::Link;
 pub use preface::{PREFACE, Preface};
 pub use reject::{Reject, answer};
 pub use scan::HeadScan;
+pub(crate) use serve::{End, Serve};
+pub use stamp::Stamp;
 pub use target::{Form, Target};
 pub(crate) use trailers::is_forbidden as is_forbidden_trailer;

@@ -24,6 +24,7 @@ mod sending;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod wire;
 
 use std::{

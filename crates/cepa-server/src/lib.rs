@@ -17,6 +17,7 @@ mod pace;
 #[cfg(test)]
 mod scratch;
 mod server;
+mod stage;
 pub mod timer;
 pub mod tls;
 mod transport;
@@ -24,5 +25,6 @@ mod worker;
 
 pub use self::{
     blocking::{Blocking, blocking},
-    server::{ListenConfig, Running, Server, ServerConfig, ServerError, Stage, Stopper},
+    server::{ListenConfig, Running, Server, ServerConfig, ServerError},
+    stage::{Stage, Stopper},
 };

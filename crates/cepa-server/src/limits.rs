@@ -13,13 +13,14 @@
 //! assert!(error.to_string().contains("headers is 0: it must be from 1 to 128"));
 //! ```
 
+pub use cepa_core::units;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{ops::RangeInclusive, time::Duration};
-
-pub use cepa_core::units;
 use units::{duration, size};
 
-use crate::http1::MOST_FIELDS;
+/// The most fields a head may have, whatever [`Limits::headers`] says.
+pub(crate) const MOST_FIELDS: usize = 128;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

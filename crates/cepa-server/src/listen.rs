@@ -26,6 +26,7 @@ mod error;
 mod inherited;
 mod options;
 mod socket;
+mod socket_file;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,15 @@
 //! The server: binds listeners, runs worker threads, and drains them.
 
-use std::{fmt, io, num::NonZeroUsize, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{fmt, io, num::NonZeroUsize, sync::Arc, thread::JoinHandle};
 
 use cepa_core::Onion;
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tokio::sync::watch;
 
 use crate::{
     limits::{Limits, OutOfRange},
     listen::{self, Address, BindOptions, Endpoint, ListenError},
+    stage::Stopper,
     tls::{Tls, TlsConfig, TlsError},
     worker::{self, Listener},
 };
@@ -116,17 +116,6 @@ pub enum ServerError {
     Thread(#[source] io::Error),
 }
 
-/// How far the end of a server has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// Accepting and serving.
-    Serving,
-    /// No longer accepting; open connections finish, idle ones are closed.
-    Draining,
-    /// Whatever is still open is cut.
-    Cut,
-}
-
 /// A server whose listeners are bound.
 #[derive(Debug)]
 pub struct Server {
@@ -189,7 +178,7 @@ impl Server {
     /// # Errors
     /// When a thread or its runtime cannot be made.
     pub fn start(self) -> Result<Running, ServerError> {
-        let stopper = Stopper { stage: Arc::new(watch::channel(Stage::Serving).0) };
+        let stopper = Stopper::new();
         let most = self.limits.connections_per_worker(self.workers.len());
         let mut threads = Vec::new();
         for (at, listeners) in self.workers.into_iter().enumerate() {
@@ -199,7 +188,7 @@ impl Server {
                 server: self.server_header.clone(),
                 connections: most,
                 listeners,
-                stage: stopper.stage.subscribe(),
+                stage: stopper.watch(),
                 // One worker looks after the files of all certificates.
                 watched: if at == 0 { self.tls.clone() } else { Vec::new() },
             };
@@ -266,35 +255,6 @@ impl Running {
         self.join()
     }
 }
-
-/// Ends a server. Clones end the same server.
-#[derive(Clone, Debug)]
-pub struct Stopper {
-    stage: Arc<watch::Sender<Stage>>,
-}
-
-impl Stopper {
-    /// Stops accepting, lets open connections finish for `limits.drain`, then cuts them.
-    pub fn drain(&self) {
-        self.advance(Stage::Draining);
-    }
-
-    /// Cuts everything now.
-    pub fn cut(&self) {
-        self.advance(Stage::Cut);
-    }
-
-    fn advance(&self, to: Stage) {
-        self.stage.send_if_modified(|stage| {
-            let later = *stage < to;
-            *stage = to.max(*stage);
-            later
-        });
-    }
-}
-
-/// How often the files of certificates are looked at.
-pub(crate) const TLS_WATCH: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

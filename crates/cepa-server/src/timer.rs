@@ -55,6 +55,8 @@ pub struct Timers {
     /// The first node of each bucket; a node of tick `t` sits in bucket `t % RING`.
     buckets: [Cell<u32>; RING as usize],
     nodes: Nodes,
+    /// How often the wheel began to turn after it had stood still.
+    starts: Cell<u32>,
     /// The driving task, while it waits for the first entry.
     driver: Cell<Option<Waker>>,
 }
@@ -68,6 +70,7 @@ impl Timers {
             len: Cell::new(0),
             buckets: [const { Cell::new(NIL) }; RING as usize],
             nodes: Nodes::default(),
+            starts: Cell::new(0),
             driver: Cell::new(None),
         })
     }
@@ -79,6 +82,7 @@ impl Timers {
         let index = self.nodes.claim(waker);
         self.len.set(self.len.get() + 1);
         if let Some(driver) = self.driver.take() {
+            self.starts.set(self.starts.get().wrapping_add(1));
             driver.wake();
         }
         Entry { timers: Rc::clone(self), index }
@@ -88,6 +92,13 @@ impl Timers {
     #[must_use]
     pub fn now_tick(&self) -> u32 {
         self.now.get()
+    }
+
+    /// A number that is another one after each tick and after each time the wheel stood still: while something is
+    /// registered, what was true at the start of a period is at most a tick old in it.
+    #[must_use]
+    pub fn period(&self) -> u64 {
+        u64::from(self.starts.get()) << 32 | u64::from(self.now.get())
     }
 
     /// The number of registered entries.

@@ -29,6 +29,7 @@
 mod certificate;
 mod config;
 mod error;
+mod name;
 mod peer;
 mod provider;
 mod resolver;

@@ -23,9 +23,12 @@ use crate::{
     floor::{Floor, Seat},
     limits::Limits,
     listen::{Acceptor, Socket},
-    server::{Stage, TLS_WATCH},
+    stage::Stage,
     tls::Tls,
 };
+
+/// How often the files of certificates are looked at.
+const TLS_WATCH: Duration = Duration::from_secs(10);
 
 /// More connections than any backlog holds.
 const LONGEST_BACKLOG: usize = 65_535;

@@ -25,6 +25,8 @@
 mod boot;
 mod command;
 mod config;
+#[cfg(any(test, doctest))]
+mod guide;
 mod log;
 pub mod prelude;
 mod program;

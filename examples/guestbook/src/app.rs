@@ -12,14 +12,14 @@ use crate::{api, book::Book, errors, layers, live, origin, pages, settings::Sett
 pub fn app(boot: &mut Boot) -> Result<App> {
     let settings = Settings::load(boot)?;
     let book = Book::open(&boot.root().join(&settings.path))?;
-    let pages = pages::Pages::new(&settings)?;
-    // A tower service mounts like any other handler. Unlike the templates, which are compiled in since code fills them,
-    // these files stay apart: edit one, reload the page.
+    let templates = pages::templates(boot, &settings)?;
+    // A tower service mounts like any other handler.
     let files = ServeDir::new(boot.root().join("static"));
     Ok(App::new()
         .keys(settings.keys()?)
         .provide(book)
-        .provide(pages)
+        .provide(templates)
+        .provide(pages::PageSize(settings.page_size))
         .with(layers::log)
         .with(layers::response_time)
         .with(layers::security_headers)

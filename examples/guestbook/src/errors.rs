@@ -1,10 +1,11 @@
 //! How failures are told: to people as a page, to programs as JSON.
 
 use cepa::prelude::*;
+use cepa_layers::ViewsExt;
 use minijinja::{context, value::Serde};
 use serde::Serialize;
 
-use crate::{entry::Invalid, pages::Pages};
+use crate::entry::Invalid;
 
 /// A failed request, to be told.
 #[derive(Serialize)]
@@ -26,9 +27,8 @@ pub(crate) async fn told(ctx: &mut Ctx, next: Next<'_>) -> Result {
         ctx.set_type("application/problem+json")?;
         return ctx.set_json(&failure);
     }
-    let page = ctx.provided::<Pages>()?.render("error.html", context! { failure => Serde(&failure) })?;
     ctx.set_type("html")?;
-    ctx.set_body(page)
+    ctx.render("error.html", &context! { failure => Serde(&failure) })
 }
 
 /// Runs what is inside, and sets status and headers of a failure, of which the body is then to be told.

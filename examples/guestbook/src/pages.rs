@@ -1,7 +1,11 @@
 //! The pages that people see, rendered from `templates/`.
 
 use cepa::prelude::*;
-use minijinja::{Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig, value::Serde};
+use cepa_layers::{
+    ViewsExt,
+    views::{Options, Views, ViewsError, views},
+};
+use minijinja::{context, value::Serde};
 use serde::Deserialize;
 
 use crate::{
@@ -11,33 +15,20 @@ use crate::{
     visitor,
 };
 
-/// All templates. Their names end in `.html`, so that every value is escaped.
-pub(crate) struct Pages {
-    templates: Environment<'static>,
-    page_size: usize,
-}
+/// Entries on a page.
+pub(crate) struct PageSize(pub(crate) usize);
 
-impl Pages {
-    /// Reads the templates, which are compiled in: one that does not parse is noticed at start, not on its page.
-    pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let mut templates = Environment::new();
-        // A misspelt name is an error and not an empty place on the page.
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        // A line that holds nothing but a tag leaves no line.
-        templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-        templates.add_global("title", &*settings.title);
-        templates.add_global("name_most", NAME_MOST);
-        templates.add_global("message_most", MESSAGE_MOST);
-        templates.add_template("layout.html", include_str!("../templates/layout.html"))?;
-        templates.add_template("entry.html", include_str!("../templates/entry.html"))?;
-        templates.add_template("book.html", include_str!("../templates/book.html"))?;
-        templates.add_template("error.html", include_str!("../templates/error.html"))?;
-        Ok(Self { templates, page_size: settings.page_size })
-    }
-
-    pub(crate) fn render(&self, template: &str, values: Value) -> Result<Html<String>> {
-        Ok(Html(self.templates.get_template(template)?.render(values)?))
-    }
+/// Reads the templates, each with what all pages show. One that does not parse is noticed at start, not on its page.
+pub(crate) fn templates(boot: &Boot, settings: &Settings) -> Result<Views, ViewsError> {
+    let options = Options {
+        dir: boot.root().join("templates"),
+        reload: settings.reload_templates,
+        ..Options::default()
+    };
+    Ok(views(options)?
+        .global("title", &settings.title)
+        .global("name_most", NAME_MOST)
+        .global("message_most", MESSAGE_MOST))
 }
 
 #[derive(Deserialize)]
@@ -46,7 +37,7 @@ struct Place {
 }
 
 /// `GET /`: the newest entries, or those `before` one, under the form to sign with.
-pub(crate) async fn show(ctx: &mut Ctx) -> Result<Html<String>> {
+pub(crate) async fn show(ctx: &mut Ctx) -> Result {
     let draft = Draft { name: visitor::name(ctx)?.unwrap_or_default(), ..Draft::default() };
     let thanks = visitor::take_thanks(ctx)?;
     let Place { before } = ctx.query()?;
@@ -60,8 +51,7 @@ pub(crate) async fn sign(ctx: &mut Ctx) -> Result {
         Ok(words) => words,
         Err(invalid) => {
             ctx.set_status(422)?;
-            let page = page(ctx, None, &draft, &invalid, None).await?;
-            return ctx.set_body(page);
+            return page(ctx, None, &draft, &invalid, None).await;
         }
     };
     visitor::remember(ctx, &words.name)?;
@@ -79,9 +69,9 @@ async fn page(
     draft: &Draft,
     invalid: &Invalid,
     thanks: Option<u64>,
-) -> Result<Html<String>> {
+) -> Result {
     let book = ctx.provided::<Book>()?.clone();
-    let size = ctx.provided::<Pages>()?.page_size;
+    let PageSize(size) = *ctx.provided()?;
     // One more than is shown tells whether there is more.
     let mut entries = ctx.blocking(move || book.before(before.unwrap_or(u64::MAX), size + 1)).await?;
     let is_more = entries.len() > size;
@@ -98,5 +88,5 @@ async fn page(
         invalid => Serde(invalid),
         thanks,
     };
-    ctx.provided::<Pages>()?.render("book.html", values)
+    ctx.render("book.html", &values)
 }

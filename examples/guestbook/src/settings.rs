@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) path: PathBuf,
     /// Entries on a page, from 1 to 100.
     pub(crate) page_size: usize,
+    /// Whether a template that is edited is seen with the next page, for development.
+    pub(crate) reload_templates: bool,
     /// Secrets that cookies are signed and encrypted with, the newest first.
     keys: Vec<String>,
 }
@@ -28,6 +30,7 @@ impl Default for Settings {
             title: "Guestbook".to_owned(),
             path: "data/guestbook.redb".into(),
             page_size: 20,
+            reload_templates: false,
             keys: Vec::new(),
         }
     }

@@ -5,12 +5,16 @@
 //!
 //! - `root`: everything without a prefix: requests, responses, errors, flow, cookies;
 //! - `proxied`: `/px` and `/pq`, behind proxies that are believed;
-//! - `routed`: `/rt` and `/rth`, what `@koa/router` does.
+//! - `routed`: `/rt` and `/rth`, what `@koa/router` does;
+//! - `sessions`: `/sess`, `/sroll`, `/srenew` and `/sext`, what `koa-session` does;
+//! - `tokens`: `/csrf`, what `koa-csrf` does.
 
 mod describe;
 mod proxied;
 mod root;
 mod routed;
+mod sessions;
+mod tokens;
 
 use cepa_core::{App, cookie::Keys, router::Mount};
 
@@ -22,7 +26,12 @@ pub fn app() -> App {
         .mount("/pq", Mount::new(proxied::pq()).keep_path())
         .mount("/rt", Mount::new(routed::rt()).keep_path())
         .mount("/rth", Mount::new(routed::rth()).keep_path())
-    // Here the apps follow that need layers: /sess, /sroll, /srenew, /sext, /z, /b, /bl, /csrf, /st.
+        .mount("/sess", Mount::new(sessions::sess()).keep_path())
+        .mount("/sroll", Mount::new(sessions::sroll()).keep_path())
+        .mount("/srenew", Mount::new(sessions::srenew()).keep_path())
+        .mount("/sext", Mount::new(sessions::sext()).keep_path())
+        .mount("/csrf", Mount::new(tokens::csrf()).keep_path())
+    // Here the apps follow that need layers: /z, /b, /bl, /st.
 }
 
 /// The keys that the recorded signatures were made with: the first signs, both verify.

@@ -5,7 +5,7 @@ use std::{fmt, panic::Location};
 use http::Method;
 
 use super::Onion;
-use crate::router::{BELOW, Found, Layer, Resolved};
+use crate::router::{BELOW, Found, Layer, ParamSpans, Resolved};
 
 /// A route as `routes` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +113,9 @@ impl Onion {
         };
         steps.extend(self.places.iter().map(|place| layer(StepKind::AppLayer, place)));
         let answer = |name: String| Step { depth, kind: StepKind::Status, name, place: None };
-        match self.table.find(method, || host, path) {
-            Found::Route(at, spans) => {
+        let mut spans = ParamSpans::new();
+        match self.table.find(method, || host, path.as_bytes(), &mut spans) {
+            Found::Route(at) => {
                 let route = &self.table.routes[at];
                 steps.extend(route.layers.iter().map(|place| layer(StepKind::RouteLayer, place)));
                 let kind = if route.mounted.is_some() { StepKind::Mount } else { StepKind::Handler };

@@ -4,12 +4,12 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
-use super::settings::Settings;
+use super::{Handling, order, settings::Settings};
 use crate::{
-    App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Response, Result, Run,
+    App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Result, Run,
     middleware::Core,
     response::TEXT,
-    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
+    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, ParamSpans, Table, TableBuilder},
     state::Provided,
 };
 
@@ -28,6 +28,7 @@ impl Onion {
     pub(super) fn build(app: App) -> Result<Arc<Self>, BuildError> {
         let mut faults = Vec::new();
         let onion = Self::resolve(app, &Settings::default(), &[], None, &mut faults);
+        order::check(&onion, &mut faults);
         if faults.is_empty() { Ok(Arc::new(onion)) } else { Err(BuildError(faults)) }
     }
 
@@ -60,14 +61,9 @@ impl Onion {
     ///
     /// It always answers. An error that left the outermost layer becomes its answer, and with a 5xx
     /// status a log line; a panic becomes a 500.
-    pub fn handle(self: &Arc<Self>, request: Request) -> LocalBoxFuture<'static, Response> {
-        let onion = Arc::clone(self);
-        let mut ctx = Ctx::new(request, Arc::clone(self));
-        Box::pin(async move {
-            let result = onion.run(&mut ctx).await;
-            ctx.finish(result);
-            ctx.response
-        })
+    #[inline]
+    pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
+        Handling::new(Arc::clone(self), request)
     }
 
     pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {
@@ -86,7 +82,7 @@ impl Onion {
         };
         ctx.response.set_status(status);
         if status == StatusCode::OK {
-            ctx.response.set_body(Body::empty(), TEXT);
+            ctx.response.set_body(Body::empty(), &TEXT);
         }
         if let Some(allowed) = allowed {
             ctx.response.headers_mut().insert(ALLOW, allowed);
@@ -104,10 +100,11 @@ impl Onion {
 
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
-        let found = self.table.find(ctx.method(), || ctx.hostname(), ctx.path());
-        match found {
-            Found::Route(at, params) => {
-                ctx.enter(at, params);
+        let mut spans = ParamSpans::new();
+        let path = ctx.request.target().path_bytes();
+        match self.table.find(ctx.method(), || ctx.hostname(), path, &mut spans) {
+            Found::Route(at) => {
+                ctx.enter(at, &spans);
                 let route = &self.table.routes[at];
                 Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
             }

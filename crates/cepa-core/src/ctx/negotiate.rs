@@ -63,7 +63,7 @@ impl Ctx {
 
     /// Whether the response's type is one of these, as [`is`](Self::is) for the request.
     pub fn response_is<'a>(&'a self, types: &[&'a str]) -> Option<Cow<'a, str>> {
-        media_type::type_is(self.response.get(&header::CONTENT_TYPE)?, types)
+        media_type::type_is(self.response.field(&header::CONTENT_TYPE)?, types)
     }
 
     /// Whether the copy that the client holds is still good, so that 304 can answer it.
@@ -83,8 +83,8 @@ impl Ctx {
             cache_control: control.as_deref(),
         };
         let validators = Validators {
-            etag: self.response.get(&header::ETAG),
-            last_modified: self.response.get(&header::LAST_MODIFIED),
+            etag: self.response.field(&header::ETAG),
+            last_modified: self.response.field(&header::LAST_MODIFIED),
         };
         is_fresh(&conditions, &validators, Rule::Koa)
     }

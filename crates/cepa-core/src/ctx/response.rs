@@ -143,7 +143,7 @@ impl Ctx {
     /// The response's media type without parameters; empty when there is none. The request's is
     /// [`Request::content_type`](crate::Request::content_type).
     pub fn content_type(&self) -> &str {
-        essence(self.response.get(&header::CONTENT_TYPE))
+        essence(self.response.field(&header::CONTENT_TYPE))
     }
 
     /// The length of the response's body, declared or computable.
@@ -177,8 +177,8 @@ impl Ctx {
         self.remove(header::CONTENT_TYPE);
         let shown = location::shown(url, &location);
         let (text, kind) = match html {
-            true => (format!("Redirecting to {}.", html_escape(shown)), HTML),
-            false => (format!("Redirecting to {shown}."), TEXT),
+            true => (format!("Redirecting to {}.", html_escape(shown)), &HTML),
+            false => (format!("Redirecting to {shown}."), &TEXT),
         };
         self.response.set_body(text.into(), kind);
         Ok(())
@@ -234,12 +234,12 @@ impl Ctx {
 
     /// The response's `ETag`, as it was set.
     pub fn etag(&self) -> Option<&str> {
-        self.response.get(&header::ETAG)
+        self.response.field(&header::ETAG)
     }
 
     /// The response's `Last-Modified`.
     pub fn last_modified(&self) -> Option<SystemTime> {
-        date::parse(self.response.get(&header::LAST_MODIFIED)?)
+        date::parse(self.response.field(&header::LAST_MODIFIED)?)
     }
 
     /// Sets `Last-Modified`; times before 1970 and after 9999 remove it.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::Ctx;
 use crate::{
-    Error, Handler, Onion, Result, Target, de,
+    Error, Handler, Onion, Result, Step, Target, de,
     router::{BELOW, ParamSpans, Params, Resolved, append_query},
 };
 
@@ -73,6 +73,12 @@ impl Ctx {
         self.matched_route()?.name.as_deref()
     }
 
+    /// The way of this request through the app that runs, as [`Onion::explain`] has it: for pages and logs that show
+    /// a developer where a request went.
+    pub fn explain(&self) -> Vec<Step> {
+        self.onion.explain(self.method(), self.hostname(), self.path())
+    }
+
     /// The prefix below which the mounted app runs; empty outside of mounts.
     pub fn mount_path(&self) -> &str {
         &self.mount_path
@@ -95,9 +101,12 @@ impl Ctx {
     /// 500 naming what is missing: the route, or a parameter.
     #[track_caller]
     pub fn url_for(&self, name: &str, params: &[(&str, &str)]) -> Result<String> {
-        let route = self.onion.table.named(name);
-        let route = route.ok_or_else(|| Error::new(500, format!("no route is named {name:?}")))?;
-        Ok(format!("{}{}", self.mount_path, route.pattern.url(params)?))
+        url_for(&self.onion, &self.mount_path, name, params)
+    }
+
+    /// The named routes as a value of its own, for where a ctx cannot be: in a template, on another thread.
+    pub fn urls(&self) -> Urls {
+        Urls { onion: Arc::clone(&self.onion), mount_path: self.mount_path.as_str().into() }
     }
 
     /// The same, with the values in the order of the path's parameters.
@@ -136,10 +145,11 @@ impl Ctx {
     }
 
     /// Notes the route that answers, by its place in the app that runs.
-    pub(crate) fn enter(&mut self, route: usize, spans: ParamSpans) {
+    #[inline]
+    pub(crate) fn enter(&mut self, route: usize, spans: &ParamSpans) {
         let matched = &mut self.matched;
         (matched.onion, matched.route, matched.path) = (None, Some(route), None);
-        matched.spans = spans;
+        matched.spans.copy_from(spans);
         let route = &self.onion.table.routes[route];
         if route.has_policy {
             self.set_policy(route.policy);
@@ -192,6 +202,50 @@ impl Ctx {
         let onion = onion.map(|onion| std::mem::replace(&mut self.onion, onion));
         Below { ctx: self, onion, target, mount_path }
     }
+}
+
+/// Makes URLs of named routes without a ctx; see [`Ctx::urls`].
+///
+/// ```
+/// # use cepa_core::{App, Ctx, router::get};
+/// let app = App::new()
+///     .route("/users/{id}", get(async |_: &mut Ctx| "user").name("user"))
+///     .get("/", async |ctx: &mut Ctx| {
+///         let urls = ctx.urls();
+///         std::thread::spawn(move || urls.url_for("user", &[("id", "7")])).join().expect("it does not panic")
+///     });
+/// # cepa_core::test::block_on(async {
+/// assert_eq!(app.test().get("/").await.text(), "/users/7");
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct Urls {
+    onion: Arc<Onion>,
+    mount_path: Box<str>,
+}
+
+impl Urls {
+    /// As [`Ctx::url_for`].
+    ///
+    /// # Errors
+    /// 500 naming what is missing: the route, or a parameter.
+    #[track_caller]
+    pub fn url_for(&self, name: &str, params: &[(&str, &str)]) -> Result<String> {
+        url_for(&self.onion, &self.mount_path, name, params)
+    }
+}
+
+impl std::fmt::Debug for Urls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Urls").field("mount_path", &self.mount_path).finish_non_exhaustive()
+    }
+}
+
+#[track_caller]
+fn url_for(onion: &Onion, mount_path: &str, name: &str, params: &[(&str, &str)]) -> Result<String> {
+    let route = onion.table.named(name);
+    let route = route.ok_or_else(|| Error::new(500, format!("no route is named {name:?}")))?;
+    Ok(format!("{mount_path}{}", route.pattern.url(params)?))
 }
 
 /// The ctx below a mount. It comes back from there when this is dropped, so also when a layer gave up on

@@ -29,6 +29,15 @@ impl ParamSpans {
         &self.spans[..usize::from(self.len)]
     }
 
+    /// Takes over the values of another match; copies those only, as most matches have few.
+    #[inline]
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.len = other.len;
+        for (span, other) in zip(&mut self.spans, other.as_slice()) {
+            *span = *other;
+        }
+    }
+
     pub(super) fn truncate(&mut self, len: usize) {
         debug_assert!(len <= MAX_PARAMS, "a pattern has no more than MAX_PARAMS parameters");
         self.len = len.min(MAX_PARAMS) as u8;

@@ -1,6 +1,6 @@
 //! From the routers of an app to its [`Table`], collecting faults instead of stopping at the first.
 
-use std::{fmt, panic::Location, sync::Arc};
+use std::{borrow::Cow, fmt, panic::Location, sync::Arc};
 
 use http::Method;
 
@@ -26,6 +26,36 @@ pub(crate) enum Fault {
     Name { name: String, first: &'static Location<'static>, second: &'static Location<'static> },
     Host { host: String, place: &'static Location<'static> },
     Redirect { fault: RedirectFault, place: &'static Location<'static> },
+    Order(OrderFault),
+}
+
+/// A layer that stands where its own rule does not want it.
+#[derive(Debug)]
+pub(crate) struct OrderFault {
+    pub(crate) layer: Cow<'static, str>,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) other: Cow<'static, str>,
+    /// `None`: it is not there at all.
+    pub(crate) other_place: Option<&'static Location<'static>>,
+    /// Whether the layer belongs inside of the other.
+    pub(crate) inside: bool,
+    pub(crate) why: &'static str,
+}
+
+impl fmt::Display for OrderFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { layer, place, other, other_place, inside, why } = self;
+        match other_place {
+            Some(other_place) => {
+                let way = if *inside { "in" } else { "out" };
+                write!(
+                    f,
+                    "{layer} has to be further {way} than {other}, for {why}\n  at {place}\n  and {other_place}"
+                )
+            }
+            None => write!(f, "{layer} needs {other} outside of it, for {why}\n  at {place}"),
+        }
+    }
 }
 
 impl fmt::Display for BuildError {
@@ -49,6 +79,7 @@ impl fmt::Display for BuildError {
                     )?;
                 }
                 Fault::Redirect { fault, place } => write!(f, "{fault}\n  at {place}")?,
+                Fault::Order(fault) => fault.fmt(f)?,
             }
         }
         Ok(())

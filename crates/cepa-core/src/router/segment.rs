@@ -203,3 +203,8 @@ impl<F: FnMut(usize, Range<usize>)> Fit<'_, F> {
         window.iter().position(|&byte| !kind.has(byte)).unwrap_or(window.len())
     }
 }
+
+/// Whether clients resolve this segment away before they send a path (WHATWG URL, 4.4).
+pub(super) fn is_dot_segment(segment: &str) -> bool {
+    [".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"].iter().any(|dots| segment.eq_ignore_ascii_case(dots))
+}

@@ -36,7 +36,7 @@ pub(crate) const BELOW: &str = "below_mount";
 /// What a lookup found.
 pub(crate) enum Found<'a> {
     /// The route's place in the table.
-    Route(usize, ParamSpans),
+    Route(usize),
     /// The path is known, but only with other methods.
     OtherMethods(Vec<&'a Method>),
     Nothing,
@@ -73,8 +73,15 @@ struct Leaf {
 }
 
 impl Table {
-    /// The most specific route for a request. `host` is asked for only where some route wants one.
-    pub(crate) fn find<'h>(&self, method: &Method, host: impl Fn() -> &'h str, path: &str) -> Found<'_> {
+    /// The most specific route for a request; `spans` then holds its parameters. `host` is asked for only where
+    /// some route wants one.
+    pub(crate) fn find<'h>(
+        &self,
+        method: &Method,
+        host: impl Fn() -> &'h str,
+        path: &[u8],
+        spans: &mut ParamSpans,
+    ) -> Found<'_> {
         let mut allowed: Vec<&Method> = Vec::new();
         let mut asked = None;
         for site in &self.sites {
@@ -83,8 +90,8 @@ impl Table {
             {
                 continue;
             }
-            if let Some((route, spans)) = site.find(&self.routes, method, path, &mut allowed) {
-                return Found::Route(route, spans);
+            if let Some(route) = site.find(&self.routes, method, path, spans, &mut allowed) {
+                return Found::Route(route);
             }
         }
         if allowed.is_empty() { Found::Nothing } else { Found::OtherMethods(allowed) }
@@ -161,19 +168,24 @@ fn rank(host: Option<&str>) -> (u8, Reverse<usize>, &str) {
 }
 
 impl Site {
+    #[inline]
     fn find<'a>(
         &'a self,
         routes: &[Resolved],
         method: &Method,
-        path: &str,
+        path: &[u8],
+        spans: &mut ParamSpans,
         allowed: &mut Vec<&'a Method>,
-    ) -> Option<(usize, ParamSpans)> {
-        let mut best: Option<(usize, ParamSpans)> = None;
-        for tree in &self.trees {
-            if let Some((route, spans)) = tree.find(method, path, allowed)
-                && best.is_none_or(|(best, _)| routes[route].pattern.is_more_specific(&routes[best].pattern))
+    ) -> Option<usize> {
+        let (first, others) = self.trees.split_first()?;
+        let mut best = first.find(method, path, spans, allowed);
+        for tree in others {
+            let mut found = ParamSpans::new();
+            if let Some(route) = tree.find(method, path, &mut found, allowed)
+                && best.is_none_or(|best| routes[route].pattern.is_more_specific(&routes[best].pattern))
             {
-                best = Some((route, spans));
+                best = Some(route);
+                spans.copy_from(&found);
             }
         }
         best
@@ -197,19 +209,18 @@ impl Routes {
     fn find<'a>(
         &'a self,
         method: &Method,
-        path: &str,
+        path: &[u8],
+        spans: &mut ParamSpans,
         allowed: &mut Vec<&'a Method>,
-    ) -> Option<(usize, ParamSpans)> {
-        let mut spans = ParamSpans::new();
-        let found = self.tree.find_map(path, &mut spans, |&leaf, _| {
+    ) -> Option<usize> {
+        self.tree.find_map(path, spans, |&leaf, _| {
             let leaf = &self.leaves[leaf];
             let route = leaf.route(method);
             if route.is_none() {
                 leaf.allow(allowed);
             }
             route
-        });
-        found.map(|route| (route, spans))
+        })
     }
 }
 

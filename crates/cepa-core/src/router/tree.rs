@@ -182,11 +182,11 @@ impl<T> Tree<T> {
     /// methods of all routes when none has it.
     pub fn find_map<'t, R>(
         &'t self,
-        path: &str,
+        path: impl AsRef<[u8]>,
         spans: &mut ParamSpans,
         accept: impl FnMut(&'t T, &ParamSpans) -> Option<R>,
     ) -> Option<R> {
-        let path = path.as_bytes();
+        let path = path.as_ref();
         let found = if path.first() == Some(&b'/') && u32::try_from(path.len()).is_ok() {
             let words = Words::new(path, self.options.ignore_case);
             Lookup { options: self.options, words, spans, accept }.walk(&self.root, 1, 0)

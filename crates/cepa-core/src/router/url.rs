@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     pattern::Pattern,
-    segment::{Kind, Segment},
+    segment::{Kind, Segment, is_dot_segment},
 };
 use crate::{form, percent};
 
@@ -172,11 +172,6 @@ impl<'v, F: Fn(usize, &str) -> Option<&'v str>> Fill<'_, F> {
             why,
         }
     }
-}
-
-/// Whether clients resolve this segment away before they send a path (WHATWG URL, 4.4).
-pub(super) fn is_dot_segment(segment: &str) -> bool {
-    [".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"].iter().any(|dots| segment.eq_ignore_ascii_case(dots))
 }
 
 /// Appends pairs to a URL as its query, or to the query it has.

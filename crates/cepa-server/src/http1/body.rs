@@ -1,22 +1,8 @@
 //! Decodes the body of a request: says where its data lies, without copying it.
 
-use std::ops::Range;
-
-use http::HeaderMap;
-
 use super::chunked::{ChunkLimits, ChunkedDecoder};
+use super::event::{BodyEvent, take_data};
 use super::{BodyLength, Reject};
-
-/// What the next bytes of a body are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BodyEvent {
-    /// Data, at this range of the input; never empty.
-    Data(Range<usize>),
-    /// The trailers of a chunked body; comes at most once, just before the end, and never empty.
-    Trailers(HeaderMap),
-    /// The body is complete; what follows belongs to the next request.
-    End,
-}
 
 /// Finds the data in the bytes after a head.
 ///
@@ -78,12 +64,4 @@ impl BodyDecoder {
             Framing::Chunked(chunked) => chunked.is_end(),
         }
     }
-}
-
-/// Takes as much of `input[at..]` as is left to take.
-pub(super) fn take_data(left: &mut u64, input: &[u8], at: usize) -> (usize, Option<BodyEvent>) {
-    let there = input.len() - at;
-    let taken = usize::try_from(*left).map_or(there, |left| left.min(there));
-    *left -= taken as u64;
-    (at + taken, (taken > 0).then(|| BodyEvent::Data(at..at + taken)))
 }

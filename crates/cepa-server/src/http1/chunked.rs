@@ -1,7 +1,7 @@
 //! Decodes the chunked transfer coding (RFC 9112, section 7.1), strictly and byte by byte.
 
-use super::body::{BodyEvent, take_data};
-use super::fields::is_token_byte;
+use super::event::{BodyEvent, take_data};
+use super::lines::TOKEN;
 use super::{Reject, trailers};
 
 /// Framing bytes that a body may spend before it has carried any data, and the most it can save up.
@@ -186,9 +186,9 @@ impl ChunkedDecoder {
         match (self.state, byte) {
             (State::Name | State::Value | State::QuotedEnd, b';') => Ok(State::NameStart),
             (State::Name, b'=') => Ok(State::ValueStart),
-            (State::NameStart | State::Name, _) if is_token_byte(byte) => Ok(State::Name),
+            (State::NameStart | State::Name, _) if TOKEN.contains(byte) => Ok(State::Name),
             (State::ValueStart, b'"') => Ok(State::Quoted),
-            (State::ValueStart | State::Value, _) if is_token_byte(byte) => Ok(State::Value),
+            (State::ValueStart | State::Value, _) if TOKEN.contains(byte) => Ok(State::Value),
             (State::Quoted, b'"') => Ok(State::QuotedEnd),
             (State::Quoted, b'\\') => Ok(State::QuotedPair),
             (State::Quoted | State::QuotedPair, _) if is_text(byte) => Ok(State::Quoted),

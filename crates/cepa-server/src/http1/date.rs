@@ -17,7 +17,7 @@ thread_local! {
 /// The current time, to be sent as `Date`; formats only when the second has changed since the last call.
 #[must_use]
 pub fn now() -> [u8; 29] {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = now_seconds();
     CURRENT.with(|current| {
         let (second, text) = current.get();
         if second == seconds {
@@ -27,6 +27,11 @@ pub fn now() -> [u8; 29] {
         current.set((seconds, text));
         text
     })
+}
+
+/// The current time, as [`imf_fixdate`] takes it.
+pub(crate) fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Writes a time as IMF-fixdate (RFC 9110, section 5.6.7).

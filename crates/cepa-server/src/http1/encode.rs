@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
-use super::trailers;
+use super::{Stamp, trailers};
 
 /// How the end of a response body is marked (RFC 9112, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,16 +41,16 @@ pub struct ResponseHead<'a> {
     pub status: StatusCode,
     /// The text after the status; `None`, or one with control characters in it, is the usual text.
     pub reason: Option<&'a str>,
-    /// The fields of the app.
-    pub headers: &'a HeaderMap,
+    /// The fields of the app, if it has any.
+    pub headers: Option<&'a HeaderMap>,
+    /// The type of the body, where `headers` does not say it.
+    pub content_type: Option<&'a HeaderValue>,
     /// How the body is framed.
     pub framing: Framing,
     /// What happens to the connection.
     pub connection: ConnectionHeader,
-    /// The date to send if the app has set none, from [`date::now`](super::date::now).
-    pub date: &'a [u8; 29],
-    /// The `Server` field to send if the app has set none.
-    pub server: Option<&'a HeaderValue>,
+    /// The `Server` and `Date` fields to send if the app has set none.
+    pub stamp: &'a Stamp,
 }
 
 impl ResponseHead<'_> {
@@ -62,18 +62,18 @@ impl ResponseHead<'_> {
     /// the app can get out: `HeaderValue` holds none, and a `reason` with one is not used.
     ///
     /// ```
-    /// use cepa_server::http1::{ConnectionHeader, Framing, ResponseHead, date};
+    /// use cepa_server::http1::{ConnectionHeader, Framing, ResponseHead, Stamp};
     ///
     /// let mut out = Vec::new();
     /// ResponseHead {
     ///     version: http::Version::HTTP_11,
     ///     status: http::StatusCode::OK,
     ///     reason: None,
-    ///     headers: &http::HeaderMap::new(),
+    ///     headers: None,
+    ///     content_type: None,
     ///     framing: Framing::Length(5),
     ///     connection: ConnectionHeader::Implicit,
-    ///     date: &date::imf_fixdate(784_111_777),
-    ///     server: None,
+    ///     stamp: &Stamp::new(None, 784_111_777),
     /// }
     /// .encode(&mut out);
     /// let expected = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
@@ -85,7 +85,11 @@ impl ResponseHead<'_> {
             "an HTTP/1.0 client knows no chunks"
         );
         out.reserve(256);
-        status_line(out, self.version, self.status, self.reason);
+        match (self.version, self.status, self.reason) {
+            // Nearly all of them: a copy of known length, without a search.
+            (Version::HTTP_11, StatusCode::OK, None) => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+            (version, status, reason) => status_line(out, version, status, reason),
+        }
         if !(self.status.is_informational() || self.status == StatusCode::NO_CONTENT) {
             match self.framing {
                 Framing::Length(length) => {
@@ -104,24 +108,23 @@ impl ResponseHead<'_> {
             ConnectionHeader::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
             ConnectionHeader::Implicit => {}
         }
-        let (mut dated, mut server) = (false, self.server);
-        for (name, value) in self.headers {
-            let text = name.as_str();
-            if !is_framing(text) {
-                dated |= text == "date";
-                server = server.filter(|_| text != "server");
-                field(out, text, value);
-            }
-        }
-        if let Some(server) = server {
-            field(out, "server", server);
-        }
-        if !dated {
-            out.extend_from_slice(b"date: ");
-            out.extend_from_slice(self.date);
+        if let Some(kind) = self.content_type {
+            out.extend_from_slice(b"content-type: ");
+            out.extend_from_slice(kind.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(b"\r\n");
+        let (mut has_server, mut has_date) = (false, false);
+        if let Some(headers) = self.headers {
+            for (name, value) in headers {
+                let text = name.as_str();
+                if !is_framing(text) {
+                    has_server |= text == "server";
+                    has_date |= text == "date";
+                    field(out, text, value);
+                }
+            }
+        }
+        self.stamp.write(has_server, has_date, out);
     }
 }
 
@@ -206,20 +209,22 @@ fn is_framing(name: &str) -> bool {
 
 fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode, reason: Option<&str>) {
     let start = out.len();
-    let reason = reason.filter(|text| !text.bytes().any(|byte| byte.is_ascii_control()));
-    match usual_line(status.as_u16()) {
-        Some(line) if reason.is_none() => out.extend_from_slice(line),
-        _ => {
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend_from_slice(status.as_str().as_bytes());
-            out.push(b' ');
-            out.extend_from_slice(reason.or(status.canonical_reason()).unwrap_or_default().as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+    match reason {
+        None if let Some(line) = usual_line(status.as_u16()) => out.extend_from_slice(line),
+        _ => unusual_line(out, status, reason),
     }
     if version == Version::HTTP_10 {
         out[start + "HTTP/1.".len()] = b'0';
     }
+}
+
+fn unusual_line(out: &mut Vec<u8>, status: StatusCode, reason: Option<&str>) {
+    let reason = reason.filter(|text| !text.bytes().any(|byte| byte.is_ascii_control()));
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason.or(status.canonical_reason()).unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 macro_rules! lines {

@@ -5,25 +5,25 @@
 //! connection is idle again. It reads from the socket only what the app asks for, and asks the app for
 //! more only when the client has taken what was written.
 
+mod time;
+
 use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use cepa_core::{Error, LocalBoxFuture, OnUpgrade, Response};
-use http::{Method, StatusCode};
+use cepa_core::{Handling, OnUpgrade};
+use http::Method;
 use tokio::io::ReadBuf;
 
 pub(super) use super::reading::Reading;
 use super::{
-    connection::{After, Conn},
-    date,
+    conn::Conn,
     outgoing::Outgoing,
-    reject::answer_head,
     respond::{Answer, CONTINUE, DRAINED, Respond},
 };
-use crate::{floor::Floor, transport::Transport};
+use crate::transport::Transport;
 
 /// Seconds for which a client that has closed its side, and to which nothing is sent, is taken to wait for the rest of
 /// its answer. One that has closed altogether looks the same until something is sent to it, and is reset.
@@ -58,9 +58,16 @@ enum Client {
     Gone,
 }
 
+/// What follows an exchange.
+pub(super) enum After {
+    Next,
+    Close { linger: bool },
+    Upgrade(OnUpgrade),
+}
+
 /// A handler at work.
 struct App {
-    future: LocalBoxFuture<'static, Response>,
+    future: Handling,
     respond: Respond,
 }
 
@@ -83,11 +90,7 @@ impl Exchange {
     }
 
     /// Waits for a handler.
-    pub(super) fn run_app(
-        future: LocalBoxFuture<'static, Response>,
-        respond: Respond,
-        reading: Option<Reading>,
-    ) -> Self {
+    pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Reading>) -> Self {
         let (method, keep) = (respond.method.clone(), respond.keeps());
         Self { app: Some(App { future, respond }), reading, ..Self::new(method, Outgoing::default(), keep) }
     }
@@ -243,9 +246,9 @@ impl Exchange {
         S: Transport,
     {
         let Some(app) = &mut self.app else { return Poll::Ready(true) };
-        let polled = app.future.as_mut().poll(cx);
+        let polled = Pin::new(&mut app.future).poll(cx);
         self.outgoing.push(&conn.link.take_hints());
-        let Poll::Ready(response) = polled else {
+        let Poll::Ready(mut response) = polled else {
             return if self.is_left(conn) { Poll::Ready(false) } else { Poll::Pending };
         };
         let Some(App { future, mut respond }) = self.app.take() else { return Poll::Ready(true) };
@@ -259,7 +262,7 @@ impl Exchange {
         if !self.keep || last || conn.floor().is_draining() {
             respond.close();
         }
-        let answer = respond.write(response, conn.floor(), &mut head);
+        let answer = respond.write(&mut response, conn.floor(), &mut head);
         self.outgoing.push(&head);
         self.keep = respond.keeps();
         self.linger |= respond.lingers();
@@ -359,93 +362,6 @@ impl Exchange {
             }
         }
         Poll::Ready(())
-    }
-
-    /// Some time has passed; answers how the exchange ends by that, if it does.
-    ///
-    /// A tick is passed as soon as it has begun, so a limit of one second is kept until the second tick after.
-    fn expired<S>(&mut self, conn: &mut Conn<S>) -> Option<io::Result<bool>>
-    where
-        S: Transport,
-    {
-        conn.timer.clear();
-        let now = conn.timer.timers().now_tick();
-        self.checked = now;
-        let limits = conn.floor().limits.clone();
-        if let Some(reading) = &mut self.reading
-            && reading.is_too_slow(now, &limits)
-        {
-            (self.keep, self.linger) = (false, true);
-            reading.fail(Error::status_only(StatusCode::REQUEST_TIMEOUT));
-            // An answer that is made of the body breaks off with it.
-            let whole =
-                if self.outgoing.is_empty() { Ok(false) } else { Err(io::ErrorKind::TimedOut.into()) };
-            return if self.app.is_some() { None } else { Some(whole) };
-        }
-        if self.app.is_some() {
-            let most = self.request_time(conn)?;
-            if now.wrapping_sub(self.since) > most {
-                tracing::warn!(target: "cepa::http1", "a request took longer than limits.request_time");
-                self.app = None;
-                (self.keep, self.linger) = (false, true);
-                let mut head = conn.link.end_hints();
-                let body = answer_head(&mut head, StatusCode::SERVICE_UNAVAILABLE, &date::now());
-                if self.method != Method::HEAD {
-                    head.extend_from_slice(body.as_bytes());
-                }
-                self.outgoing.push(&head);
-                self.since = now;
-            }
-            return None;
-        }
-        if self.outgoing.stalls(now, limits.write_stall) {
-            return Some(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let drains = self.reading.as_ref().is_some_and(|reading| !reading.is_ended());
-        let most = Floor::limit(limits.header_time)?.as_secs() as u32;
-        (drains && self.outgoing.is_empty() && now.wrapping_sub(self.since) > most).then_some(Ok(false))
-    }
-
-    /// Whole seconds that the app may take; `None`: any time.
-    fn request_time<S>(&self, conn: &Conn<S>) -> Option<u32> {
-        let time = conn.link.policy().request_time.unwrap_or(conn.link.floor.limits.request_time);
-        Floor::limit(time).map(|time| time.as_secs().max(1) as u32)
-    }
-
-    /// Wakes up again at the next moment at which a limit may have been passed.
-    fn set_deadline<S>(&mut self, conn: &mut Conn<S>)
-    where
-        S: Transport,
-    {
-        let now = conn.timer.timers().now_tick();
-        let limits = conn.link.floor.limits.clone();
-        let mut next: Option<u32> = None;
-        let mut at_most = |seconds: u32| next = Some(next.map_or(seconds, |next| next.min(seconds)));
-        if let Some(reading) = &self.reading
-            && let Some(seconds) = reading.deadline(now, &limits)
-        {
-            at_most(seconds);
-        }
-        if self.app.is_some() {
-            if let Some(most) = self.request_time(conn) {
-                at_most(most.saturating_sub(now.wrapping_sub(self.since)));
-            }
-        } else if self.reading.as_ref().is_some_and(|reading| !reading.is_ended()) {
-            // What the client goes on sending does not prolong it.
-            at_most((limits.header_time.as_secs() as u32).saturating_sub(now.wrapping_sub(self.since)));
-        }
-        if let Client::Parting(since) = self.client
-            && conn.link.cancels(&self.method)
-        {
-            at_most(PARTING.saturating_sub(now.wrapping_sub(since)));
-        }
-        if let Some(seconds) = self.outgoing.deadline(now, limits.write_stall) {
-            at_most(seconds);
-        }
-        match next {
-            Some(seconds) => conn.timer.set(std::time::Duration::from_secs(seconds.max(1).into())),
-            None => conn.timer.clear(),
-        }
     }
 }
 

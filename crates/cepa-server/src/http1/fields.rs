@@ -1,8 +1,11 @@
 //! What the fields of a request head say about its framing and its connection (RFC 9112, sections 6 and 9).
 
+use std::ops::Range;
+
 use http::Version;
 
 use super::host::is_valid_host;
+use super::lines::TOKEN;
 use super::{BodyLength, Reject};
 
 /// Collects, field by field, what decides how the request is framed; [`Fields::body`] and its siblings judge.
@@ -33,13 +36,20 @@ enum Expectation {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes note of one field; its value has no white space around it. `block` is the text that it lies in.
-    pub(super) fn note(&mut self, line: &httparse::Header<'a>, block: &[u8]) -> Result<(), Reject> {
-        let value = line.value;
-        let is = |name: &str| line.name.eq_ignore_ascii_case(name);
+    /// Takes note of one field, whose name and value lie there in `text`; the value has no white space around it.
+    #[inline]
+    pub(super) fn note(
+        &mut self,
+        text: &'a [u8],
+        name: Range<usize>,
+        value: Range<usize>,
+    ) -> Result<(), Reject> {
+        let is_padded = || is_padded(text, name.end, &value);
+        let (name, value) = (&text[name.clone()], &text[value.clone()]);
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         // The length decides first: most names in a head differ from all of these in it.
-        match line.name.len() {
-            4 if is("host") => self.note_host(value),
+        match name.len() {
+            4 if is_host(name) => self.note_host(value),
             6 if is("expect") => {
                 let known = self.expect.is_none() && value.eq_ignore_ascii_case(b"100-continue");
                 self.expect = Some(if known { Expectation::Continue } else { Expectation::Unknown });
@@ -58,7 +68,7 @@ impl<'a> Fields<'a> {
                 _ => Ok(()),
             },
             14 if is("content-length") => {
-                if is_padded(line, block) {
+                if is_padded() {
                     return Err(Reject::ContentLength);
                 }
                 if self.length.is_some() {
@@ -135,12 +145,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether the name is `host`, which every head has: all four letters are compared at once, and the bit that sets is
+/// what tells their cases apart.
+fn is_host(name: &[u8]) -> bool {
+    name.first_chunk()
+        .is_some_and(|&name| u32::from_ne_bytes(name) | 0x2020_2020 == u32::from_ne_bytes(*b"host"))
+}
+
 /// Whether more than one space stands before the value of a field, or any white space behind it.
-fn is_padded(line: &httparse::Header<'_>, block: &[u8]) -> bool {
-    let start = |part: &[u8]| part.as_ptr() as usize - block.as_ptr() as usize;
-    let name_end = start(line.name.as_bytes()) + line.name.len();
-    let value = if line.value.is_empty() { return false } else { start(line.value) };
-    !matches!(block[name_end..value], [b':'] | [b':', b' ']) || block[value + line.value.len()] != b'\r'
+fn is_padded(text: &[u8], name_end: usize, value: &Range<usize>) -> bool {
+    !value.is_empty()
+        && (!matches!(text[name_end..value.start], [b':'] | [b':', b' ']) || text[value.end] != b'\r')
 }
 
 /// A plain decimal number without sign, white space or superfluous zeros.
@@ -160,16 +175,11 @@ fn decimal(value: &[u8]) -> Option<u64> {
 fn encoding(value: &[u8]) -> Encoding {
     if value.eq_ignore_ascii_case(b"chunked") {
         Encoding::Chunked
-    } else if !value.is_empty() && value.iter().all(|&byte| is_token_byte(byte)) {
+    } else if !value.is_empty() && value.iter().all(|&byte| TOKEN.contains(byte)) {
         Encoding::Unsupported
     } else {
         Encoding::Malformed
     }
-}
-
-/// Whether the byte may stand in a token (RFC 9110, section 5.6.2).
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

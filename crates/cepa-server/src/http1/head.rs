@@ -1,38 +1,14 @@
 //! Decodes the head of a request: request line and fields (RFC 9112, sections 2 to 6).
 
-use std::mem::MaybeUninit;
-
 use cepa_core::Headers;
 use http::{Method, Version};
-use httparse::{ParserConfig, Status};
 
+use super::bounds::{HeadLimits, LONGEST_METHOD};
 use super::fields::Fields;
+use super::lines::{Fault, RequestLine, Stop, field_lines, request_line};
 use super::scan::{HeadScan, explain};
-use super::{Reject, Target, store};
-
-/// The most fields a head may have, whatever [`HeadLimits::fields`] says.
-pub(crate) const MOST_FIELDS: usize = 128;
-
-/// The longest method; the longest registered one has 17 bytes.
-pub(crate) const LONGEST_METHOD: usize = 32;
-
-/// How large the head of a request may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// Bytes of the request line with its CRLF; a longer one is answered with 414.
-    pub request_line: usize,
-    /// Bytes of all field lines with their CRLFs and the empty line; more are answered with 431.
-    pub header_bytes: usize,
-    /// Number of fields, at most 128; more are answered with 431.
-    pub fields: usize,
-}
-
-impl Default for HeadLimits {
-    /// 8 KiB, 32 KiB, 100 fields.
-    fn default() -> Self {
-        HeadLimits { request_line: 8 * 1024, header_bytes: 32 * 1024, fields: 100 }
-    }
-}
+use super::{Reject, Target};
+use crate::limits::MOST_FIELDS;
 
 /// How the body of a request is framed (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,6 +65,7 @@ pub struct Head {
 /// assert_eq!(headers.get("host"), Some(&b"example.com"[..]));
 /// assert_eq!(&bytes[consumed..], b"next");
 /// ```
+#[inline(always)]
 pub fn decode_head(
     buf: &[u8],
     scan: &mut HeadScan,
@@ -99,13 +76,11 @@ pub fn decode_head(
     let text = &buf[skipped..];
     let mut broken = None;
     if scan.is_fresh() {
-        let most = limits.request_line.saturating_add(limits.header_bytes);
-        let window = &text[..text.len().min(most)];
-        match read(window, limits, headers) {
+        match read(text, limits, headers) {
             Read::Head(head, length) => return Ok(Some((head, skipped + length))),
             Read::Refused(reject) => return Err(reject),
-            Read::Broken(error) => broken = Some(error),
-            Read::Partial | Read::Misframed => {}
+            Read::Stopped(Stop::Broken(fault)) => broken = Some(fault),
+            Read::Stopped(Stop::Partial | Stop::BareLf) => {}
         }
     }
     let decoded = decode_slowly(text, broken, scan, limits, headers)?;
@@ -116,13 +91,13 @@ pub fn decode_head(
 #[cold]
 fn decode_slowly(
     text: &[u8],
-    broken: Option<httparse::Error>,
+    broken: Option<Fault>,
     scan: &mut HeadScan,
     limits: &HeadLimits,
     headers: &mut Headers,
 ) -> Result<Option<(Head, usize)>, Reject> {
     let Some(stop) = scan.advance(text, limits) else {
-        return broken.and_then(|error| explain(text, error)).map_or(Ok(None), Err);
+        return broken.and_then(|fault| explain(text, fault)).map_or(Ok(None), Err);
     };
     let text = &text[..stop.at];
     let fault = stop.fault.unwrap_or(Reject::FieldValue);
@@ -132,8 +107,8 @@ fn decode_slowly(
             Ok(Some((head, length)))
         }
         Read::Refused(reject) => Err(reject),
-        Read::Broken(error) => Err(explain(text, error).unwrap_or(fault)),
-        Read::Head(..) | Read::Partial | Read::Misframed => Err(fault),
+        Read::Stopped(Stop::Broken(broken)) => Err(explain(text, broken).unwrap_or(fault)),
+        Read::Head(..) | Read::Stopped(Stop::Partial | Stop::BareLf) => Err(fault),
     }
 }
 
@@ -153,97 +128,72 @@ fn empty_lines(buf: &[u8]) -> Result<Option<usize>, Reject> {
     }
 }
 
-/// What one run of the parser over the bytes of a head comes to.
+/// What one look at the bytes of a head comes to.
 enum Read {
     Head(Head, usize),
-    Partial,
-    /// The parser found a fault.
-    Broken(httparse::Error),
-    /// The parser tolerated a bare LF, or a limit is passed; the scan tells where.
-    Misframed,
+    /// A line cannot be read; or more bytes are needed, which a limit may forbid: the scan tells.
+    Stopped(Stop),
     /// The head is well formed and whole, and says what cannot be accepted.
     Refused(Reject),
 }
 
+#[inline(always)]
 fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
-    let mut lines = [MaybeUninit::uninit(); MOST_FIELDS];
-    let lines = &mut lines[..limits.fields.min(MOST_FIELDS)];
-    let mut request = httparse::Request::new(&mut []);
-    let length = match ParserConfig::default().parse_request_with_uninit_headers(&mut request, text, lines) {
-        Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) => return Read::Partial,
-        Err(error) => return Read::Broken(error),
+    let line = match request_line(&text[..text.len().min(limits.request_line)]) {
+        Ok(line) => line,
+        Err(stop) => return Read::Stopped(stop),
     };
-    let text = &text[..length];
-    let Some(first) = first_field(text, request.headers) else { return Read::Misframed };
-    if first > limits.request_line || length - first > limits.header_bytes {
-        return Read::Misframed;
-    }
-    match accept(&request, text, first, headers) {
+    let text = &text[..text.len().min(line.length.saturating_add(limits.header_bytes))];
+    let (mut fields, mut refused) = (Fields::default(), None);
+    headers.begin();
+    let kept = line.length;
+    let most = limits.fields.min(MOST_FIELDS);
+    let read = field_lines(text, line.length, most, |name, value| {
+        headers.push(name.start - kept..name.end - kept, value.start - kept..value.end - kept);
+        // A fault in the grammar of a line further down goes before one in what this line says.
+        if let Err(reject) = fields.note(text, name, value) {
+            refused.get_or_insert(reject);
+        }
+    });
+    let length = match read {
+        Ok(length) => length,
+        Err(stop) => return Read::Stopped(stop),
+    };
+    match accept(&line, &fields, refused, &text[kept..length], headers) {
         Ok(head) => Read::Head(head, length),
         Err(reject) => Read::Refused(reject),
     }
 }
 
-/// Where the first field line starts, provided that every line ends in CRLF.
-///
-/// The parser takes LF alone for a line end too. Every name starts right after a line end, so the byte two
-/// before it must be a CR, and so must the byte two before the end.
-fn first_field(text: &[u8], lines: &[httparse::Header<'_>]) -> Option<usize> {
-    let start = text.as_ptr() as usize;
-    let line_ends_before = |at: usize| at.checked_sub(2).is_some_and(|at| text[at] == b'\r');
-    let name_at = |line: &httparse::Header<'_>| line.name.as_ptr() as usize - start;
-    let sound = lines.iter().all(|line| line_ends_before(name_at(line)))
-        && line_ends_before(text.len())
-        && line_ends_before(text.len() - 2);
-    sound.then(|| lines.first().map_or(text.len() - 2, name_at))
-}
-
-/// Judges a well-formed head and takes over its fields.
+/// Judges a well-formed head. `text` is that of the fields.
+#[inline(always)]
 fn accept(
-    request: &httparse::Request<'_, '_>,
+    line: &RequestLine<'_>,
+    fields: &Fields<'_>,
+    refused: Option<Reject>,
     text: &[u8],
-    first: usize,
     headers: &mut Headers,
 ) -> Result<Head, Reject> {
-    let method = request.method.unwrap_or_default().as_bytes();
-    if method.len() > LONGEST_METHOD {
+    if line.method.len() > LONGEST_METHOD {
         return Err(Reject::MethodTooLong);
     }
-    let method = Method::from_bytes(method).map_err(|_| Reject::Method)?;
-    let target = Target::parse(request.path.unwrap_or_default(), &method)?;
-    let version = if request.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-    let fields = take_fields(request.headers, &text[first..], headers)?;
-    let body = fields.body(version)?;
+    let method = match line.method {
+        b"GET" => Method::GET,
+        other => Method::from_bytes(other).map_err(|_| Reject::Method)?,
+    };
+    let parts = Target::parse(line.target, line.plain, &method)?;
+    refused.map_or(Ok(()), Err)?;
+    let (version, body) = (line.version, fields.body(line.version)?);
+    headers.end(text);
     Ok(Head {
         method,
-        target,
+        target: parts.of(line.target),
         version,
         body,
         keep_alive: fields.keeps_alive(version),
         expect_continue: fields.expects_continue(version, body),
         upgrade: fields.upgrades(version),
     })
-}
-
-/// Takes over the fields. `block` is the text all of `lines` lie in, which is copied once.
-fn take_fields<'a>(
-    lines: &[httparse::Header<'a>],
-    block: &[u8],
-    headers: &mut Headers,
-) -> Result<Fields<'a>, Reject> {
-    let mut fields = Fields::default();
-    let within = |part: &[u8]| {
-        // What is empty may lie anywhere.
-        let start = if part.is_empty() { 0 } else { part.as_ptr() as usize - block.as_ptr() as usize };
-        start..start + part.len()
-    };
-    headers.begin(store::copy(block));
-    for line in lines {
-        fields.note(line, block)?;
-        headers.push(within(line.name.as_bytes()), within(line.value));
-    }
-    Ok(fields)
 }
 
 #[cfg(test)]

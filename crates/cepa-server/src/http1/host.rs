@@ -3,6 +3,8 @@
 use std::net::Ipv6Addr;
 use std::str::from_utf8;
 
+use super::set::Set;
+
 /// The longest name the DNS can hold (RFC 1035, section 2.3.4).
 const LONGEST: usize = 255;
 
@@ -36,7 +38,7 @@ fn port_after_host(text: &[u8]) -> Option<&[u8]> {
         from_utf8(&inner[..end]).ok()?.parse::<Ipv6Addr>().ok()?;
         &inner[end + 1..]
     } else {
-        let end = text.iter().position(|&byte| !IN_NAMES[usize::from(byte)]).unwrap_or(text.len());
+        let end = NAME.run(text);
         if end == 0 || end > LONGEST {
             return None;
         }
@@ -50,16 +52,7 @@ fn port_after_host(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// The bytes of a name.
-const IN_NAMES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let is_mark = matches!(byte as u8, b'-' | b'.' | b'_' | b'~');
-        table[byte] = is_mark || (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    table
-};
+static NAME: Set = Set::alphanumeric_and(b"-._~");
 
 fn is_port(digits: &[u8]) -> bool {
     let mut port = 0;

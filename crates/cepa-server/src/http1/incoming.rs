@@ -12,7 +12,12 @@ use super::{BodyDecoder, BodyEvent, BodyLength, ChunkLimits, Head, Reject, link:
 ///
 /// What is there already is decoded at once also when it is chunked: most bodies come with their head, and one
 /// whose framing is broken never reaches the app.
-pub(super) fn body(head: &Head, rest: &[u8], limit: u64) -> Result<(Body, usize, Option<Reading>), Reject> {
+#[inline(always)]
+pub(super) fn body(
+    head: &Head,
+    rest: &[u8],
+    limit: u64,
+) -> Result<(Body, usize, Option<Box<Reading>>), Reject> {
     let whole = match head.body {
         BodyLength::None | BodyLength::Length(0) => return Ok((Body::empty(), 0, None)),
         BodyLength::Length(length) if length <= limit && length <= rest.len() as u64 => {
@@ -30,11 +35,13 @@ pub(super) fn body(head: &Head, rest: &[u8], limit: u64) -> Result<(Body, usize,
     };
     let (sender, incoming) = channel(length, limit);
     let decoder = BodyDecoder::new(head.body, ChunkLimits::default());
-    Ok((Body::from(incoming), 0, Some(Reading::new(sender, decoder, length, head.expect_continue))))
+    let reading = Reading::new(sender, decoder, length, head.expect_continue);
+    Ok((Body::from(incoming), 0, Some(Box::new(reading))))
 }
 
 /// A chunked body of which every byte is there: its data, and how many bytes it took. `None` when it goes on, is
 /// larger than the limit, or has trailers.
+#[inline(never)]
 fn whole_chunked(rest: &[u8], limit: u64) -> Result<Option<(Bytes, usize)>, Reject> {
     let mut decoder = BodyDecoder::new(BodyLength::Chunked, ChunkLimits::default());
     let (mut data, mut used) = (Vec::new(), 0);
@@ -54,6 +61,7 @@ fn whole_chunked(rest: &[u8], limit: u64) -> Result<Option<(Bytes, usize)>, Reje
     }
 }
 
+#[inline(always)]
 pub(super) fn request(head: Head, mut headers: Headers, body: Body, link: &Rc<Link>) -> Request {
     if let Some(authority) = head.target.authority()
         && head.method != http::Method::CONNECT

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::ReadBuf;
 
-use super::connection::Conn;
+use super::conn::Conn;
 use crate::transport::Transport;
 
 /// How long, and how much, a client may go on sending after the last answer.

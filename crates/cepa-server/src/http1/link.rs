@@ -71,6 +71,16 @@ impl Link {
         self.take_hints()
     }
 
+    /// [`end_hints`](Self::end_hints), appending them.
+    #[inline]
+    pub(crate) fn end_hints_into(&self, output: &mut Vec<u8>) {
+        self.informs.set(false);
+        let mut hints = self.hints.borrow_mut();
+        if !hints.is_empty() {
+            output.append(&mut hints);
+        }
+    }
+
     pub(crate) fn take_hints(&self) -> Vec<u8> {
         self.hints.take()
     }

@@ -13,7 +13,10 @@ use cepa_core::Body;
 use http_body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
 
-use super::{Framing, chunk, chunk_end, chunk_head, connection::COPIED, last_chunk};
+use super::{Framing, chunk, chunk_end, chunk_head, last_chunk};
+
+/// A response body up to this size is copied behind its head; a larger one is written from where it is.
+pub(super) const COPIED: usize = 8 * 1024;
 use crate::floor::Floor;
 
 /// A stream is asked for more while fewer bytes than this wait to be written.

@@ -1,10 +1,10 @@
 //! Turns a response into bytes: chooses framing and connection header, writes the head.
 
 use bytes::Bytes;
-use cepa_core::{Body, OnUpgrade, Response, reuse_headers};
+use cepa_core::{Body, OnUpgrade, Response};
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
-use super::{ConnectionHeader, Framing, Head, ResponseHead, connection::COPIED, date, exchange::Reading};
+use super::{ConnectionHeader, Framing, Head, ResponseHead, outgoing::COPIED, reading::Reading};
 use crate::floor::Floor;
 
 /// An unread request body of up to this many bytes is read and thrown away to keep the connection.
@@ -84,7 +84,7 @@ impl Respond {
     }
 
     /// Appends the head, and the body if it is at hand and small.
-    pub(super) fn write(&mut self, mut response: Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
+    pub(super) fn write(&mut self, response: &mut Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let upgrade = response.take_upgrade();
         let connect = self.method == Method::CONNECT;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -95,12 +95,12 @@ impl Respond {
         {
             return self.write_misuse(floor, output);
         }
-        let body = response.take_body().unwrap_or_default();
-        let (status, headers) = (response.status(), response.headers());
-        if upgrade.is_none() && self.keep && asks_close(headers) {
+        let length = response.body().map_or(Some(0), Body::len);
+        let (status, (headers, content_type)) = (response.status(), response.headers_as_is());
+        if upgrade.is_none() && self.keep && headers.is_some_and(asks_close) {
             self.keep = false;
         }
-        let framing = self.framing(status, headers, &body, upgrade.is_some());
+        let framing = self.framing(status, headers, length, upgrade.is_some());
         if framing == Framing::UntilClose {
             self.keep = false;
         }
@@ -111,11 +111,10 @@ impl Respond {
             (None, true) if self.version == Version::HTTP_10 => ConnectionHeader::KeepAlive,
             (None, true) => ConnectionHeader::Implicit,
         };
-        let date = date::now();
-        let (version, reason, server) = (self.version, response.custom_reason(), floor.server.as_ref());
-        ResponseHead { version, status, reason, headers, framing, connection, date: &date, server }
+        let (version, reason, stamp) = (self.version, response.custom_reason(), &*floor.stamp());
+        ResponseHead { version, status, reason, headers, content_type, framing, connection, stamp }
             .encode(output);
-        reuse_headers(std::mem::take(response.headers_mut()));
+        response.reuse();
         if let Some(run) = upgrade {
             return Answer::Upgrade(run);
         }
@@ -123,13 +122,17 @@ impl Respond {
             // Whatever the app has made of a HEAD, the client would take a body for the next answer.
             return Answer::Whole(None);
         }
-        match body.try_into_bytes() {
-            Ok(bytes) if bytes.len() <= COPIED => {
-                output.extend_from_slice(&bytes);
+        // A small body is copied from where it lies.
+        match response.body().map(Body::as_bytes) {
+            None => Answer::Whole(None),
+            Some(Some(bytes)) if bytes.len() <= COPIED => {
+                output.extend_from_slice(bytes);
                 Answer::Whole(None)
             }
-            Ok(bytes) => Answer::Whole(Some(bytes)),
-            Err(stream) => Answer::Stream(stream, framing),
+            Some(_) => match response.take_body().unwrap_or_default().try_into_bytes() {
+                Ok(bytes) => Answer::Whole(Some(bytes)),
+                Err(stream) => Answer::Stream(stream, framing),
+            },
         }
     }
 
@@ -152,18 +155,24 @@ impl Respond {
             self.method = Method::GET;
         }
         self.upgrade = Upgrade::NotAsked;
-        self.write(response, floor, output)
+        self.write(&mut response, floor, output)
     }
 
-    fn framing(&self, status: StatusCode, headers: &HeaderMap, body: &Body, upgrade: bool) -> Framing {
-        let declared = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    fn framing(
+        &self,
+        status: StatusCode,
+        headers: Option<&HeaderMap>,
+        length: Option<u64>,
+        upgrade: bool,
+    ) -> Framing {
+        let declared = || headers?.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
         if status.is_informational() || status == StatusCode::NO_CONTENT || upgrade {
             return Framing::None;
         }
         if self.is_bodiless(status) {
             return declared().map_or(Framing::None, Framing::Length);
         }
-        match body.len() {
+        match length {
             Some(length) => Framing::Length(length),
             None => match declared() {
                 Some(length) => Framing::Length(length),

@@ -6,8 +6,8 @@
 //! and the same bytes get the same answer in every cut.
 
 use super::Reject;
-use super::fields::is_token_byte;
-use super::head::{HeadLimits, LONGEST_METHOD};
+use super::bounds::{HeadLimits, LONGEST_METHOD};
+use super::lines::{Fault, TOKEN};
 
 /// How far the search for the end of a head has come.
 ///
@@ -85,21 +85,21 @@ impl HeadScan {
     }
 }
 
-/// Names the fault that made the parser give up on these bytes; `None` if one more byte may still change it.
-pub(super) fn explain(text: &[u8], error: httparse::Error) -> Option<Reject> {
-    match error {
-        httparse::Error::Token => Some(explain_token(text)),
-        httparse::Error::Version => explain_version(text),
-        httparse::Error::NewLine | httparse::Error::Status => Some(explain_line_end(text)),
-        httparse::Error::HeaderName => Some(explain_name(text)),
-        httparse::Error::HeaderValue => Some(Reject::FieldValue),
-        httparse::Error::TooManyHeaders => Some(Reject::TooManyFields),
+/// Names what is wrong with these bytes; `None` if one more byte may still change it.
+pub(super) fn explain(text: &[u8], fault: Fault) -> Option<Reject> {
+    match fault {
+        Fault::Token => Some(explain_token(text)),
+        Fault::Version => explain_version(text),
+        Fault::LineEnd => Some(explain_line_end(text)),
+        Fault::Name => Some(explain_name(text)),
+        Fault::Value => Some(Reject::FieldValue),
+        Fault::TooMany => Some(Reject::TooManyFields),
     }
 }
 
 /// No version, no target, or no method.
 fn explain_token(text: &[u8]) -> Reject {
-    let method = text.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    let method = text.iter().take_while(|&&byte| TOKEN.contains(byte)).count();
     if method > LONGEST_METHOD {
         return Reject::MethodTooLong;
     }
@@ -136,7 +136,7 @@ fn explain_line_end(text: &[u8]) -> Reject {
 /// What is wrong with the first field line that has no proper name.
 fn explain_name(text: &[u8]) -> Reject {
     for line in text.split(|&byte| byte == b'\n').skip(1) {
-        let name = line.iter().take_while(|&&byte| is_token_byte(byte)).count();
+        let name = line.iter().take_while(|&&byte| TOKEN.contains(byte)).count();
         match line.get(name) {
             Some(b':') if name > 0 => {}
             Some(b' ' | b'\t') if name > 0 => return Reject::SpaceBeforeColon,

@@ -4,6 +4,7 @@ use http::Method;
 
 use super::Reject;
 use super::host::{is_host_with_port, is_valid_host};
+use super::set::Set;
 
 /// The four forms of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,23 +23,48 @@ pub enum Form {
 ///
 /// The text is visible ASCII without `#`, and its path has neither a backslash nor an escaped NUL, CR or LF. Percent
 /// escapes are not decoded, and otherwise not checked, here.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    raw: String,
+    target: cepa_core::Target,
     form: Form,
     /// Where the authority starts: 0, or after `scheme://`.
-    authority: usize,
+    authority: u32,
     /// Where the authority ends and the path starts.
+    path: u32,
+}
+
+/// Where the parts of a target lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    form: Form,
+    authority: usize,
     path: usize,
     /// Where the path ends: at the `?`, or at the end.
     query: usize,
 }
 
+impl Parts {
+    /// The target with these parts, of the text that they were found in.
+    #[inline]
+    pub(crate) fn of(self, text: &[u8]) -> Target {
+        let Self { form, authority, path, query } = self;
+        // In authority form all of it is what an app calls the path.
+        let start = if form == Form::Absolute { path } else { 0 };
+        let target = cepa_core::Target::from_parts(text, start, query);
+        Target { target, form, authority: authority as u32, path: path as u32 }
+    }
+
+    /// Which form the target has.
+    pub(crate) fn form(self) -> Form {
+        self.form
+    }
+}
+
 impl Target {
-    /// Reads the target of a request with this method.
-    pub(crate) fn parse(raw: &str, method: &Method) -> Result<Self, Reject> {
-        let bytes = raw.as_bytes();
-        let query = path_end(bytes).ok_or(Reject::Target)?;
+    /// Reads the target of a request with this method, of which so many bytes are known to be [`PLAIN`].
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8], plain: usize, method: &Method) -> Result<Parts, Reject> {
+        let query = path_end(bytes, plain).ok_or(Reject::Target)?;
         if !bytes[query..].iter().all(|&byte| is_target_byte(byte)) {
             return Err(Reject::Target);
         }
@@ -61,21 +87,19 @@ impl Target {
                 (Form::Absolute, authority, path)
             }
         };
-        Ok(Target { raw: raw.to_owned(), form, authority, path, query })
+        Ok(Parts { form, authority, path, query })
     }
 
     /// The whole target as it was sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.raw
+        self.target.as_str()
     }
 
     /// The target as an app sees it.
     #[must_use]
     pub fn into_core(self) -> cepa_core::Target {
-        // In authority form all of it is what an app calls the path.
-        let path = if self.form == Form::Absolute { self.path } else { 0 };
-        cepa_core::Target::from_parts(self.raw, path, self.query)
+        self.target
     }
 
     /// Which of the four forms it has.
@@ -87,28 +111,26 @@ impl Target {
     /// The scheme of an absolute-form target, as it was sent (`http` or `https` in any case).
     #[must_use]
     pub fn scheme(&self) -> Option<&str> {
-        (self.form == Form::Absolute).then(|| &self.raw[..self.authority - "://".len()])
+        (self.form == Form::Absolute).then(|| &self.as_str()[..self.authority as usize - "://".len()])
     }
 
     /// The host and port in the target; where there is one, `Host` is to be ignored (RFC 9112, section 3.2.2).
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
-        matches!(self.form, Form::Absolute | Form::Authority).then(|| &self.raw[self.authority..self.path])
+        matches!(self.form, Form::Absolute | Form::Authority)
+            .then(|| &self.as_str()[self.authority as usize..self.path as usize])
     }
 
     /// The path, still escaped: never empty, `*` in asterisk-form and `/` where the target has none.
     #[must_use]
     pub fn path(&self) -> &str {
-        match &self.raw[self.path..self.query] {
-            "" => "/",
-            path => path,
-        }
+        if self.form == Form::Authority { "/" } else { self.target.path() }
     }
 
     /// What follows the first `?`, still escaped; `Some("")` if nothing does.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.raw.get(self.query + 1..)
+        self.as_str().split_once('?').map(|(_, query)| query)
     }
 }
 
@@ -118,18 +140,21 @@ fn is_target_byte(byte: u8) -> bool {
 
 /// Where the path ends, if it holds nothing that its readers take for different things: a backslash, which some take
 /// for a slash, and escaped NUL, CR and LF, which cut a text off or begin a new line once they are decoded.
-fn path_end(bytes: &[u8]) -> Option<usize> {
-    for (at, &byte) in bytes.iter().enumerate() {
-        match byte {
-            b'?' => return Some(at),
-            b'%' if matches!(bytes[at + 1..], [b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..]) => return None,
-            b'\\' => return None,
-            byte if !is_target_byte(byte) => return None,
-            _ => {}
+#[inline]
+fn path_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += PLAIN.run(&bytes[at..]);
+        match bytes[at..] {
+            [] | [b'?', ..] => return Some(at),
+            [b'%', b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..] => return None,
+            [b'%', ..] => at += 1,
+            _ => return None,
         }
     }
-    Some(bytes.len())
 }
+
+/// The bytes that say nothing but themselves, wherever in a path they stand.
+pub(super) static PLAIN: Set = Set::alphanumeric_and(b"!\"$&'()*+,-./:;<=>@[]^_`{|}~");
 
 /// Where the authority starts if the target starts with a scheme this server serves.
 fn after_scheme(bytes: &[u8]) -> Option<usize> {
@@ -162,10 +187,18 @@ mod tests {
             ("BREW", "/pot", (Form::Origin, None, None, "/pot", None)),
         ];
         for (method, raw, expected) in table {
-            let target = Target::parse(raw, &method.parse().unwrap()).unwrap();
+            let parts = Target::parse(raw.as_bytes(), 0, &method.parse().unwrap()).unwrap();
+            let target = parts.of(raw.as_bytes());
             let parts = (target.form(), target.scheme(), target.authority(), target.path(), target.query());
             assert_eq!(parts, expected, "{raw}");
             assert_eq!(target.as_str(), raw);
+        }
+    }
+
+    #[test]
+    fn plain_is_every_byte_but_those_that_end_or_escape() {
+        for byte in 0..=255 {
+            assert_eq!(PLAIN.contains(byte), is_target_byte(byte) && !b"?%\\".contains(&byte), "{byte:#x}");
         }
     }
 
@@ -202,7 +235,7 @@ mod tests {
             ("CONNECT", "a:443/"),
         ] {
             let method = method.parse().unwrap();
-            assert_eq!(Target::parse(raw, &method), Err(Reject::Target), "{method} {raw}");
+            assert_eq!(Target::parse(raw.as_bytes(), 0, &method), Err(Reject::Target), "{method} {raw}");
         }
     }
 }

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use h2::{Reason, server::Connection};
 
 use super::{
-    exchange::{self, before, remaining},
+    exchange,
     streams::Streams,
+    ticks::{before, remaining},
     wire::Wire,
 };
 use crate::timer::Entry;

@@ -10,11 +10,10 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use cepa_core::{Body, Error, LocalBoxFuture, Request, Response, channel};
+use cepa_core::{Body, Error, Handling, Request, Response, channel};
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{Method, StatusCode, Version};
 use tokio::task::spawn_local;
@@ -26,8 +25,9 @@ use super::{
     respond::{Answer, refusal},
     sending::{Broken, Sending},
     streams::{Streams, Wait, Work},
+    ticks::{before, remaining},
 };
-use crate::{floor::Floor, timer::Entry};
+use crate::timer::Entry;
 
 /// See the module.
 pub(super) struct Exchange {
@@ -43,7 +43,7 @@ pub(super) struct Exchange {
 
 /// A handler at work.
 struct App {
-    future: LocalBoxFuture<'static, Response>,
+    future: Handling,
     _work: Work,
 }
 
@@ -161,7 +161,7 @@ impl Exchange {
     /// Runs the handler; ready when the exchange is over because its client is gone.
     fn poll_app(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(app) = &mut self.app else { return Poll::Pending };
-        if let Poll::Ready(response) = app.future.as_mut().poll(cx) {
+        if let Poll::Ready(response) = Pin::new(&mut app.future).poll(cx) {
             self.app = None;
             self.since = self.now();
             if !self.link.is_closed() {
@@ -295,15 +295,4 @@ impl Drop for Exchange {
         self.link.take_respond();
         self.link.close();
     }
-}
-
-/// Seconds until more than `limit` has passed since a tick, 0 when it has.
-pub(super) fn remaining(limit: Duration, since: u32, now: u32) -> Option<u32> {
-    let limit = Floor::limit(limit)?.as_secs().max(1).min(u64::from(u32::MAX - 1)) as u32;
-    Some((limit + 1).saturating_sub(now.wrapping_sub(since)))
-}
-
-/// What to set a timer to that is to fire when [`remaining`] has come to 0: it fires in the tick after.
-pub(super) fn before(seconds: u32) -> Duration {
-    Duration::from_secs(seconds.saturating_sub(1).into())
 }

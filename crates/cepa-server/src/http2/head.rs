@@ -66,8 +66,9 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
     if !authority_matches(server_name, authority) {
         return Err(StatusCode::MISDIRECTED_REQUEST.into());
     }
-    let target = match Target::parse(path.as_str(), &method) {
-        Ok(target) if matches!(target.form(), Form::Origin | Form::Asterisk) => target.into_core(),
+    let text = path.as_str().as_bytes();
+    let target = match Target::parse(text, 0, &method) {
+        Ok(parts) if matches!(parts.form(), Form::Origin | Form::Asterisk) => parts.of(text).into_core(),
         _ => return Err(StatusCode::BAD_REQUEST.into()),
     };
     let length = length(&headers)?;

@@ -14,7 +14,7 @@ use cepa_core::Body;
 use h2::{Reason, SendStream};
 use http_body::Body as _;
 
-use super::exchange::remaining;
+use super::ticks::remaining;
 use crate::http1::is_forbidden_trailer;
 
 /// Bytes that the peer must take for its window not to be holding the stream up. With one byte a time it would

@@ -1,6 +1,6 @@
 //! Accepting connections, and living through what can go wrong there.
 
-use super::{Endpoint, Socket, Stream, unix::SocketFile};
+use super::{Endpoint, Socket, Stream, socket_file::SocketFile};
 use socket2::{SockAddr, SockRef};
 use std::{cell::Cell, io, sync::Arc, time::Duration};
 use tokio::{

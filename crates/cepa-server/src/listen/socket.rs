@@ -1,6 +1,6 @@
 //! A bound, listening socket, not yet tied to a runtime.
 
-use super::{Address, BindOptions, Endpoint, ListenError, unix::SocketFile};
+use super::{Address, BindOptions, Endpoint, ListenError, socket_file::SocketFile};
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::{
     io,

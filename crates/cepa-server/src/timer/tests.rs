@@ -189,6 +189,9 @@ async fn runs_on_tokio_time_and_rests_while_empty() {
         let ticks = timers.now_tick();
         tokio::time::sleep(seconds(3600)).await;
         assert!(timers.now_tick() <= ticks + 1);
+        let period = timers.period();
+        let _entry = timers.register(Waker::noop().clone());
+        assert_ne!(timers.period(), period, "a wheel that stood still begins a new period");
     };
     tokio::select! {
         () = driver => unreachable!("the driver runs for ever"),

@@ -1,6 +1,6 @@
 //! A certificate and its key, read from their files, and again when those change.
 
-use super::{CertificateFiles, TlsError, resolver::Name};
+use super::{CertificateFiles, TlsError, name::Name};
 use rustls::{
     InconsistentKeys,
     client::verify_server_name,

@@ -5,8 +5,7 @@ use crate::{
     percent,
     router::{
         MAX_PARAMS, MAX_PATTERN_LEN,
-        segment::{Kind, Mixed, Segment},
-        url::is_dot_segment,
+        segment::{Kind, Mixed, Segment, is_dot_segment},
     },
 };
 

@@ -89,7 +89,11 @@ impl<T> Literal<T> {
         if self.label.len() != segment.len() {
             return false;
         }
-        !ignore_case && segment.len() <= WORD || self.is_byte_by_byte(segment, ignore_case)
+        if ignore_case || segment.len() > 2 * WORD {
+            return self.is_byte_by_byte(segment, ignore_case);
+        }
+        let ends = |text: &[u8]| Some((*text.first_chunk::<WORD>()?, *text.last_chunk::<WORD>()?));
+        segment.len() <= WORD || ends(&self.label) == ends(segment)
     }
 
     #[inline(never)]

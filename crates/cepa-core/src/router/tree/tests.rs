@@ -233,8 +233,8 @@ fn a_hostile_table_costs_its_nodes_once() {
         met += 1;
         None
     };
-    tree.find_map(&"/a".repeat(12), &mut spans, &mut count);
-    tree.find_map(&format!("{}/b", "/a".repeat(12)), &mut spans, &mut count);
+    tree.find_map("/a".repeat(12), &mut spans, &mut count);
+    tree.find_map(format!("{}/b", "/a".repeat(12)), &mut spans, &mut count);
     assert_eq!(met, 1 << 12);
 }
 

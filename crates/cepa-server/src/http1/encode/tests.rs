@@ -1,5 +1,7 @@
 //! What leaves the server: exact bytes, and that a strict reader understands them as meant.
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::http1::date::imf_fixdate;
 use http::header::{CONTENT_TYPE, DATE, HeaderName, SET_COOKIE};
@@ -14,16 +16,16 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 
 /// A 200 without body to change at will, encoded.
 fn encode(change: impl FnOnce(&mut ResponseHead<'_>), headers: &HeaderMap) -> String {
-    let date = imf_fixdate(784_111_777);
+    let stamp = Stamp::new(None, 784_111_777);
     let mut head = ResponseHead {
         version: Version::HTTP_11,
         status: StatusCode::OK,
         reason: None,
-        headers,
+        headers: Some(headers),
+        content_type: None,
         framing: Framing::Length(0),
         connection: ConnectionHeader::Implicit,
-        date: &date,
-        server: None,
+        stamp: &stamp,
     };
     change(&mut head);
     let mut out = b"before".to_vec();
@@ -35,11 +37,12 @@ const DATED: &str = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
 
 #[test]
 fn the_servers_name_is_sent_unless_the_app_has_one() {
-    static NAME: HeaderValue = HeaderValue::from_static("cepa");
-    let named = encode(|head| head.server = Some(&NAME), &HeaderMap::new());
+    static STAMP: LazyLock<Stamp> =
+        LazyLock::new(|| Stamp::new(Some(&HeaderValue::from_static("cepa")), 784_111_777));
+    let named = encode(|head| head.stamp = &STAMP, &HeaderMap::new());
     assert!(named.contains("\r\nserver: cepa\r\n"), "{named}");
     let own = HeaderMap::from_iter([(http::header::SERVER, HeaderValue::from_static("own"))]);
-    let named = encode(|head| head.server = Some(&NAME), &own);
+    let named = encode(|head| head.stamp = &STAMP, &own);
     assert!(named.contains("\r\nserver: own\r\n") && !named.contains("cepa"), "{named}");
 }
 
@@ -117,6 +120,13 @@ fn the_server_alone_writes_the_framing() {
 }
 
 #[test]
+fn a_type_goes_out_without_a_map() {
+    static KIND: HeaderValue = HeaderValue::from_static("text/plain");
+    let text = encode(|head| (head.headers, head.content_type) = (None, Some(&KIND)), &HeaderMap::new());
+    assert_eq!(text, format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\ncontent-type: text/plain\r\n{DATED}"));
+}
+
+#[test]
 fn a_date_of_the_app_is_kept() {
     let mut headers = HeaderMap::new();
     headers.insert(DATE, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"));
@@ -180,17 +190,17 @@ proptest! {
     ) {
         let headers: HeaderMap = fields.into_iter().collect();
         let status = StatusCode::from_u16(status).unwrap();
-        let date = imf_fixdate(length);
+        let stamp = Stamp::new(None, length);
         let mut out = Vec::new();
         ResponseHead {
             version: Version::HTTP_11,
             status,
             reason: reason.as_deref(),
-            headers: &headers,
+            headers: Some(&headers),
+            content_type: None,
             framing: Framing::Length(length),
             connection: ConnectionHeader::Implicit,
-            date: &date,
-            server: None,
+            stamp: &stamp,
         }
         .encode(&mut out);
         let mut lines = [httparse::EMPTY_HEADER; 32];
@@ -210,7 +220,7 @@ proptest! {
         if !(status.is_informational() || status == StatusCode::NO_CONTENT) {
             expected.insert("content-length", HeaderValue::from(length));
         }
-        expected.entry(DATE).or_insert(HeaderValue::from_bytes(&date).unwrap());
+        expected.entry(DATE).or_insert(HeaderValue::from_bytes(&imf_fixdate(length)).unwrap());
         prop_assert_eq!(read, expected);
     }
 }

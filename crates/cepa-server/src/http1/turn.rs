@@ -1,4 +1,4 @@
-//! Serves one HTTP/1.1 connection: reads requests, has the app answer them, writes the answers.
+//! An HTTP/1.1 connection between requests: reads them, has the app answer them, writes the answers.
 //!
 //! The common case — a whole request in one read, answered at once, written in one write — is one
 //! synchronous [`Conn::poll_turn`] in the worker thread's own buffers. Whatever needs to wait goes on
@@ -6,81 +6,44 @@
 //! holds its socket, its place in the timer wheel, and no buffer.
 
 use std::{
-    future::Future,
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use cepa_core::{Headers, LocalBoxFuture, Response};
+use cepa_core::{Headers, Response};
 use http::StatusCode;
 use tokio::io::ReadBuf;
 
 use super::{
-    Head, HeadLimits, HeadScan, Preface, Reject, answer, date, decode_head,
-    exchange::{Exchange, Reading},
+    Head, HeadLimits, Preface, Reject, answer,
+    conn::{Conn, Waits},
+    date, decode_head,
+    exchange::Exchange,
     incoming,
-    linger::Linger,
     link::Link,
+    reading::Reading,
     respond::{Answer, Respond},
-    upgrade::Raw,
 };
 use crate::{
     floor::{Buffers, Floor},
-    timer::Entry,
     transport::Transport,
 };
-
-/// A response body up to this size is copied behind its head; a larger one is written from where it is.
-pub(super) const COPIED: usize = 8 * 1024;
 
 /// Answers that may wait for one write when requests are pipelined.
 const BATCH: usize = 64 * 1024;
 
-/// How often a turn reads, and how many things a connection does, before others get their turn: a client that never
-/// stops sending requests must not hold up the thread.
+/// How often one turn reads, however much the client sends.
 const READS: u32 = 4;
-const STEPS: u32 = 8;
 
 /// How long a connection that has sent nothing yet is waited for once the server drains: its first request may be on
 /// the way, but many clients open connections that they never use.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A connection between requests.
-pub(crate) struct Conn<S> {
-    pub(super) io: S,
-    pub(super) link: Rc<Link>,
-    pub(super) timer: Entry,
-    /// Bytes that came and were not used: the beginning of the next request.
-    pub(super) left: Vec<u8>,
-    scan: HeadScan,
-    served: u32,
-    born: u32,
-    waits: Waits,
-    /// `left` may hold a whole request, left by an exchange.
-    pub(super) unread: bool,
-}
-
-/// What an idle connection waits for; says which limit its deadline is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waits {
-    FirstByte,
-    Head,
-    Next,
-}
-
-/// How a connection ended.
-pub(crate) enum End<S> {
-    /// Closed, by us or by the client.
-    Closed,
-    /// The client speaks HTTP/2; the bytes have been read already.
-    Http2(S, Vec<u8>),
-}
-
 /// What came out of one turn.
-enum Turn {
+pub(super) enum Turn {
     /// More requests may lie in what was read: go on.
     Again,
     /// Something must be waited for.
@@ -92,152 +55,8 @@ enum Turn {
     },
 }
 
-/// Serves a connection until it ends.
-///
-/// Written by hand, as most connections are idle: an `async` function would keep room for everything that a
-/// connection might ever do beside what it does.
-pub(crate) struct Serve<S: Transport> {
-    /// Gone once another protocol has taken over.
-    conn: Option<Conn<S>>,
-    doing: Doing,
-}
-
-/// What a connection is at.
-enum Doing {
-    Nothing,
-    Turns,
-    Exchange(Box<Exchange>),
-    Linger(Linger),
-    Upgraded(LocalBoxFuture<'static, ()>),
-}
-
-impl<S: Transport> Serve<S> {
-    pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
-        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
-    }
-
-    /// Does one thing; ready with how the connection ended, or `None` to go on.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End<S>>>> {
-        let Some(conn) = &mut self.conn else {
-            let Doing::Upgraded(run) = &mut self.doing else { return Poll::Ready(Ok(Some(End::Closed))) };
-            return run.as_mut().poll(cx).map(|()| Ok(Some(End::Closed)));
-        };
-        match &mut self.doing {
-            Doing::Nothing => {
-                conn.link.set_task(cx.waker());
-                // Not expired yet: this tells the timer which task to wake.
-                let _ = conn.timer.poll_expired(cx);
-                self.doing = Doing::Turns;
-            }
-            Doing::Turns => match ready!(conn.poll_turn(cx))? {
-                Turn::Again => {}
-                Turn::Exchange(mut exchange) => {
-                    exchange.begin(conn);
-                    self.doing = Doing::Exchange(exchange);
-                }
-                Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
-                Turn::Http2 => {
-                    let conn = self.conn.take().expect("it was there above");
-                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));
-                }
-            },
-            Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
-                After::Next => self.doing = Doing::Turns,
-                After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
-                After::Upgrade(run) => {
-                    let conn = self.conn.take().expect("it was there above");
-                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left))));
-                }
-            },
-            Doing::Linger(linger) => {
-                ready!(linger.poll(cx, conn));
-                return Poll::Ready(Ok(Some(End::Closed)));
-            }
-            Doing::Upgraded(_) => return Poll::Ready(Ok(Some(End::Closed))),
-        }
-        Poll::Ready(Ok(None))
-    }
-
-    fn close(&mut self, linger: bool) -> Option<End<S>> {
-        if !linger {
-            return Some(End::Closed);
-        }
-        if let Some(conn) = &self.conn {
-            self.doing = Doing::Linger(Linger::new(conn));
-        }
-        None
-    }
-}
-
-impl<S: Transport> Future for Serve<S> {
-    type Output = End<S>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
-        for _ in 0..STEPS {
-            match ready!(self.poll_next(cx)) {
-                Ok(None) => {}
-                Ok(Some(end)) => return Poll::Ready(end),
-                Err(error) => {
-                    tracing::debug!(target: "cepa::http1", %error, "a connection failed");
-                    return Poll::Ready(End::Closed);
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-impl<S: Transport> Drop for Serve<S> {
-    fn drop(&mut self) {
-        // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
-        if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
-            && exchange.is_unfinished()
-        {
-            conn.io.abort();
-        }
-    }
-}
-
-/// What follows an exchange.
-pub(super) enum After {
-    Next,
-    Close { linger: bool },
-    Upgrade(cepa_core::OnUpgrade),
-}
-
 impl<S: Transport> Conn<S> {
-    fn new(io: S, link: Rc<Link>) -> Self {
-        let timer = link.floor.timers.register(Waker::noop().clone());
-        let born = link.floor.timers.now_tick();
-        let (left, unread) = (Vec::new(), false);
-        let conn = Self {
-            io,
-            link,
-            timer,
-            left,
-            scan: HeadScan::default(),
-            served: 0,
-            born,
-            waits: Waits::FirstByte,
-            unread,
-        };
-        conn.wait_for(conn.floor().limits.first_byte);
-        conn
-    }
-
-    pub(super) fn floor(&self) -> &Rc<Floor> {
-        &self.link.floor
-    }
-
-    fn wait_for(&self, limit: Duration) {
-        match Floor::limit(limit) {
-            Some(time) => self.timer.set(time),
-            None => self.timer.clear(),
-        }
-    }
-
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         if self.timer.expired() {
             return self.give_up(cx);
         }
@@ -350,22 +169,6 @@ impl<S: Transport> Conn<S> {
         }
     }
 
-    /// Sets the deadline of what comes next.
-    pub(super) fn await_next(&mut self, answered: bool) {
-        let limits = Rc::clone(self.floor());
-        let limits = &limits.limits;
-        if !self.left.is_empty() {
-            // The time for a head counts from its first byte; more bytes of it do not prolong it.
-            if answered || self.waits != Waits::Head {
-                self.waits = Waits::Head;
-                self.wait_for(limits.header_time);
-            }
-        } else {
-            self.waits = Waits::Next;
-            self.wait_for(limits.idle);
-        }
-    }
-
     /// Decodes and answers one request.
     fn next_request(&mut self, cx: &mut Context<'_>, data: &[u8], output: &mut Vec<u8>) -> Step {
         let floor = Rc::clone(self.floor());
@@ -389,30 +192,30 @@ impl<S: Transport> Conn<S> {
             Ok(body) => body,
             Err(reject) => return Step::Done(0, refuse(output, reject)),
         };
-        let respond = Respond::new(&head, self.keeps(&head));
+        let mut respond = Respond::new(&head, self.keeps(&head));
         self.link.begin(head.version == http::Version::HTTP_11);
         let request = incoming::request(head, headers, body, &self.link);
         let mut app = floor.onion.handle(request);
         let used = length + taken;
-        let response = match app.as_mut().poll(cx) {
+        let response = match app.poll_response(cx) {
             Poll::Ready(response) => response,
             Poll::Pending => {
-                let exchange = Exchange::run_app(app, respond, reading);
+                let exchange = Exchange::run_app(app, respond, reading.map(|reading| *reading));
                 return Step::Done(used, Turn::Exchange(Box::new(exchange)));
             }
         };
-        self.respond(response, respond, reading, used, output)
+        self.respond(response, &mut respond, reading, used, output)
     }
 
     fn respond(
         &mut self,
-        response: Response,
-        mut respond: Respond,
-        mut reading: Option<Reading>,
+        response: &mut Response,
+        respond: &mut Respond,
+        mut reading: Option<Box<Reading>>,
         used: usize,
         output: &mut Vec<u8>,
     ) -> Step {
-        output.append(&mut self.link.end_hints());
+        self.link.end_hints_into(output);
         if let Some(reading) = &mut reading {
             respond.body_unread(reading, output);
         }
@@ -421,7 +224,10 @@ impl<S: Transport> Conn<S> {
             Answer::Whole(None) if reading.is_none() => {
                 Step::Done(used, Turn::Close { linger: respond.lingers() })
             }
-            answer => Step::Done(used, Turn::Exchange(Box::new(Exchange::answer(answer, &respond, reading)))),
+            answer => {
+                let exchange = Exchange::answer(answer, respond, reading.map(|reading| *reading));
+                Step::Done(used, Turn::Exchange(Box::new(exchange)))
+            }
         }
     }
 

@@ -1,0 +1,173 @@
+//! One request on its way through an onion, in memory that the thread's next request uses again.
+
+use std::{
+    cell::RefCell,
+    fmt, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use super::Onion;
+use crate::{Ctx, Request, Response};
+
+/// The answer to come of [`Onion::handle`].
+///
+/// Dropping it ends the request where it is.
+pub struct Handling(Option<Box<dyn Run>>);
+
+/// The room for one ctx, apart from the future that works on it: that way the future is small, and nothing as large as
+/// a ctx is moved.
+type Room = Box<Option<Ctx>>;
+
+/// A future whose type has no name, and the memory of it.
+trait Run {
+    fn begin(&mut self, onion: Arc<Onion>, request: Request);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&mut Response>;
+    fn end(&mut self);
+}
+
+struct Runner<M, F> {
+    make: M,
+    future: Pin<Box<Option<F>>>,
+    /// Away while the future has it; gone if that was dropped half way.
+    room: Option<Room>,
+}
+
+/// Runners that one thread keeps.
+const KEPT: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Box<dyn Run>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Handling {
+    #[inline(always)]
+    pub(super) fn new(onion: Arc<Onion>, request: Request) -> Self {
+        let spare = SPARE.with_borrow_mut(Vec::pop);
+        let mut run =
+            spare.unwrap_or_else(|| Box::new(Runner { make: run, future: Box::pin(None), room: None }));
+        run.begin(onion, request);
+        Self(Some(run))
+    }
+
+    /// [`poll`](Future::poll) for a door that writes the answer at once: it stays where it is until this is dropped.
+    ///
+    /// # Panics
+    /// When it is called again after it was ready.
+    #[inline]
+    pub fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<&mut Response> {
+        self.0.as_mut().expect("only dropping takes it out").poll(cx)
+    }
+}
+
+impl Future for Handling {
+    type Output = Response;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        self.poll_response(cx).map(mem::take)
+    }
+}
+
+impl Drop for Handling {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(mut run) = self.0.take() else { return };
+        run.end();
+        // A thread that ends has no store any more.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < KEPT {
+                spare.push(run);
+            }
+        });
+    }
+}
+
+impl<M, F> Run for Runner<M, F>
+where
+    M: Fn(Arc<Onion>, Room) -> F,
+    F: Future<Output = Room>,
+{
+    fn begin(&mut self, onion: Arc<Onion>, request: Request) {
+        let mut room = self.room.take().unwrap_or_default();
+        *room = Some(Ctx::new(request, Arc::clone(&onion)));
+        self.future.set(Some((self.make)(onion, room)));
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&mut Response> {
+        let future = self.future.as_mut().as_pin_mut().expect("not polled before `begin` or after `end`");
+        let room = ready!(future.poll(cx));
+        let ctx = self.room.insert(room).as_mut().as_mut().expect("`begin` has put it there");
+        Poll::Ready(&mut ctx.response)
+    }
+
+    fn end(&mut self) {
+        self.future.set(None);
+        if let Some(room) = &mut self.room {
+            **room = None;
+        }
+    }
+}
+
+async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
+    let ctx = room.as_mut().as_mut().expect("`begin` has put it there");
+    let result = onion.run(ctx).await;
+    ctx.finish(result);
+    // The answer alone says now whether the body is still read.
+    drop(mem::take(ctx.request.body_mut()));
+    room
+}
+
+impl fmt::Debug for Handling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handling")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use http::Method;
+
+    use super::*;
+    use crate::{App, test::block_on};
+
+    #[test]
+    fn a_request_that_is_dropped_half_way_leaves_nothing_to_the_next() {
+        let app = App::new()
+            .get("/wait/{id}", async |ctx: &mut Ctx| {
+                ctx.insert(7u32);
+                ctx.set("x-a", "1")?;
+                std::future::pending::<crate::Result>().await
+            })
+            .get("/", async |ctx: &mut Ctx| format!("{:?} {:?}", ctx.state::<u32>(), ctx.param("id")));
+        let onion = app.build().unwrap();
+        for _ in 0..3 {
+            let mut left = onion.handle(Request::new(Method::GET, "/wait/1"));
+            assert!(left.poll_response(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(left);
+            // One that is never polled.
+            drop(onion.handle(Request::new(Method::GET, "/wait/2")));
+            let answer = block_on(onion.handle(Request::new(Method::GET, "/")));
+            assert_eq!(answer.body().and_then(crate::Body::as_bytes).unwrap(), "None None");
+            assert!(answer.headers().get("x-a").is_none());
+        }
+    }
+
+    #[test]
+    fn requests_inside_of_each_other_have_rooms_of_their_own() {
+        let inner = App::new().get("/{id}", async |ctx: &mut Ctx| ctx.param("id").unwrap().into_owned());
+        let inner = inner.build().unwrap();
+        let app = App::new().get("/{id}", async move |ctx: &mut Ctx| {
+            let within = inner.handle(Request::new(Method::GET, "/in")).await;
+            let within = within.body().and_then(crate::Body::as_bytes).cloned().unwrap();
+            format!("{} {}", ctx.param("id").unwrap(), String::from_utf8_lossy(&within))
+        });
+        let client = app.test();
+        let answer = block_on(async { client.get("/out").await });
+        assert_eq!(answer.text(), "out in");
+    }
+}

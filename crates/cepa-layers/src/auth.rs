@@ -1,0 +1,26 @@
+//! What the layers that ask for a name and password share: the user they let in, and files of users.
+
+mod file;
+mod watched;
+
+pub use self::file::{AuthError, LineFault};
+pub(crate) use self::{
+    file::{checked_realm, read_lines},
+    watched::Watched,
+};
+
+/// The user that a layer has let in, for handlers and logs: `ctx.state::<User>()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User(Box<str>);
+
+impl User {
+    /// A user of this name.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}

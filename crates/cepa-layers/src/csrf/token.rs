@@ -1,0 +1,247 @@
+//! Tokens in the forms of Koa and of Egg.
+//!
+//! A token is a salt, `-`, and the URL-safe base64 of the SHA-1 of salt, `-` and secret: it shows that its maker knew
+//! the secret, looks different each time (so that compression tells nothing of it), and needs no key. SHA-1 is asked
+//! for a preimage here, not for a collision.
+
+use std::{hint::black_box, sync::Arc};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use cepa_core::{
+    Ctx, Error, Next, Result,
+    cookie::{CookieOptions, SameSite},
+    form,
+};
+use sha1::{Digest as _, Sha1};
+
+use super::{Csrf, OptionsError, Tokens, is_harmless};
+use crate::SessionExt;
+
+/// The name of the field that has the token.
+const FIELD: &str = "_csrf";
+const HEADERS: [&str; 4] = ["csrf-token", "xsrf-token", "x-csrf-token", "x-xsrf-token"];
+/// The name of the secret in the session, as in koa-csrf.
+const SECRET: &str = "secret";
+/// Bodies are searched for a token up to this many bytes; larger ones send it in a header.
+const MAX_BODY: u64 = 1 << 20;
+/// Fields of a form that are searched.
+const MAX_FIELDS: usize = 1000;
+/// Secrets and tokens of clients are no longer.
+const MAX_TOKEN: usize = 128;
+
+/// The token for the pages of a request, where a [`csrf()`](super::csrf()) layer with [`Tokens`] is around.
+pub trait CsrfExt {
+    /// A token for the forms and scripts of the page that is being made; the same for all of one request.
+    ///
+    /// The first one for a visitor sets the session, or the cookie, that it is checked with.
+    ///
+    /// # Errors
+    /// 500 when no such layer is around; 503 when the operating system gives no random bytes.
+    fn csrf_token(&mut self) -> Result<String>;
+
+    /// Makes all tokens that were given to this visitor void, as should be done at login.
+    ///
+    /// # Errors
+    /// As [`csrf_token`](Self::csrf_token).
+    fn rotate_csrf(&mut self) -> Result;
+}
+
+/// What the layer leaves on a request.
+struct Given {
+    tokens: Tokens,
+    cookie: Arc<str>,
+    /// Of the cookie of this request or response.
+    secret: Option<String>,
+    token: Option<String>,
+}
+
+impl CsrfExt for Ctx {
+    #[track_caller]
+    fn csrf_token(&mut self) -> Result<String> {
+        let Some(given) = self.state::<Given>() else { return Err(missing()) };
+        if let Some(token) = &given.token {
+            return Ok(token.clone());
+        }
+        let (tokens, known) = (given.tokens, given.secret.clone());
+        let known = match tokens {
+            Tokens::Koa => self.session()?.get::<String>(SECRET).unwrap_or_default(),
+            Tokens::Egg => known,
+        };
+        let secret = match known {
+            Some(secret) => secret,
+            None => set_secret(self)?,
+        };
+        let token = make(&salt()?, &secret);
+        if let Some(given) = self.state_mut::<Given>() {
+            given.token = Some(token.clone());
+        }
+        Ok(token)
+    }
+
+    #[track_caller]
+    fn rotate_csrf(&mut self) -> Result {
+        set_secret(self).map(drop)
+    }
+}
+
+fn missing() -> Error {
+    Error::new(500, "there are no tokens here: add the layer `csrf` with `tokens` around this one")
+}
+
+/// Gives the visitor a new secret.
+fn set_secret(ctx: &mut Ctx) -> Result<String> {
+    let secret = BASE64.encode(random::<18>()?);
+    let given = ctx.state_mut::<Given>().ok_or_else(missing)?;
+    given.token = None;
+    match given.tokens {
+        Tokens::Koa => ctx.session()?.set(SECRET, &secret)?,
+        Tokens::Egg => {
+            let name = Arc::clone(&given.cookie);
+            given.secret = Some(secret.clone());
+            let options = CookieOptions {
+                http_only: false,
+                signed: Some(false),
+                same_site: Some(SameSite::Lax),
+                overwrite: true,
+                ..CookieOptions::default()
+            };
+            ctx.cookies().set(&name, &secret, &options)?;
+        }
+    }
+    Ok(secret)
+}
+
+impl Csrf {
+    pub(super) async fn with_tokens(&self, ctx: &mut Ctx, next: Next<'_>) -> Result {
+        let Some(tokens) = self.options.tokens else { return next.run(ctx).await };
+        let secret = match tokens {
+            Tokens::Koa => None,
+            Tokens::Egg => self.cookie_secret(ctx),
+        };
+        let is_known = secret.is_some();
+        ctx.insert(Given { tokens, cookie: Arc::clone(&self.cookie), secret, token: None });
+        if !is_harmless(ctx) {
+            let secret = match tokens {
+                Tokens::Koa => ctx.session()?.get::<String>(SECRET).unwrap_or_default(),
+                Tokens::Egg => ctx.state::<Given>().and_then(|given| given.secret.clone()),
+            };
+            let sent = self.sent(ctx).await?;
+            let is_good = secret.zip(sent.as_ref()).is_some_and(|(secret, sent)| {
+                // Scripts of Egg's send the cookie as it is.
+                verify(&secret, sent) || tokens == Tokens::Egg && is_same(secret.as_bytes(), sent.as_bytes())
+            });
+            if !is_good {
+                return Err(Error::new(403, self.refusal(sent.is_none())));
+            }
+        }
+        if tokens == Tokens::Egg && !is_known {
+            // Scripts read the cookie; they do not wait for a page with a form.
+            set_secret(ctx)?;
+        }
+        next.run(ctx).await
+    }
+
+    fn refusal(&self, is_missing: bool) -> &'static str {
+        match (self.options.tokens, is_missing) {
+            (Some(Tokens::Egg), true) => "missing csrf token",
+            (Some(Tokens::Egg), false) => "invalid csrf token",
+            _ => "Invalid CSRF token",
+        }
+    }
+
+    /// The secret in the cookie, if there is exactly one.
+    fn cookie_secret(&self, ctx: &mut Ctx) -> Option<String> {
+        let name = &*self.cookie;
+        let cookies = ctx.cookies();
+        let secret = cookies.get(name).filter(|_| cookies.count(name) == 1)?;
+        let is_secret = (16..=MAX_TOKEN).contains(&secret.len()) && secret.bytes().all(is_url_safe);
+        is_secret.then(|| secret.to_owned())
+    }
+
+    /// The token that came with the request: in its body, its query, or a header.
+    async fn sent(&self, ctx: &mut Ctx) -> Result<Option<String>> {
+        if let Some(token) = in_body(ctx).await?.filter(|token| !token.is_empty()) {
+            return Ok(Some(token));
+        }
+        let in_query = ctx.query_value(FIELD).filter(|token| self.options.query && !token.is_empty());
+        Ok(in_query.map(|token| token.into_owned()).or_else(|| in_headers(ctx).map(str::to_owned)))
+    }
+}
+
+fn in_headers(ctx: &Ctx) -> Option<&str> {
+    HEADERS.iter().find_map(|name| ctx.get(*name).filter(|token| !token.is_empty()))
+}
+
+/// The token in a form or a JSON object. The body is put back for who reads it next.
+async fn in_body(ctx: &mut Ctx) -> Result<Option<String>> {
+    let kind = ctx.request.content_type();
+    let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let is_json = kind.eq_ignore_ascii_case("application/json");
+    if !is_form && !is_json || ctx.request.body().is_empty() {
+        return Ok(None);
+    }
+    // A body of unknown length that turns out to be longer is an error, so that it is not begun without need.
+    let is_short =
+        ctx.request.body().len().map_or_else(|| in_headers(ctx).is_none(), |length| length <= MAX_BODY);
+    if !is_short {
+        return Ok(None);
+    }
+    let bytes = ctx.request.body_mut().bytes(MAX_BODY).await?;
+    let token = match is_form {
+        true => std::str::from_utf8(&bytes).ok().and_then(|text| {
+            form::parse(text, MAX_FIELDS).find(|(name, _)| name == FIELD).map(|(_, token)| token.into_owned())
+        }),
+        false => {
+            #[derive(serde::Deserialize)]
+            struct Body {
+                #[serde(rename = "_csrf")]
+                token: Option<String>,
+            }
+            serde_json::from_slice::<Body>(&bytes).ok().and_then(|body| body.token)
+        }
+    };
+    ctx.request.set_body(bytes);
+    Ok(token)
+}
+
+pub(super) fn check_cookie(name: &str) -> Result<(), OptionsError> {
+    let options = CookieOptions::default();
+    cepa_core::cookie::set_cookie(name, "x", &options, true, std::time::UNIX_EPOCH)
+        .map(drop)
+        .map_err(|_| OptionsError::Cookie(name.to_owned()))
+}
+
+/// The token of a secret, with this salt.
+pub(super) fn make(salt: &str, secret: &str) -> String {
+    let hash = Sha1::new().chain_update(salt).chain_update("-").chain_update(secret).finalize();
+    format!("{salt}-{}", BASE64.encode(hash))
+}
+
+/// Whether a token was made of this secret.
+pub(super) fn verify(secret: &str, token: &str) -> bool {
+    token.len() <= MAX_TOKEN
+        && token
+            .split_once('-')
+            .is_some_and(|(salt, _)| is_same(make(salt, secret).as_bytes(), token.as_bytes()))
+}
+
+/// Compares in the same time wherever the difference lies.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && black_box(a.iter().zip(b).fold(0, |sum, (a, b)| black_box(sum | (a ^ b)))) == 0
+}
+
+fn is_url_safe(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// Eight letters and digits.
+fn salt() -> Result<String> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    Ok(random::<8>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::new(503, "no random bytes").with_cause(error))?;
+    Ok(bytes)
+}

@@ -1,0 +1,94 @@
+//! What a request has changed in its session, so that requests at the same time lose nothing of each other's.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value};
+
+use super::{
+    data::{Data, Life},
+    store::Record,
+};
+
+/// A store forgets a session that ends with the browser after so long without a write: 30 days.
+const BROWSER_LIFE: u64 = 30 * 24 * 60 * 60 * 1000;
+/// A store keeps a session a little longer than its cookie says, as Koa does.
+const MARGIN: u64 = 10_000;
+
+/// One step that a request has taken.
+#[derive(Clone)]
+pub(super) enum Change {
+    Set(String, Value),
+    Remove(String),
+    Update(String, Arc<Update>),
+    Clear,
+}
+
+/// Makes of the value that is there the one that shall be; `Err` where it cannot.
+pub(super) type Update = dyn Fn(Option<Value>) -> Result<Option<Value>, serde_json::Error> + Send + Sync;
+
+impl Change {
+    pub(super) fn apply(&self, values: &mut Map<String, Value>) {
+        match self {
+            Self::Set(name, value) => drop(values.insert(name.clone(), value.clone())),
+            Self::Remove(name) => drop(values.shift_remove(name)),
+            // A value that cannot be updated, since another release of the app wrote it meanwhile, stays.
+            Self::Update(name, update) => match update(values.get(name).cloned()) {
+                Ok(Some(value)) => drop(values.insert(name.clone(), value)),
+                Ok(None) => drop(values.shift_remove(name)),
+                Err(_) => {}
+            },
+            Self::Clear => values.clear(),
+        }
+    }
+}
+
+/// The change that a request makes to its session in a store.
+///
+/// It is applied to what is in the store by then, not to what the request had loaded: two requests at the same time
+/// that change different values both succeed, and for the same value the later one wins, unless both are
+/// [updates](super::Session::update), which follow each other.
+#[derive(Clone)]
+pub struct Write {
+    /// `Some`: a new session with these values, whatever is there. `None`: one that must still be there.
+    pub(super) new: Option<Map<String, Value>>,
+    pub(super) changes: Vec<Change>,
+    /// `None` leaves the life that the session has.
+    pub(super) life: Option<Life>,
+    pub(super) default_life: Life,
+    /// Milliseconds since 1970.
+    pub(super) now: u64,
+    /// When the session has begun, if that is known and wanted.
+    pub(super) created: Option<u64>,
+}
+
+impl Write {
+    /// What to keep, given what is there now; `None` when the session is gone meanwhile, and is to stay so.
+    pub fn apply(&self, present: Option<&[u8]>) -> Option<Record> {
+        let mut data = match &self.new {
+            Some(values) => Data { values: values.clone(), ..Data::default() },
+            None => Data::parse(present?)?,
+        };
+        for change in &self.changes {
+            change.apply(&mut data.values);
+        }
+        data.created = data.created.or(self.created);
+        let life = self.life.or(data.life).unwrap_or(self.default_life);
+        let keep = match life {
+            Life::For(ms) => ms.saturating_add(MARGIN),
+            Life::Browser => BROWSER_LIFE,
+        };
+        let expires = UNIX_EPOCH.checked_add(Duration::from_millis(self.now.saturating_add(keep)));
+        let expires = expires.unwrap_or(UNIX_EPOCH + Duration::from_secs(u32::MAX.into()));
+        Some(Record { json: data.to_json(life, self.now), expires })
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write").field("changes", &self.changes.len()).finish_non_exhaustive()
+    }
+}

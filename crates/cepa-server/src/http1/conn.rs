@@ -1,0 +1,88 @@
+//! One HTTP/1.1 connection: its socket, its deadline, and what is known of its client. It holds no buffer.
+
+use std::{rc::Rc, task::Waker, time::Duration};
+
+use super::{HeadScan, link::Link};
+use crate::{floor::Floor, timer::Entry, transport::Transport};
+
+/// A connection between requests.
+pub(crate) struct Conn<S> {
+    pub(super) io: S,
+    pub(super) link: Rc<Link>,
+    pub(super) timer: Entry,
+    /// Bytes that came and were not used: the beginning of the next request.
+    pub(super) left: Vec<u8>,
+    pub(super) scan: HeadScan,
+    pub(super) served: u32,
+    pub(super) born: u32,
+    pub(super) waits: Waits,
+    /// `left` may hold a whole request, left by an exchange.
+    pub(super) unread: bool,
+}
+
+/// What an idle connection waits for; says which limit its deadline is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    FirstByte,
+    Head,
+    /// The next request, since the tick in which the one before was answered.
+    Next(u32),
+    /// Whatever the exchange waits for, which sets the timer as it likes.
+    Exchange,
+}
+
+impl<S: Transport> Conn<S> {
+    pub(super) fn new(io: S, link: Rc<Link>) -> Self {
+        let timer = link.floor.timers.register(Waker::noop().clone());
+        let born = link.floor.timers.now_tick();
+        let (left, unread) = (Vec::new(), false);
+        let conn = Self {
+            io,
+            link,
+            timer,
+            left,
+            scan: HeadScan::default(),
+            served: 0,
+            born,
+            waits: Waits::FirstByte,
+            unread,
+        };
+        conn.wait_for(conn.floor().limits.first_byte);
+        conn
+    }
+
+    pub(super) fn floor(&self) -> &Rc<Floor> {
+        &self.link.floor
+    }
+
+    /// From here on an exchange sets the timer.
+    pub(super) fn give_to_exchange(&mut self) {
+        self.waits = Waits::Exchange;
+    }
+
+    fn wait_for(&self, limit: Duration) {
+        match Floor::limit(limit) {
+            Some(time) => self.timer.set(time),
+            None => self.timer.clear(),
+        }
+    }
+
+    /// Sets the deadline of what comes next.
+    pub(super) fn await_next(&mut self, answered: bool) {
+        let limits = &self.link.floor.limits;
+        if !self.left.is_empty() {
+            // The time for a head counts from its first byte; more bytes of it do not prolong it.
+            if answered || self.waits != Waits::Head {
+                self.waits = Waits::Head;
+                self.wait_for(limits.header_time);
+            }
+        } else {
+            // Within one tick the timer says so already, as long as nobody else has set it.
+            let waits = Waits::Next(self.link.floor.timers.now_tick());
+            if self.waits != waits {
+                self.waits = waits;
+                self.wait_for(limits.idle);
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The future of one HTTP/1.1 connection, from its first byte to its end.
+//!
+//! It does one thing at a time: turns ([`Conn::poll_turn`]) for what is answered at once, an [`Exchange`] for what has
+//! to wait, another protocol after an upgrade, and at last closing with patience.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use cepa_core::LocalBoxFuture;
+
+use super::{
+    conn::Conn,
+    exchange::{After, Exchange},
+    linger::Linger,
+    link::Link,
+    turn::Turn,
+    upgrade::Raw,
+};
+use crate::transport::Transport;
+
+/// How many things a connection does before others get their turn: a client that never stops sending requests must not
+/// hold up the thread.
+const STEPS: u32 = 8;
+
+/// How a connection ended.
+pub(crate) enum End<S> {
+    /// Closed, by us or by the client.
+    Closed,
+    /// The client speaks HTTP/2; the bytes have been read already.
+    Http2(S, Vec<u8>),
+}
+
+/// Serves a connection until it ends.
+///
+/// Written by hand, as most connections are idle: an `async` function would keep room for everything that a
+/// connection might ever do beside what it does.
+pub(crate) struct Serve<S: Transport> {
+    /// Gone once another protocol has taken over.
+    conn: Option<Conn<S>>,
+    doing: Doing,
+}
+
+/// What a connection is at.
+enum Doing {
+    Nothing,
+    Turns,
+    Exchange(Box<Exchange>),
+    Linger(Linger),
+    Upgraded(LocalBoxFuture<'static, ()>),
+}
+
+impl<S: Transport> Serve<S> {
+    pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
+        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
+    }
+
+    /// Does one thing; ready with how the connection ended, or `None` to go on.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End<S>>>> {
+        let Some(conn) = &mut self.conn else {
+            let Doing::Upgraded(run) = &mut self.doing else { return Poll::Ready(Ok(Some(End::Closed))) };
+            return run.as_mut().poll(cx).map(|()| Ok(Some(End::Closed)));
+        };
+        match &mut self.doing {
+            Doing::Nothing => {
+                conn.link.set_task(cx.waker());
+                // Not expired yet: this tells the timer which task to wake.
+                let _ = conn.timer.poll_expired(cx);
+                self.doing = Doing::Turns;
+            }
+            Doing::Turns => match ready!(conn.poll_turn(cx))? {
+                Turn::Again => {}
+                Turn::Exchange(mut exchange) => {
+                    conn.give_to_exchange();
+                    exchange.begin(conn);
+                    self.doing = Doing::Exchange(exchange);
+                }
+                Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
+                Turn::Http2 => {
+                    let conn = self.conn.take().expect("it was there above");
+                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));
+                }
+            },
+            Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
+                After::Next => self.doing = Doing::Turns,
+                After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
+                After::Upgrade(run) => {
+                    let conn = self.conn.take().expect("it was there above");
+                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left))));
+                }
+            },
+            Doing::Linger(linger) => {
+                ready!(linger.poll(cx, conn));
+                return Poll::Ready(Ok(Some(End::Closed)));
+            }
+            Doing::Upgraded(_) => return Poll::Ready(Ok(Some(End::Closed))),
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    fn close(&mut self, linger: bool) -> Option<End<S>> {
+        if !linger {
+            return Some(End::Closed);
+        }
+        if let Some(conn) = &self.conn {
+            self.doing = Doing::Linger(Linger::new(conn));
+        }
+        None
+    }
+}
+
+impl<S: Transport> Future for Serve<S> {
+    type Output = End<S>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
+        for _ in 0..STEPS {
+            match ready!(self.poll_next(cx)) {
+                Ok(None) => {}
+                Ok(Some(end)) => return Poll::Ready(end),
+                Err(error) => {
+                    tracing::debug!(target: "cepa::http1", %error, "a connection failed");
+                    return Poll::Ready(End::Closed);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S: Transport> Drop for Serve<S> {
+    fn drop(&mut self) {
+        // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
+        if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
+            && exchange.is_unfinished()
+        {
+            conn.io.abort();
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The pages of the guide as tests: every block of Rust in them compiles, and runs where it can.
+
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../docs/guide/src/getting-started.md")]
+    struct GettingStarted;
+
+    #[doc = include_str!("../../../docs/guide/src/handlers.md")]
+    struct Handlers;
+
+    #[doc = include_str!("../../../docs/guide/src/layers.md")]
+    struct Layers;
+
+    #[doc = include_str!("../../../docs/guide/src/guards.md")]
+    struct Guards;
+
+    #[doc = include_str!("../../../docs/guide/src/routing.md")]
+    struct Routing;
+
+    #[doc = include_str!("../../../docs/guide/src/request.md")]
+    struct Request;
+
+    #[doc = include_str!("../../../docs/guide/src/response.md")]
+    struct Response;
+
+    #[doc = include_str!("../../../docs/guide/src/state.md")]
+    struct State;
+
+    #[doc = include_str!("../../../docs/guide/src/sessions.md")]
+    struct Sessions;
+    #[doc = include_str!("../../../docs/guide/src/pages.md")]
+    struct Pages;
+
+    #[doc = include_str!("../../../docs/guide/src/testing.md")]
+    struct Testing;
+
+    #[doc = include_str!("../../../docs/guide/src/tower.md")]
+    struct Tower;
+
+    #[doc = include_str!("../../../docs/guide/src/configuration.md")]
+    struct Configuration;
+
+    #[doc = include_str!("../../../docs/guide/src/running.md")]
+    struct Running;
+
+    #[doc = include_str!("../../../docs/guide/src/limits.md")]
+    struct Limits;
+
+    #[doc = include_str!("../../../docs/guide/src/koa.md")]
+    struct Koa;
+}
+
+#[cfg(test)]
+mod tests {
+    use cepa_server::limits::Limits;
+    use toml::{Table, Value};
+
+    #[test]
+    fn the_page_of_the_limits_has_all_of_them_and_their_defaults() {
+        let page = include_str!("../../../docs/guide/src/limits.md");
+        let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let written = block.parse::<Table>().unwrap()["server"]["limits"].clone();
+        let defaults = Value::try_from(Limits::default()).unwrap();
+        assert_eq!(keys(&written), keys(&defaults));
+        assert_eq!(written.try_into::<Limits>().unwrap(), Limits::default());
+    }
+
+    /// The paths of all values.
+    fn keys(value: &Value) -> Vec<String> {
+        let Some(table) = value.as_table() else { return vec![String::new()] };
+        let below = |(name, value)| keys(value).into_iter().map(move |key| format!("{name}.{key}"));
+        let mut all: Vec<_> = table.iter().flat_map(below).collect();
+        all.sort();
+        all
+    }
+}
