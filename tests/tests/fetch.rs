@@ -38,6 +38,14 @@ fn url(server: &Served, path: &str) -> String {
     format!("http://{}{path}", server.address())
 }
 
+/// A body whose length is not known beforehand.
+fn streamed(text: &'static str) -> Body {
+    Body::from_async(async move |mut out| {
+        out.write(text).await;
+        Ok(())
+    })
+}
+
 /// The status and the text of the error of a call that fails.
 #[track_caller]
 fn text_of(result: Result<Answer>) -> (u16, String) {
@@ -134,7 +142,7 @@ fn bodies_of_all_kinds_both_ways() {
         let list: Vec<u8> = client.get(&url(&server, "/json")).await.unwrap().json().await.unwrap();
         assert_eq!(list, [1, 2, 3]);
         let echo = url(&server, "/echo");
-        let stream = || Body::from_async(async |mut out| Ok(out.write("streamed").await));
+        let stream = || streamed("streamed");
         for (call, expected) in [
             (client.get(&echo), "GET - - "),
             (client.delete(&echo), "DELETE - - "),
@@ -281,8 +289,7 @@ fn redirects_are_followed_bounded_and_checked_again() {
             let call = client.request(method, &to(status, "echo")).header("content-type", "text/plain");
             assert_eq!(call.body("body").await.unwrap().text().await.unwrap(), expected, "{status}");
         }
-        let stream = Body::from_async(async |mut out| Ok(out.write("x").await));
-        let (_, text) = text_of(client.post(&to(307, "/echo")).body(stream).await);
+        let (_, text) = text_of(client.post(&to(307, "/echo")).body(streamed("x")).await);
         assert!(text.contains("cannot be sent again"), "{text}");
         // What belongs to one site is not sent to another.
         let secrets = |url: &str| {

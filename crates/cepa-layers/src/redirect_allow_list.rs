@@ -56,22 +56,19 @@ pub enum InvalidOptions {
 /// # Errors
 /// What is wrong with the options.
 pub fn redirect_allow_list(options: Options) -> Result<RedirectAllowList, InvalidOptions> {
+    let Options { hosts, otherwise } = options;
     let with_scheme = |scheme: &str| {
-        let entries = options.hosts.iter().filter_map(|entry| entry.strip_prefix(scheme));
+        let entries = hosts.iter().filter_map(|entry| entry.strip_prefix(scheme));
         Hosts::new(entries.map(|entry| entry.strip_suffix('/').unwrap_or(entry)))
     };
-    let plain = options.hosts.iter().filter(|entry| !entry.contains("://"));
-    if let Some(other) = options.hosts.iter().find(|entry| {
-        entry.contains("://") && !entry.starts_with("http://") && !entry.starts_with("https://")
-    }) {
-        return Err(InvalidHostName(other.clone()).into());
-    }
-    let otherwise = match options.otherwise.as_str() {
+    // Any other scheme is left in, and refused as part of the name.
+    let plain = hosts.iter().filter(|entry| !entry.starts_with("http://") && !entry.starts_with("https://"));
+    let otherwise = match otherwise.as_str() {
         "" => None,
         path if location::is_local(path) && location::encode_url(path) == path => {
             HeaderValue::from_str(path).ok()
         }
-        path => return Err(InvalidOptions::Otherwise(path.to_owned())),
+        _ => return Err(InvalidOptions::Otherwise(otherwise)),
     };
     Ok(RedirectAllowList {
         any: Hosts::new(plain.map(String::as_str))?,

@@ -81,6 +81,11 @@ impl Pool {
         found.map(|idle| Sender::One(idle.sender))
     }
 
+    /// Lets go of an HTTP/2 connection that has failed a request: it may be about to close, and would fail the next.
+    pub(super) fn forget(&self, origin: &Origin) {
+        self.two.borrow_mut().remove(origin);
+    }
+
     /// Takes a connection back.
     pub(super) fn put(self: &Rc<Self>, origin: Origin, sender: http1::SendRequest<Outgoing>, keep: Duration) {
         let idle = Idle { sender, since: Instant::now() };

@@ -63,7 +63,11 @@ impl Dialer {
         let pool = Pool::of(&self.identity);
         while let Some(sender) = pool.take(origin) {
             let spare = spare(&request);
-            match self.exchange(&pool, origin, sender, request, head, progress).await {
+            let answer = self.exchange(&pool, origin, sender, request, head, progress).await;
+            if answer.is_err() {
+                pool.forget(origin);
+            }
+            match answer {
                 Err(Unsent { request: Some(unsent), .. }) => request = unsent,
                 Err(Unsent { failure: Failure::Http(error), request: None }) if broke_off(&error) => {
                     request = spare.ok_or(Failure::Http(error))?;

@@ -75,8 +75,12 @@ impl Proxy {
         }
     }
 
-    /// Counts what an upstream is to blame for.
+    /// Counts what an upstream is to blame for; a request that cannot be sent is none of it, or clients could take an
+    /// upstream away.
     fn note(&self, failure: &Failure, lease: &Lease) {
+        if matches!(failure, Failure::Http(error) if error.is_user()) {
+            return;
+        }
         self.0.upstreams.failed(&lease.upstream);
         tracing::debug!(target: "cepa::proxy", upstream = %lease.upstream.origin, %failure, "an upstream failed");
     }

@@ -230,8 +230,10 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 /// Whether a header says who the client is, also with `_` for `-`: CGI and its heirs take both for one.
 fn speaks_of_client(name: &HeaderName) -> bool {
-    let name = name.as_str().replace('_', "-");
-    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+    const FAMILY: &[u8] = b"x-forwarded-";
+    let plain = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    let is = |known: &[u8]| plain.clone().eq(known.iter().copied());
+    plain.clone().take(FAMILY.len()).eq(FAMILY.iter().copied()) || is(b"forwarded") || is(b"x-real-ip")
 }
 
 /// `Via` with the version by which the message came.
