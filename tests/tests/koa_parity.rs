@@ -33,6 +33,17 @@ fn rth() {
 }
 
 #[test]
+fn st() {
+    koa_parity::date_static_files().expect("the files can be dated");
+    replay("st");
+}
+
+#[test]
+fn z() {
+    replay("z");
+}
+
+#[test]
 fn sess() {
     replay("sess");
 }

@@ -16,7 +16,7 @@ use std::cmp::Reverse;
 
 pub use language::{all_languages, languages};
 pub use media::{all_types, types};
-pub use token::{all_charsets, all_encodings, charsets, encodings};
+pub use token::{all_charsets, all_encodings, charsets, encodings, preferred_encoding};
 
 const MAX_ENTRIES: usize = 64;
 
@@ -52,6 +52,17 @@ fn choose<'o, E, O: Copy>(
     read: impl Fn(&'o str) -> Option<O>,
     specificity: impl Fn(&E, &O) -> Option<u8>,
 ) -> Option<&'o str> {
+    choose_by(entries, offers, read, specificity, Fit::rank)
+}
+
+/// The same with an order of its own: of the offers whose entries rank the highest, the first.
+fn choose_by<'o, E, O: Copy, R: PartialOrd>(
+    entries: &(impl Iterator<Item = (E, Weight)> + Clone),
+    offers: &[&'o str],
+    read: impl Fn(&'o str) -> Option<O>,
+    specificity: impl Fn(&E, &O) -> Option<u8>,
+    rank: impl Fn(Fit) -> R,
+) -> Option<&'o str> {
     let mut best: Option<(Fit, &'o str)> = None;
     for lane in offers.chunks(LANE) {
         let mut parsed = [None; LANE];
@@ -68,7 +79,7 @@ fn choose<'o, E, O: Copy>(
         }
         for (fit, offer) in fits.into_iter().zip(lane) {
             let Some(fit) = fit.filter(|fit| fit.weight > 0) else { continue };
-            if best.is_none_or(|(best, _)| fit.rank() > best.rank()) {
+            if best.is_none_or(|(best, _)| rank(fit) > rank(best)) {
                 best = Some((fit, offer));
             }
         }

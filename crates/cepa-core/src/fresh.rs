@@ -66,6 +66,33 @@ pub fn is_fresh(conditions: &Conditions<'_>, validators: &Validators<'_>, rule: 
     }
 }
 
+/// Whether the preconditions of a request hold: the resource is still what the client believes; 412 answers where not.
+///
+/// `if_match` decides alone where it is given: `*` holds when there is an entity tag, a list when it has the tag by
+/// strong comparison. Otherwise `if_unmodified_since` holds unless both dates can be read and the resource is newer
+/// (RFC 9110, sections 13.1.1, 13.1.4 and 13.2.2). An empty text counts as absent.
+///
+/// ```
+/// use cepa_core::fresh::{Validators, preconditions_hold};
+///
+/// let held = Validators { etag: Some(r#""b""#), ..Default::default() };
+/// assert!(preconditions_hold(Some(r#""a", "b""#), None, &held));
+/// assert!(!preconditions_hold(Some(r#"W/"b""#), None, &held));
+/// ```
+pub fn preconditions_hold(
+    if_match: Option<&str>,
+    if_unmodified_since: Option<&str>,
+    validators: &Validators<'_>,
+) -> bool {
+    if let Some(header) = if_match.filter(|text| !text.is_empty()) {
+        let Some(etag) = validators.etag else { return false };
+        return header.trim() == "*" || !etag.starts_with("W/") && tags(header).any(|tag| tag == etag);
+    }
+    let since = if_unmodified_since.and_then(date::parse);
+    let modified = validators.last_modified.and_then(date::parse);
+    since.zip(modified).is_none_or(|(since, modified)| modified <= since)
+}
+
 fn asks_no_cache(header: &str, rule: Rule) -> bool {
     header.split(',').map(str::trim).any(|directive| match rule {
         Rule::Koa => directive == "no-cache",
@@ -142,6 +169,30 @@ mod tests {
     }
 
     #[test]
+    fn preconditions_compare_strongly_and_the_tag_decides() {
+        let (old, new) = ("Wed, 01 Jan 2020 00:00:00 GMT", "Thu, 02 Jan 2020 03:04:05 GMT");
+        let held = Validators { etag: Some("\"b\""), last_modified: Some(new) };
+        let weak = Validators { etag: Some("W/\"b\""), last_modified: None };
+        let none = Validators::default();
+        for (if_match, since, validators, holds) in [
+            (None, None, &held, true),
+            (Some(""), Some(""), &held, true),
+            (Some("\"a\",\"b\""), Some(old), &held, true),
+            (Some("\"a\""), Some(new), &held, false),
+            (Some("*"), None, &held, true),
+            (Some("*"), None, &none, false),
+            (Some("W/\"b\""), None, &held, false),
+            (Some("W/\"b\""), None, &weak, false),
+            (None, Some(new), &held, true),
+            (None, Some(old), &held, false),
+            (None, Some("soon"), &held, true),
+            (None, Some(old), &none, true),
+        ] {
+            assert_eq!(preconditions_hold(if_match, since, validators), holds, "{if_match:?} {since:?}");
+        }
+    }
+
+    #[test]
     fn a_tag_may_hold_commas_and_backslashes() {
         for etag in [r#""a,b""#, r#""a\""#] {
             let header = format!(r#""x", {etag} ,"y""#);
@@ -162,6 +213,7 @@ mod tests {
             let validators = Validators { etag: Some(&etag), last_modified: Some(&since) };
             let _ = is_fresh(&conditions, &validators, Rule::Koa);
             let _ = is_fresh(&conditions, &validators, Rule::Rfc9110);
+            let _ = preconditions_hold(Some(&tags), Some(&since), &validators);
         }
     }
 }

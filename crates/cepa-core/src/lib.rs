@@ -45,7 +45,7 @@ pub mod media_type;
 pub mod mime;
 mod order;
 mod panic;
-mod percent;
+pub mod percent;
 pub mod router;
 pub mod test;
 pub mod tower;

@@ -42,14 +42,14 @@ pub(crate) fn encode(text: &str, keep: impl Fn(u8) -> bool) -> Cow<'_, str> {
 }
 
 /// Appends `value` as JavaScript's `encodeURIComponent` writes it; `keep_slash` also leaves `/`.
-pub(crate) fn push_component(out: &mut String, value: &str, keep_slash: bool) {
+pub fn push_component(out: &mut String, value: &str, keep_slash: bool) {
     push(out, value, |byte| {
         byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) || keep_slash && byte == b'/'
     });
 }
 
 /// Decodes the escapes of `text`; what is not an escape stays as it is; borrows when there is none.
-pub(crate) fn decode(text: &str) -> Cow<'_, [u8]> {
+pub fn decode(text: &str) -> Cow<'_, [u8]> {
     decode_where(text, false)
 }
 

@@ -31,7 +31,7 @@ impl<F: Fn(&Ctx) -> bool + Send + Sync + 'static> Condition for F {
     }
 }
 
-fn is_below(path: &str, prefix: &str) -> bool {
+pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

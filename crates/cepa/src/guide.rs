@@ -49,6 +49,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/limits.md")]
     struct Limits;
 
+    #[doc = include_str!("../../../docs/guide/src/delivery.md")]
+    struct Delivery;
+
     #[doc = include_str!("../../../docs/guide/src/koa.md")]
     struct Koa;
 }

@@ -6,10 +6,14 @@
 //! - `root`: everything without a prefix: requests, responses, errors, flow, cookies;
 //! - `proxied`: `/px` and `/pq`, behind proxies that are believed;
 //! - `routed`: `/rt` and `/rth`, what `@koa/router` does;
+//! - `compressed`: `/z`, what `koa-compress` does;
+//! - `files`: `/st`, what `koa-static` does;
 //! - `sessions`: `/sess`, `/sroll`, `/srenew` and `/sext`, what `koa-session` does;
 //! - `tokens`: `/csrf`, what `koa-csrf` does.
 
+mod compressed;
 mod describe;
+mod files;
 mod proxied;
 mod root;
 mod routed;
@@ -17,6 +21,8 @@ mod sessions;
 mod tokens;
 
 use cepa_core::{App, cookie::Keys, router::Mount};
+
+pub use files::date_static_files;
 
 /// The whole app.
 pub fn app() -> App {
@@ -31,7 +37,9 @@ pub fn app() -> App {
         .mount("/srenew", Mount::new(sessions::srenew()).keep_path())
         .mount("/sext", Mount::new(sessions::sext()).keep_path())
         .mount("/csrf", Mount::new(tokens::csrf()).keep_path())
-    // Here the apps follow that need layers: /z, /b, /bl, /st.
+        .mount("/st", Mount::new(files::st()).keep_path())
+        .mount("/z", Mount::new(compressed::z()).keep_path())
+    // Here the apps follow that need layers: /b, /bl.
 }
 
 /// The keys that the recorded signatures were made with: the first signs, both verify.

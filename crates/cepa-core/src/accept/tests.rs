@@ -46,6 +46,26 @@ fn chooses_as_recorded() {
 }
 
 #[test]
+fn prefers_encodings_as_recorded() {
+    #[derive(Deserialize)]
+    struct Vector {
+        header: String,
+        offered: Vec<String>,
+        preferred: Vec<String>,
+        result: Option<String>,
+    }
+    for Vector { header, offered, preferred, result } in vectors::load("compress_encoding") {
+        let offers: Vec<&str> =
+            preferred.iter().filter(|name| offered.contains(name)).map(String::as_str).collect();
+        assert_eq!(
+            preferred_encoding(Some(&header), &offers),
+            result.as_deref(),
+            "{header} among {offers:?}"
+        );
+    }
+}
+
+#[test]
 fn reads_weights() {
     let table =
         [("1", 1000), ("0", 0), ("0.5", 500), (".25", 250), ("0.1239", 123), ("1.5", 1000), ("007", 1000)];

@@ -1,6 +1,6 @@
 //! Content codings and charsets: the `Accept-Encoding` and `Accept-Charset` headers.
 
-use super::{FULL_WEIGHT, Weight, choose, plain_entries, ranked};
+use super::{FULL_WEIGHT, Weight, choose, choose_by, plain_entries, ranked};
 
 /// The entry of `offers` that an `Accept-Encoding` header likes best.
 ///
@@ -16,6 +16,23 @@ use super::{FULL_WEIGHT, Weight, choose, plain_entries, ranked};
 /// ```
 pub fn encodings<'o>(header: Option<&str>, offers: &[&'o str]) -> Option<&'o str> {
     choose(&with_identity(header.unwrap_or("")), offers, Some, specificity)
+}
+
+/// The entry of `offers` that has the highest weight in an `Accept-Encoding` header, the first of those that have it.
+///
+/// So the server decides among what the client likes alike, and most clients like all that they know alike. For the
+/// rest as [`encodings`].
+///
+/// ```
+/// use cepa_core::accept;
+///
+/// let offers = ["br", "gzip", "identity"];
+/// assert_eq!(accept::preferred_encoding(Some("gzip, br"), &offers), Some("br"));
+/// assert_eq!(accept::preferred_encoding(Some("gzip, br;q=0.5"), &offers), Some("gzip"));
+/// assert_eq!(accept::preferred_encoding(None, &offers), Some("identity"));
+/// ```
+pub fn preferred_encoding<'o>(header: Option<&str>, offers: &[&'o str]) -> Option<&'o str> {
+    choose_by(&with_identity(header.unwrap_or("")), offers, Some, specificity, |fit| fit.weight)
 }
 
 /// The content codings an `Accept-Encoding` header accepts, the best first, with the implied `identity`.

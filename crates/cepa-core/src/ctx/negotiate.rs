@@ -26,6 +26,11 @@ impl Ctx {
         accept::encodings(self.list(&header::ACCEPT_ENCODING).as_deref(), offers)
     }
 
+    /// The offered encoding with the highest weight in `Accept-Encoding`, the first of those that have it.
+    pub fn preferred_encoding<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
+        accept::preferred_encoding(self.list(&header::ACCEPT_ENCODING).as_deref(), offers)
+    }
+
     /// The best of the offered charsets by `Accept-Charset`.
     pub fn accepts_charsets<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
         accept::charsets(self.list(&header::ACCEPT_CHARSET).as_deref(), offers)
@@ -37,7 +42,7 @@ impl Ctx {
     }
 
     /// A list header as one text: a header sent several times is one list (RFC 9110, section 5.3).
-    fn list(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
+    pub fn list(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
         let mut values = self.request.get_all(name.as_str());
         let first = values.next()?;
         let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
