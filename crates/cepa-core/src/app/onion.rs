@@ -1,12 +1,12 @@
 //! The resolved app: what doors call for every request.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::{Handling, order, settings::Settings};
 use crate::{
-    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Result, Run,
+    App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Result, Run,
     middleware::Core,
     response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
@@ -113,6 +113,23 @@ impl Core for Onion {
             Found::Nothing if ctx.path() == "*" => self.miss(ctx, allow(&self.table.all_methods())),
             Found::Nothing => self.miss(ctx, None),
         }
+    }
+}
+
+/// An app that was built by itself, as a handler, see [`App::into_handler`].
+#[derive(Clone, Debug)]
+pub struct AppHandler(pub(super) Arc<Onion>);
+
+impl Handler<()> for AppHandler {
+    fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+        Box::pin(async move {
+            let below = ctx.descend(Some(Arc::clone(&self.0)), None);
+            self.0.run(below.ctx).await
+        })
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        "App".into()
     }
 }
 
