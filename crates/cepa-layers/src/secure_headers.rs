@@ -218,7 +218,7 @@ impl NonceExt for Ctx {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
             .map_err(|error| Error::new(503, "no random bytes for a nonce").with_cause(error))?;
-        // Of the two alphabets that a nonce may have (CSP3, section 2.3.1) the one that no template has to escape.
+        // No character that a template would escape.
         let nonce = BASE64.encode(bytes);
         self.insert(Nonce(nonce.clone()));
         Ok(nonce)
