@@ -2,12 +2,12 @@
 
 use std::{
     env,
-    fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    process::{Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -40,7 +40,9 @@ pub fn browse(script: &str, mut given: Value) {
     let home = tempfile::tempdir().expect("there is room for a directory");
     given["chromium"] = json!(chromium);
     given["profile"] = json!(home.path().join("profile"));
-    let (status, output) = run(Command::new(node).arg(scripts.join(script)).arg(given.to_string()), &home);
+    let mut program = Command::new(node);
+    program.arg(scripts.join(script)).arg(given.to_string());
+    let (status, output) = run(program, &home);
     let ended = status.map_or_else(|| format!("not done after {DEADLINE:?}"), |status| status.to_string());
     assert!(status.is_some_and(|status| status.success()), "{script}: {ended}\n{output}");
 }
@@ -60,36 +62,29 @@ fn skip(script: &str, missing: &str) {
 }
 
 /// Runs a program to its end, or to the deadline; how it ended, and what it wrote.
-fn run(program: &mut Command, home: &TempDir) -> (Option<ExitStatus>, String) {
-    let path = home.path().join("output");
-    let output = File::create(&path).expect("there is room for a file");
-    let errors = output.try_clone().expect("a file may be open twice");
+fn run(mut program: Command, home: &TempDir) -> (Option<ExitStatus>, String) {
+    let (mut output, end) = io::pipe().expect("there are descriptors left");
+    let errors = end.try_clone().expect("there are descriptors left");
     // Nothing of the browser is left behind in the home of who runs the test.
     program.env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
-    program.stdin(Stdio::null()).stdout(output).stderr(errors);
+    program.stdin(Stdio::null()).stdout(end).stderr(errors);
     let mut child = program.spawn().expect("it was found just now");
-    let status = wait(&mut child, DEADLINE);
-    if status.is_none() {
-        end(&mut child);
+    // The ends that it writes to are the child's alone now: what it writes ends when it does.
+    drop(program);
+    let (written, all) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.read_to_end(&mut bytes);
+        written.send(read.map(|_| String::from_utf8_lossy(&bytes).into_owned()))
+    });
+    if let Ok(text) = all.recv_timeout(DEADLINE) {
+        let status = child.wait().expect("a child can be waited for");
+        return (Some(status), text.expect("a pipe can be read"));
     }
-    (status, String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned())
-}
-
-/// A script that is asked to end ends its browser first; the browser of one that is killed ends with its pipe.
-fn end(child: &mut Child) {
-    let asked = Command::new("kill").arg(child.id().to_string()).status().is_ok();
-    if !asked || wait(child, GRACE).is_none() {
-        child.kill().and_then(|()| child.wait()).expect("a child can be ended");
-    }
-}
-
-fn wait(child: &mut Child, most: Duration) -> Option<ExitStatus> {
-    let started = Instant::now();
-    loop {
-        let ended = child.try_wait().expect("a child can be waited for");
-        if ended.is_some() || started.elapsed() > most {
-            return ended;
-        }
-        sleep(Duration::from_millis(20));
-    }
+    // A script that is asked to end ends its browser first; the browser of one that is killed ends with its pipe.
+    let asked = Command::new("kill").arg(child.id().to_string()).status();
+    let text = asked.ok().and_then(|_| all.recv_timeout(GRACE).ok());
+    child.kill().and_then(|()| child.wait()).expect("a child can be ended");
+    let text = text.or_else(|| all.recv_timeout(GRACE).ok()).and_then(Result::ok);
+    (None, text.unwrap_or_default())
 }
