@@ -28,6 +28,8 @@ pub mod cors;
 pub mod csrf;
 pub mod digest_auth;
 pub mod directory;
+#[cfg(feature = "egg")]
+pub mod egg;
 pub mod etag;
 pub mod favicon;
 mod files;
