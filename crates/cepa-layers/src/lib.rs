@@ -46,6 +46,7 @@ pub mod problem;
 pub mod rate_limit;
 pub mod request_id;
 pub mod response_time;
+pub mod safe;
 pub mod secure_headers;
 pub mod sendfile_header;
 pub mod session;
