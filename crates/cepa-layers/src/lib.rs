@@ -21,6 +21,7 @@ mod admission;
 pub mod auth;
 pub mod basic_auth;
 pub mod body_limits;
+pub mod cascade;
 pub mod compress;
 pub mod concurrency_limit;
 pub mod conditional;
@@ -30,20 +31,30 @@ pub mod digest_auth;
 pub mod directory;
 #[cfg(feature = "egg")]
 pub mod egg;
+mod erased;
 pub mod etag;
 pub mod favicon;
+#[cfg(feature = "client")]
+pub mod fetch;
 mod files;
+pub mod hosts;
 pub mod i18n;
 pub mod inflate;
 pub mod ip_filter;
 pub mod jsonp;
 pub mod logger;
 pub mod method_override;
+pub mod mount_table;
 pub mod multipart;
 pub mod not_found;
 pub mod on_error;
+#[cfg(feature = "client")]
+mod outbound;
 pub mod problem;
+#[cfg(feature = "client")]
+pub mod proxy;
 pub mod rate_limit;
+pub mod redirect_allow_list;
 pub mod request_id;
 pub mod response_time;
 pub mod safe;
@@ -58,6 +69,7 @@ pub mod when;
 
 pub use basic_auth::basic_auth;
 pub use body_limits::body_limits;
+pub use cascade::cascade;
 pub use compress::compress;
 pub use concurrency_limit::concurrency_limit;
 pub use conditional::conditional;
@@ -73,11 +85,15 @@ pub use ip_filter::ip_filter;
 pub use jsonp::jsonp;
 pub use logger::logger;
 pub use method_override::method_override;
+pub use mount_table::mount_table;
 pub use multipart::{MultipartExt, multipart};
 pub use not_found::not_found;
 pub use on_error::on_error;
 pub use problem::Problem;
+#[cfg(feature = "client")]
+pub use proxy::proxy;
 pub use rate_limit::rate_limit;
+pub use redirect_allow_list::redirect_allow_list;
 pub use request_id::{RequestId, request_id};
 pub use response_time::response_time;
 pub use secure_headers::{NonceExt, secure_headers};

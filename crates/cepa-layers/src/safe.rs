@@ -13,7 +13,7 @@
 //! | `href` and `src` | [`url`] | `surl` |
 //! | a path of a file | [`path`], [`is_inside`] | `spath`, `isSafePath` |
 //! | a command for a shell | [`shell_arg`], [`shell_cmd`], [`word`]; better none | `escapeShellArg`, `escapeShellCmd`, `cliFilter` |
-//! | a host that is trusted | [`is_listed`] | `isSafeDomain` |
+//! | a host that is trusted | [`Hosts`](crate::hosts::Hosts) | `isSafeDomain` |
 //!
 //! ```
 //! use cepa_layers::safe;
@@ -26,7 +26,6 @@
 //! Each is for the place that it is named after and for no other: what is safe in a script is not so in a URL. All take
 //! linear time and answer to any text.
 
-mod domain;
 mod html;
 mod path;
 mod script;
@@ -38,7 +37,6 @@ mod url;
 pub use cepa_core::location::html_escape as escape;
 
 pub use self::{
-    domain::is_listed,
     html::{Rules, RulesError, Sanitizer, html},
     path::{is_inside, path},
     script::{js, json},

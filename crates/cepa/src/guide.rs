@@ -34,6 +34,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/pages.md")]
     struct Pages;
 
+    #[doc = include_str!("../../../docs/guide/src/reach.md")]
+    struct Reach;
+
     #[doc = include_str!("../../../docs/guide/src/testing.md")]
     struct Testing;
 

@@ -19,6 +19,7 @@ use self::{
     rules::{MAX_NAME, Tag},
     scan::{Attribute, Scan, Scanned},
 };
+use crate::hosts::Hosts;
 
 /// No deeper do tags lie in each other; what lies deeper is shown as text.
 const MAX_DEPTH: usize = 100;
@@ -34,7 +35,7 @@ pub fn html(html: &str) -> String {
 /// ```
 /// use cepa_layers::safe::{Rules, Sanitizer};
 ///
-/// let rules = Rules { domains: vec!["example.com".into()], ..Rules::default() };
+/// let rules = Rules { hosts: vec!["example.com".into()], ..Rules::default() };
 /// let sanitizer = Sanitizer::new(rules)?;
 /// assert_eq!(
 ///     sanitizer.clean("<a href='https://example.com/'>a</a><a href='https://evil.test'>b</a><blink>c"),
@@ -46,17 +47,20 @@ pub fn html(html: &str) -> String {
 pub struct Sanitizer {
     /// By name.
     tags: Vec<Tag>,
-    domains: Vec<String>,
+    /// `None` is all.
+    hosts: Option<Hosts>,
 }
 
 impl Sanitizer {
     /// One that keeps these rules.
     ///
     /// # Errors
-    /// A tag or an attribute that is not known to be harmless, or an empty domain.
+    /// A tag or an attribute that is not known to be harmless, or a host that is none.
     pub fn new(rules: Rules) -> Result<Self, RulesError> {
-        let Rules { tags, domains } = rules;
-        Ok(Self { tags: rules::compile_tags(tags)?, domains: rules::check_domains(domains)? })
+        let Rules { tags, hosts } = rules;
+        let any = hosts.iter().any(|host| host == "*");
+        let hosts = if any { None } else { Some(Hosts::new(hosts.iter().map(String::as_str))?) };
+        Ok(Self { tags: rules::compile(tags)?, hosts })
     }
 
     /// The HTML with all that is not allowed shown as text, in linear time.
@@ -163,7 +167,8 @@ impl Clean<'_> {
     }
 
     fn attribute(&mut self, tag: &Tag, known: &rules::Attribute, value: Option<&str>) {
-        let link = value.filter(|_| known.is_link).map(|value| check(&tag.name, value, &self.rules.domains));
+        let link =
+            value.filter(|_| known.is_link).map(|value| check(&tag.name, value, self.rules.hosts.as_ref()));
         if matches!(link, Some(Link::Foreign)) {
             return;
         }

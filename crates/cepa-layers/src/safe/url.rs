@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt::Write as _};
 /// too. Quotes and angle brackets become entities; white space, control characters and backticks are percent-encoded,
 /// so that it stays one value even where the quotes around it are missing.
 ///
-/// It may lead to any host: `//host` does. Where that matters ask [`is_listed`](super::is_listed), or
+/// It may lead to any host: `//host` does. Where that matters ask [`Hosts`](crate::hosts::Hosts), or
 /// [`is_local`](cepa_core::location::is_local) before a redirect.
 pub fn url(url: &str) -> Cow<'_, str> {
     let has_scheme = |scheme: &str| {

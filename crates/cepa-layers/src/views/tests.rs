@@ -110,7 +110,7 @@ fn filters_make_values_safe_for_their_place() {
     );
     assert_eq!(block_on(client.get("/page.js?v='%3C")).text(), "'\\x27\\x3c' [\"\\\\x27\\\\x3c\"]");
     assert_eq!(block_on(client.get("/hosts.html")).text(), "<a>a</a>");
-    let rules = Rules { domains: vec!["a.test".into()], ..Rules::default() };
+    let rules = Rules { hosts: vec!["a.test".into()], ..Rules::default() };
     let views = views(options(&dir)).unwrap().sanitizer(Sanitizer::new(rules).unwrap());
     let page = block_on(app(views).test().get("/hosts.html"));
     assert_eq!(page.text(), "<a href=\"http://a.test/\">a</a>");

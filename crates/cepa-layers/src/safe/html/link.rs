@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use cepa_core::location::{is_local, normalise_location};
 
-use super::super::domain::is_listed;
+use crate::hosts::Hosts;
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Link<'v> {
@@ -17,7 +17,7 @@ pub(super) enum Link<'v> {
 }
 
 /// What a value leads to, once a browser has read its references and trimmed it.
-pub(super) fn check<'v>(tag: &str, value: &'v str, domains: &[String]) -> Link<'v> {
+pub(super) fn check<'v>(tag: &str, value: &'v str, hosts: Option<&Hosts>) -> Link<'v> {
     let value = trim(decode(value));
     // Browsers drop tabs and line breaks anywhere in a URL.
     if value.chars().any(char::is_control) {
@@ -26,10 +26,10 @@ pub(super) fn check<'v>(tag: &str, value: &'v str, domains: &[String]) -> Link<'
     let starts =
         |start: &str| value.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
     if starts("http://") || starts("https://") {
-        return foreign(&value, 0, domains);
+        return foreign(&value, 0, hosts);
     }
     if value.starts_with("//") {
-        return foreign(&format!("https:{value}"), "https:".len(), domains);
+        return foreign(&format!("https:{value}"), "https:".len(), hosts);
     }
     let is_own =
         value.starts_with('#') || is_local(&value) || value.starts_with("./") || value.starts_with("../");
@@ -44,11 +44,11 @@ const PICTURES: [&str; 5] =
 
 /// An absolute URL, normalised so that the host that is looked at here is the one that a browser goes to; without what
 /// was put before it.
-fn foreign(url: &str, put_before: usize, domains: &[String]) -> Link<'static> {
+fn foreign(url: &str, put_before: usize, hosts: Option<&Hosts>) -> Link<'static> {
     let Ok(url) = normalise_location(url) else { return Link::Foreign };
     let host = url.split_once("://").map_or("", |(_, rest)| rest);
     let host = host.split(['/', '?', '#', ':']).next().unwrap_or_default();
-    match is_listed(host, domains) {
+    match hosts.is_none_or(|hosts| hosts.contains(host)) {
         true => Link::Good(Cow::Owned(url[put_before..].to_owned())),
         false => Link::Foreign,
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::hosts::InvalidHostName;
+
 /// No tag that is known has a longer name.
 pub(super) const MAX_NAME: usize = 10;
 
@@ -15,10 +17,10 @@ pub struct Rules {
     /// tables, pictures, sound and films, without `style`, `class` and `id`. Tags that run something, load something
     /// else, or change how what follows is read cannot be allowed; neither can such attributes.
     pub tags: BTreeMap<String, Vec<String>>,
-    /// The hosts to which links may lead and from which pictures may come, in the form of
-    /// [`is_listed`](crate::safe::is_listed); default none, which leaves paths of this host, mail addresses and
-    /// telephone numbers. `*` is all.
-    pub domains: Vec<String>,
+    /// The hosts to which links may lead and from which pictures may come: `example.com` is that host, `*.example.com`
+    /// all below it, `.example.com` both, `*` all hosts. Default none, which leaves paths of this host, mail addresses and
+    /// telephone numbers.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Rules {
@@ -28,7 +30,7 @@ impl Default for Rules {
             DEFAULT.iter().flat_map(|(tags, attributes)| tags.iter().map(move |tag| (*tag, *attributes)));
         Self {
             tags: tags.map(|(tag, attributes)| (tag.to_owned(), texts(attributes))).collect(),
-            domains: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 }
@@ -47,9 +49,9 @@ pub enum RulesError {
         /// The attribute.
         name: String,
     },
-    /// A domain that names none.
-    #[error("{0:?} is no domain")]
-    Domain(String),
+    /// An entry of `hosts` is none.
+    #[error(transparent)]
+    Host(#[from] InvalidHostName),
 }
 
 /// A tag that stays.
@@ -71,16 +73,8 @@ pub(super) struct Attribute {
     pub(super) is_link: bool,
 }
 
-pub(super) fn check_domains(domains: Vec<String>) -> Result<Vec<String>, RulesError> {
-    let names_none = |domain: &&String| domain.trim_matches(['.', ' ']).is_empty();
-    match domains.iter().find(names_none) {
-        Some(domain) => Err(RulesError::Domain(domain.clone())),
-        None => Ok(domains),
-    }
-}
-
 /// The tags by name, if all of them and all of their attributes are known.
-pub(super) fn compile_tags(tags: BTreeMap<String, Vec<String>>) -> Result<Vec<Tag>, RulesError> {
+pub(super) fn compile(tags: BTreeMap<String, Vec<String>>) -> Result<Vec<Tag>, RulesError> {
     let known = || DEFAULT.iter().chain(&MORE);
     let compile = |(name, mut attributes): (String, Vec<String>)| {
         if !known().any(|(tags, _)| tags.contains(&name.as_str())) {
