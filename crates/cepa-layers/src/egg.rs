@@ -31,8 +31,8 @@
 //!
 //! 1. While both systems serve the site: [`Options::egg`](crate::session::Options::egg). Each reads what the other has
 //!    written.
-//! 2. When Egg is gone: [`protection`](crate::session::Options::protection) `"encrypted"`. Egg's cookies are still read,
-//!    and written anew as Cepa's own when they are.
+//! 2. When Egg is gone: the same with [`Protection::Encrypted`](crate::session::Protection::Encrypted). Egg's cookies
+//!    are still read, and written anew as Cepa's own when they are.
 //! 3. When the last of Egg's cookies has expired, after `max_age`: [`session`](crate::session()) instead of
 //!    [`session()`]. Until then the next section holds.
 //!
