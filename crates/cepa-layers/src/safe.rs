@@ -10,8 +10,8 @@
 //! | HTML that a visitor has written | [`html()`], [`Sanitizer`] | `shtml` |
 //! | between quotes in a script | [`js`] | `sjs` |
 //! | a value in a script | [`json`]; the filter `tojson` keeps strings as they are | `sjson` |
-//! | `href` and `src` | [`url`] | `surl` |
-//! | a path of a file | [`path`], [`is_inside`] | `spath`, `isSafePath` |
+//! | `href` and `src` | [`url()`] | `surl` |
+//! | a path of a file | [`path()`], [`is_inside`] | `spath`, `isSafePath` |
 //! | a command for a shell | [`shell_arg`], [`shell_cmd`], [`word`]; better none | `escapeShellArg`, `escapeShellCmd`, `cliFilter` |
 //! | a host that is trusted | [`Hosts`](crate::hosts::Hosts) | `isSafeDomain` |
 //!
