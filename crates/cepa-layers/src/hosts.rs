@@ -3,8 +3,16 @@
 /// Names of hosts: `example.com` is that host, `*.example.com` all below it, `.example.com` both.
 ///
 /// Neither case nor a dot at the end counts.
+///
+/// ```
+/// use cepa_layers::hosts::Hosts;
+///
+/// let hosts = Hosts::new([".example.com"])?;
+/// assert!(hosts.contains("www.example.com") && !hosts.contains("wwwexample.com"));
+/// # Ok::<(), cepa_layers::hosts::InvalidHostName>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hosts(Vec<Host>);
+pub struct Hosts(Vec<Host>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Host {
@@ -21,17 +29,20 @@ pub struct InvalidHostName(pub(crate) String);
 
 impl Hosts {
     /// The hosts that the entries name.
-    pub(crate) fn new<'e>(entries: impl IntoIterator<Item = &'e str>) -> Result<Self, InvalidHostName> {
+    ///
+    /// # Errors
+    /// An entry that is no host name; a port, a scheme or a `*` elsewhere is none.
+    pub fn new<'e>(entries: impl IntoIterator<Item = &'e str>) -> Result<Self, InvalidHostName> {
         entries.into_iter().map(Host::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    #[cfg(feature = "client")]
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether `host`, given without a port, is on the list.
-    pub(crate) fn contains(&self, host: &str) -> bool {
+    pub fn contains(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         self.0.iter().any(|known| known.is(host))
     }

@@ -29,13 +29,15 @@ pub mod cors;
 pub mod csrf;
 pub mod digest_auth;
 pub mod directory;
+#[cfg(feature = "egg")]
+pub mod egg;
 mod erased;
 pub mod etag;
 pub mod favicon;
 #[cfg(feature = "client")]
 pub mod fetch;
 mod files;
-mod hosts;
+pub mod hosts;
 pub mod i18n;
 pub mod inflate;
 pub mod ip_filter;
@@ -55,6 +57,7 @@ pub mod rate_limit;
 pub mod redirect_allow_list;
 pub mod request_id;
 pub mod response_time;
+pub mod safe;
 pub mod secure_headers;
 pub mod sendfile_header;
 pub mod session;

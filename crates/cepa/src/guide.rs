@@ -59,6 +59,9 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide/src/koa.md")]
     struct Koa;
+
+    #[doc = include_str!("../../../docs/guide/src/egg.md")]
+    struct Egg;
 }
 
 #[cfg(test)]
