@@ -20,10 +20,11 @@ pub(super) fn check(onion: &Onion, faults: &mut Vec<Fault>) {
 
 fn check_layer(Layer { layer, place }: &Layer, onion: &Onion, faults: &mut Vec<Fault>) {
     let Err(error) = layer.check(&onion.settings) else { return };
+    let name = layer.name();
     // Many routes lie inside of one layer, and a mounted app is found at several paths.
-    let is_known = faults.iter().any(|known| matches!(known, Fault::Layer { place: at, .. } if at == place));
-    if !is_known {
-        faults.push(Fault::Layer { layer: layer.name(), error, place });
+    let is_this = |known: &Fault| matches!(known, Fault::Layer { layer, place: at, .. } if *layer == name && at == place);
+    if !faults.iter().any(is_this) {
+        faults.push(Fault::Layer { layer: name, error, place });
     }
 }
 
