@@ -1,0 +1,37 @@
+//! What the workers of an app have in common: named values, and named queues that connections park on.
+//!
+//! In reading order:
+//!
+//! - a [`Bus`] is where names are: one for the process, with a namespace for each app;
+//! - a [`Share`] is a typed value, a [`Counter`] and a [`ShareMap`] its cheap special cases; a [`Party`] is who locks;
+//! - a [`Queue`] is published to, a [`Subscriber`] parks on it;
+//! - [`Live`] is what a ctx can do with them: streams of events and long polls;
+//! - a [`Messenger`] sends to listeners by the name of an action, as Egg's does.
+//!
+//! Everything here is in the memory of one process. The faces are `async` and values can be written down
+//! ([`Value`]), so that an app does not change when they are kept elsewhere.
+
+mod bus;
+mod live;
+mod messenger;
+mod names;
+mod queue;
+mod share;
+
+pub use self::{
+    bus::{Bus, BusLimits},
+    live::{Live, SseOptions},
+    messenger::{Listener, Messenger, MessengerError},
+    names::NameError,
+    queue::{
+        Delivery, EventId, EventIdError, Message, Overflow, Queue, QueueError, QueueInfo, QueueOptions,
+        Stopped, Subscriber,
+    },
+    share::{Counter, Cycle, Guard, Party, Share, ShareError, ShareInfo, ShareMap, Snapshot, Value, Wait},
+};
+
+/// Takes a mutex whose holder may have panicked: no code of an app runs under those of this crate, so that what they
+/// guard is whole at any time.
+fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,129 @@
+//! Named publish and subscribe.
+
+mod channel;
+mod error;
+mod message;
+mod subscriber;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub(crate) use self::channel::Channel;
+pub use self::{
+    channel::{QueueInfo, QueueOptions},
+    error::QueueError,
+    message::{EventId, EventIdError, Message},
+    subscriber::{Delivery, Overflow, Stopped, Subscriber},
+};
+use crate::{Bus, NameError};
+
+/// A named queue: what is published reaches all its subscribers, see [`Bus::queue`](crate::Bus::queue).
+///
+/// - All subscribers see messages in **one order**, from whatever threads they are published.
+/// - A message is written as JSON **once**; all subscribers share those bytes.
+/// - The queue keeps its last messages, for subscribers that are slow and for those that come back
+///   ([`QueueOptions`]). A subscriber that does not read keeps nothing by itself and slows nobody.
+/// - A message reaches a subscriber at most once. One that has missed some is told.
+///
+/// ```
+/// use cepa_bus::{Bus, Delivery};
+///
+/// # cepa_core::test::block_on(async {
+/// let news = Bus::new().queue::<String>("news")?;
+/// let mut reader = news.subscribe()?;
+/// news.notify(&"It rains".to_owned())?;
+/// match reader.next().await {
+///     Some(Delivery::Message(message)) => assert_eq!(message.value()?, "It rains"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), cepa_core::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct Queue<T> {
+    channel: Arc<Channel>,
+    bus: Bus,
+    messages: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Queue<T> {
+    pub(crate) fn new(channel: Arc<Channel>, bus: &Bus) -> Self {
+        Self { channel, bus: bus.clone(), messages: PhantomData }
+    }
+
+    /// Publishes a message, and answers its id. Subscribers run later, on threads of their own.
+    ///
+    /// # Errors
+    /// A message that cannot be written as JSON, or has more bytes than [`QueueOptions::message`].
+    pub fn notify(&self, message: &T) -> Result<EventId, QueueError> {
+        self.channel.publish(None, message)
+    }
+
+    /// Publishes a message as an event of a type, which streams of events call their listeners by.
+    ///
+    /// # Errors
+    /// As [`notify`](Self::notify); a type that has not 1 to 64 bytes, or a control character.
+    pub fn notify_as(&self, event: &str, message: &T) -> Result<EventId, QueueError> {
+        self.channel.publish(Some(event), message)
+    }
+
+    /// A subscriber to all that is published from now on.
+    ///
+    /// # Errors
+    /// When the queue has as many as it may.
+    pub fn subscribe(&self) -> Result<Subscriber<T>, QueueError> {
+        Subscriber::new(Arc::clone(&self.channel), None)
+    }
+
+    /// A subscriber to all that was published after a message, as far as the queue has kept it.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub fn subscribe_after(&self, last: EventId) -> Result<Subscriber<T>, QueueError> {
+        Subscriber::new(Arc::clone(&self.channel), Some(last))
+    }
+
+    /// The number of subscribers.
+    pub fn count(&self) -> usize {
+        self.channel.count()
+    }
+
+    /// Who is subscribed, of those that are [named](Subscriber::named): each name once, in their order, with the number
+    /// of its subscribers.
+    pub fn present(&self) -> Vec<(Arc<str>, usize)> {
+        self.channel.present()
+    }
+
+    /// Ends all subscribers that there are now, once they have read what is there for them. New ones may come.
+    pub fn stop(&self) {
+        self.channel.stop();
+    }
+
+    /// A room of this queue, with messages and subscribers of its own. It is the queue `name#room`.
+    ///
+    /// # Errors
+    /// As [`Bus::queue`](crate::Bus::queue).
+    pub fn room(&self, room: &str) -> Result<Self, NameError> {
+        crate::names::check(room)?;
+        self.bus.queue_with(&format!("{}#{room}", self.channel.name()), self.channel.options())
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.channel.name()
+    }
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self { channel: Arc::clone(&self.channel), bus: self.bus.clone(), messages: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({:?})", self.channel.name())
+    }
+}

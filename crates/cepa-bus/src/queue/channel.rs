@@ -1,0 +1,310 @@
+//! What is behind a queue: a log of its last messages, and who waits for the next one.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use serde::Serialize;
+
+use super::{
+    EventId, QueueError,
+    message::{Draft, DraftError, Frame},
+};
+use crate::{
+    locked,
+    names::{Key, Named},
+};
+
+/// How much a queue keeps. Subscribers that fall further behind than that have [missed](super::Delivery::Missed)
+/// messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Most messages kept; at least one is. Default 128.
+    pub keep: usize,
+    /// Most bytes of messages kept, besides the last one. Default 1 MiB.
+    pub keep_bytes: usize,
+    /// Most bytes of one message as JSON, up to 1 GiB. Default 64 KiB.
+    pub message: usize,
+}
+
+impl Default for QueueOptions {
+    fn default() -> Self {
+        Self { keep: 128, keep_bytes: 1 << 20, message: 64 << 10 }
+    }
+}
+
+/// What whoever looks after the server may know of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// The app whose namespace it is in.
+    pub app: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+    /// The number of subscribers.
+    pub subscribers: usize,
+    /// The number of messages published.
+    pub published: u64,
+    /// The number of messages kept.
+    pub kept: usize,
+    /// The bytes of messages kept.
+    pub kept_bytes: usize,
+}
+
+/// A queue of any type.
+///
+/// There is one log, and a subscriber is a place in it: publishing is one push whoever reads how slowly. The lock is
+/// held to push, to read one message, and to take some wakers; subscribers are woken after it.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    key: Key,
+    options: QueueOptions,
+    limit: usize,
+    life: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    log: VecDeque<Frame>,
+    log_bytes: usize,
+    /// The number of the next message; the first has 1, so that there is always one before.
+    next: u64,
+    seats: Vec<Seat>,
+    free: Vec<u32>,
+    present: BTreeMap<Arc<str>, usize>,
+}
+
+/// What the queue knows of a subscriber.
+#[derive(Debug)]
+struct Seat {
+    waker: Option<Waker>,
+    /// The message before which it ends.
+    end: u64,
+}
+
+/// What there is to be read at a place.
+pub(super) enum Read {
+    Message(Frame),
+    /// The log begins there now.
+    Behind(u64),
+    End,
+}
+
+impl Channel {
+    const WAKE_AT_ONCE: usize = 256;
+    const LOOK_AT_ONCE: usize = 4096;
+
+    pub(crate) fn new(key: Key, options: QueueOptions, limit: usize) -> Self {
+        let options =
+            QueueOptions { keep: options.keep.max(1), message: options.message.min(1 << 30), ..options };
+        // Random, by the keys of a new hasher.
+        let life = RandomState::new().hash_one(());
+        Self { key, options, limit: limit.min(u32::MAX as usize), life, state: Mutex::new(State::new()) }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.key.name
+    }
+
+    pub(super) fn options(&self) -> QueueOptions {
+        self.options
+    }
+
+    pub(super) fn id(&self, number: u64) -> EventId {
+        EventId { life: self.life, number }
+    }
+
+    pub(super) fn publish<T: Serialize>(
+        &self,
+        event: Option<&str>,
+        message: &T,
+    ) -> Result<EventId, QueueError> {
+        let limit = self.options.message;
+        let draft = Draft::write(event, message, limit).map_err(|error| match error {
+            DraftError::EventType => QueueError::EventType,
+            DraftError::TooLong => QueueError::TooLong { queue: Arc::clone(self.name()), limit },
+            DraftError::Write(error) => QueueError::Write(error),
+        })?;
+        let mut state = locked(&self.state);
+        let id = self.id(state.next);
+        let frame = draft.with_id(id);
+        state.next += 1;
+        state.log_bytes += frame.bytes.len();
+        state.log.push_back(frame);
+        while state.log.len() > self.options.keep
+            || (state.log_bytes > self.options.keep_bytes && state.log.len() > 1)
+        {
+            let old = state.log.pop_front().map_or(0, |frame| frame.bytes.len());
+            state.log_bytes -= old;
+        }
+        drop(state);
+        self.wake();
+        Ok(id)
+    }
+
+    /// Wakes all that wait, some at a time: others read and publish meanwhile. Who begins to wait meanwhile has seen
+    /// what this was called for.
+    fn wake(&self) {
+        let mut wakers = Vec::new();
+        let mut at = 0;
+        loop {
+            let mut state = locked(&self.state);
+            let until = state.seats.len().min(at + Self::LOOK_AT_ONCE);
+            while at < until && wakers.len() < Self::WAKE_AT_ONCE {
+                wakers.extend(state.seats[at].waker.take());
+                at += 1;
+            }
+            let is_done = at >= state.seats.len();
+            drop(state);
+            wakers.drain(..).for_each(Waker::wake);
+            if is_done {
+                return;
+            }
+        }
+    }
+
+    /// A seat, and the place of a subscriber that has seen all up to now.
+    pub(super) fn sit(&self) -> Result<(u32, u64), QueueError> {
+        let mut state = locked(&self.state);
+        let next = state.next;
+        let seat = Seat { waker: None, end: u64::MAX };
+        if let Some(at) = state.free.pop() {
+            state.seats[at as usize] = seat;
+            return Ok((at, next));
+        }
+        if state.seats.len() >= self.limit {
+            return Err(QueueError::TooManySubscribers(Arc::clone(self.name())));
+        }
+        state.seats.push(seat);
+        Ok((state.seats.len() as u32 - 1, next))
+    }
+
+    /// The place after a message, and whether it is known that only what comes after it is missing there.
+    pub(super) fn place_after(&self, last: EventId) -> (u64, bool) {
+        let state = locked(&self.state);
+        if last.life == self.life && last.number < state.next {
+            (last.number + 1, true)
+        } else {
+            (state.first(), false)
+        }
+    }
+
+    pub(super) fn leave(&self, seat: u32, who: Option<&Arc<str>>) {
+        let mut state = locked(&self.state);
+        let waker = state.seats[seat as usize].waker.take();
+        state.free.push(seat);
+        if state.free.len() == state.seats.len() {
+            // A crowd has gone: what it took is given back.
+            state.free = Vec::new();
+            state.seats = Vec::new();
+        }
+        who.inspect(|who| state.disappear(who));
+        // The last waker of a task may drop what the task holds: other subscribers.
+        drop(state);
+        drop(waker);
+    }
+
+    /// Gives a subscriber a name in place of the one before.
+    pub(super) fn rename(&self, before: Option<&Arc<str>>, who: &Arc<str>) {
+        let mut state = locked(&self.state);
+        before.inspect(|before| state.disappear(before));
+        *state.present.entry(Arc::clone(who)).or_default() += 1;
+    }
+
+    /// Reads at a place, for a subscriber that may be so many messages behind.
+    pub(super) fn poll_read(&self, seat: u32, place: u64, buffer: u64, cx: &mut Context<'_>) -> Poll<Read> {
+        let mut state = locked(&self.state);
+        let oldest = state.first().max(state.next.saturating_sub(buffer));
+        let end = state.seats[seat as usize].end;
+        if place >= end {
+            return Poll::Ready(Read::End);
+        }
+        if place < oldest {
+            return Poll::Ready(Read::Behind(oldest.min(end)));
+        }
+        if let Some(frame) = state.log.get((place - state.first()) as usize) {
+            return Poll::Ready(Read::Message(frame.clone()));
+        }
+        let waker = &mut state.seats[seat as usize].waker;
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            let before = waker.replace(cx.waker().clone());
+            drop(state);
+            drop(before);
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn stop(&self) {
+        let mut state = locked(&self.state);
+        let next = state.next;
+        for seat in &mut state.seats {
+            seat.end = seat.end.min(next);
+        }
+        drop(state);
+        self.wake();
+    }
+
+    pub(super) fn count(&self) -> usize {
+        locked(&self.state).count()
+    }
+
+    pub(super) fn present(&self) -> Vec<(Arc<str>, usize)> {
+        locked(&self.state).present.iter().map(|(who, count)| (Arc::clone(who), *count)).collect()
+    }
+
+    pub(crate) fn info(&self) -> QueueInfo {
+        let state = locked(&self.state);
+        QueueInfo {
+            app: Arc::clone(&self.key.app),
+            name: Arc::clone(&self.key.name),
+            subscribers: state.count(),
+            published: state.next - 1,
+            kept: state.log.len(),
+            kept_bytes: state.log_bytes,
+        }
+    }
+}
+
+impl State {
+    fn new() -> Self {
+        let (log, seats, free, present) = <(VecDeque<_>, Vec<_>, Vec<_>, BTreeMap<_, _>)>::default();
+        Self { log, log_bytes: 0, next: 1, seats, free, present }
+    }
+
+    /// The number of the oldest message in the log.
+    fn first(&self) -> u64 {
+        self.next - self.log.len() as u64
+    }
+
+    fn disappear(&mut self, who: &Arc<str>) {
+        if let Some(count) = self.present.get_mut(who) {
+            *count -= 1;
+            if *count == 0 {
+                self.present.remove(who);
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.seats.len() - self.free.len()
+    }
+}
+
+impl Named for Channel {
+    fn is_spent(&self) -> bool {
+        let state = locked(&self.state);
+        state.next == 1 && state.count() == 0
+    }
+
+    /// With its messages: those who come back are told that they have missed some.
+    fn may_go(&self) -> bool {
+        self.count() == 0
+    }
+}
+
+/// What a subscriber costs a queue, in bytes.
+#[cfg(test)]
+pub(super) const SEAT: usize = size_of::<Seat>();

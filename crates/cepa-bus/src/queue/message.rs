@@ -1,0 +1,197 @@
+//! A message as all subscribers share it: the frame of an event stream, written once.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    marker::PhantomData,
+    str::FromStr,
+};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The id of a message: which life of the queue it is from, and its place in it.
+///
+/// A queue that was made anew, as after a restart of the server, has another life: ids from before are known for what
+/// they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventId {
+    pub(crate) life: u64,
+    pub(crate) number: u64,
+}
+
+impl EventId {
+    const LENGTH: usize = 33;
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{:016x}", self.life, self.number)
+    }
+}
+
+/// A text that is not the id of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a message")]
+pub struct EventIdError;
+
+impl FromStr for EventId {
+    type Err = EventIdError;
+
+    fn from_str(text: &str) -> Result<Self, EventIdError> {
+        // `from_str_radix` takes a sign.
+        let is_hex = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (life, number) = text.split_once('-').ok_or(EventIdError)?;
+        if !is_hex(life) || !is_hex(number) {
+            return Err(EventIdError);
+        }
+        let parse = |part| u64::from_str_radix(part, 16).map_err(|_| EventIdError);
+        Ok(Self { life: parse(life)?, number: parse(number)? })
+    }
+}
+
+/// A message that has been written, but has no id yet: `id: …\n[event: …\n]data: …\n\n`.
+///
+/// The id has a fixed length, so that it is filled in once it is known.
+pub(super) struct Draft {
+    frame: Vec<u8>,
+    data: u32,
+}
+
+/// A frame in the log.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub(super) bytes: Bytes,
+    /// Where the data begins.
+    data: u32,
+}
+
+/// Why there is no draft.
+pub(super) enum DraftError {
+    EventType,
+    TooLong,
+    Write(serde_json::Error),
+}
+
+const ID: &[u8] = b"id: ";
+const EVENT: &[u8] = b"event: ";
+const DATA: &[u8] = b"data: ";
+const END: &[u8] = b"\n\n";
+const AFTER_ID: usize = ID.len() + EventId::LENGTH + 1;
+
+impl Draft {
+    /// JSON has no line breaks outside of its strings, and escapes them there: the data is one line.
+    pub(super) fn write<T: Serialize>(
+        event: Option<&str>,
+        value: &T,
+        limit: usize,
+    ) -> Result<Self, DraftError> {
+        let mut frame = Vec::with_capacity(128);
+        frame.extend_from_slice(ID);
+        frame.resize(AFTER_ID, b'\n');
+        if let Some(event) = event {
+            if !(1..=64).contains(&event.len()) || event.chars().any(char::is_control) {
+                return Err(DraftError::EventType);
+            }
+            frame.extend_from_slice(EVENT);
+            frame.extend_from_slice(event.as_bytes());
+            frame.push(b'\n');
+        }
+        frame.extend_from_slice(DATA);
+        let data = frame.len() as u32;
+        let mut bounded = Bounded { frame: &mut frame, room: limit, is_over: false };
+        if let Err(error) = serde_json::to_writer(&mut bounded, value) {
+            return Err(if bounded.is_over { DraftError::TooLong } else { DraftError::Write(error) });
+        }
+        frame.extend_from_slice(END);
+        Ok(Self { frame, data })
+    }
+
+    pub(super) fn with_id(mut self, id: EventId) -> Frame {
+        let mut into = &mut self.frame[ID.len()..];
+        write!(into, "{id}").expect("a frame has room for its id");
+        Frame { bytes: self.frame.into(), data: self.data }
+    }
+}
+
+/// Ends writing as soon as a message is longer than it may be, not when it is all in memory.
+struct Bounded<'a> {
+    frame: &'a mut Vec<u8>,
+    room: usize,
+    is_over: bool,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.room.checked_sub(bytes.len()) {
+            Some(room) => self.room = room,
+            None => {
+                self.is_over = true;
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+        }
+        self.frame.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A message of a queue. Clones share its bytes.
+pub struct Message<T> {
+    id: EventId,
+    frame: Frame,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Message<T> {
+    /// The message itself.
+    ///
+    /// # Errors
+    /// JSON of something else: a queue of this name is used with several types.
+    pub fn value(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.data())
+    }
+}
+
+impl<T> Message<T> {
+    pub(super) fn new(id: EventId, frame: Frame) -> Self {
+        Self { id, frame, value: PhantomData }
+    }
+
+    /// The id, for [`Queue::subscribe_after`](super::Queue::subscribe_after).
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// The type that it was published [as](super::Queue::notify_as).
+    pub fn event(&self) -> Option<&str> {
+        let until = (self.frame.data as usize).checked_sub(DATA.len() + 1)?;
+        let event = self.frame.bytes.get(AFTER_ID + EVENT.len()..until)?;
+        Some(std::str::from_utf8(event).expect("the type of an event was a text"))
+    }
+
+    /// The message as JSON.
+    pub fn data(&self) -> Bytes {
+        self.frame.bytes.slice(self.frame.data as usize..self.frame.bytes.len() - END.len())
+    }
+
+    /// The message as a frame of an event stream.
+    pub fn frame(&self) -> &Bytes {
+        &self.frame.bytes
+    }
+}
+
+impl<T> Clone for Message<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.id, self.frame.clone())
+    }
+}
+
+impl<T> fmt::Debug for Message<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({}, {} bytes)", self.id, self.data().len())
+    }
+}

@@ -1,0 +1,190 @@
+//! A place in a queue.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    EventId, Message, QueueError,
+    channel::{Channel, Read},
+};
+use crate::{NameError, names};
+
+/// What a subscriber gets.
+#[derive(Clone, Debug)]
+pub enum Delivery<T> {
+    /// A message.
+    Message(Message<T>),
+    /// So many messages are gone that were not read in time; `None` where nobody knows how many, because the queue was
+    /// made anew since. What is kept comes next.
+    Missed(Option<u64>),
+}
+
+/// What happens to a subscriber that is further behind than its [buffer](Subscriber::buffer).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// It misses the oldest messages, and is [told](Delivery::Missed).
+    #[default]
+    DropOldest,
+    /// It ends.
+    Disconnect,
+}
+
+/// Why a subscriber has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was dropped: of its own accord, or because its client has gone.
+    Left,
+    /// It was too far behind.
+    Behind,
+    /// The queue has [stopped](super::Queue::stop) it.
+    Queue,
+}
+
+/// One who reads a queue, see [`Queue::subscribe`](super::Queue::subscribe). Dropping it ends the subscription.
+///
+/// It holds no messages, only its place among them.
+pub struct Subscriber<T> {
+    channel: Arc<Channel>,
+    /// The number of the message to be read next.
+    place: u64,
+    seat: u32,
+    buffer: u32,
+    overflow: Overflow,
+    /// Whether messages of an earlier life of the queue were missed, and it was not told yet.
+    is_lost: bool,
+    stopped: Option<Stopped>,
+    extra: Option<Box<Extra>>,
+    messages: PhantomData<fn() -> T>,
+}
+
+/// What only some have.
+#[derive(Default)]
+struct Extra {
+    who: Option<Arc<str>>,
+    on_stop: Option<Box<dyn FnOnce(Stopped) + Send>>,
+}
+
+impl<T> Subscriber<T> {
+    pub(super) fn new(channel: Arc<Channel>, last: Option<EventId>) -> Result<Self, QueueError> {
+        let (seat, next) = channel.sit()?;
+        let (place, is_known) = last.map_or((next, true), |last| channel.place_after(last));
+        Ok(Self {
+            channel,
+            place,
+            seat,
+            buffer: u32::MAX,
+            overflow: Overflow::default(),
+            is_lost: !is_known,
+            stopped: None,
+            extra: None,
+            messages: PhantomData,
+        })
+    }
+
+    /// Sets how many messages it may be behind. At most, and by default, as many as the queue keeps.
+    #[must_use]
+    pub fn buffer(mut self, messages: u32) -> Self {
+        self.buffer = messages.max(1);
+        self
+    }
+
+    /// Sets what happens when it is further behind than that.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Gives it a name to be [present](super::Queue::present) under. Several may have the same.
+    ///
+    /// # Errors
+    /// A name that is empty, longer than 256 bytes, or has control characters.
+    pub fn named(mut self, who: &str) -> Result<Self, NameError> {
+        names::check(who)?;
+        let who = Arc::<str>::from(who);
+        let extra = self.extra.get_or_insert_default();
+        self.channel.rename(extra.who.as_ref(), &who);
+        extra.who = Some(who);
+        Ok(self)
+    }
+
+    /// Sets what runs when it has ended, for whatever reason: once, on the thread that drops it.
+    #[must_use]
+    pub fn on_stop(mut self, run: impl FnOnce(Stopped) + Send + 'static) -> Self {
+        self.extra.get_or_insert_default().on_stop = Some(Box::new(run));
+        self
+    }
+
+    /// The next message; `None` once it has ended. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> Option<Delivery<T>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// [`next`](Self::next) for futures written by hand.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
+        if self.stopped.is_some() {
+            return Poll::Ready(None);
+        }
+        if std::mem::take(&mut self.is_lost) {
+            return Poll::Ready(Some(Delivery::Missed(None)));
+        }
+        let read = ready!(self.channel.poll_read(self.seat, self.place, self.buffer.into(), cx));
+        Poll::Ready(match read {
+            Read::Message(frame) => {
+                let id = self.channel.id(self.place);
+                self.place += 1;
+                Some(Delivery::Message(Message::new(id, frame)))
+            }
+            Read::Behind(first) if self.overflow == Overflow::DropOldest => {
+                let missed = first - self.place;
+                self.place = first;
+                Some(Delivery::Missed(Some(missed)))
+            }
+            Read::Behind(_) => self.end(Stopped::Behind),
+            Read::End => self.end(Stopped::Queue),
+        })
+    }
+
+    fn end(&mut self, why: Stopped) -> Option<Delivery<T>> {
+        self.stopped = Some(why);
+        None
+    }
+
+    /// Why it has ended, if it has.
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.stopped
+    }
+
+    /// The id of the last message read, or of what came before the first: to go on from later.
+    pub fn last(&self) -> EventId {
+        self.channel.id(self.place - 1)
+    }
+
+    /// Ends the subscription, as dropping it does.
+    pub fn stop(self) {}
+}
+
+impl<T> Drop for Subscriber<T> {
+    fn drop(&mut self) {
+        let extra = self.extra.take().map(|extra| *extra).unwrap_or_default();
+        self.channel.leave(self.seat, extra.who.as_ref());
+        let Some(on_stop) = extra.on_stop else { return };
+        let why = self.stopped.unwrap_or(Stopped::Left);
+        // A second panic while a first one unwinds would end the process.
+        if catch_unwind(AssertUnwindSafe(|| on_stop(why))).is_err() {
+            tracing::error!(queue = &**self.channel.name(), "what runs when a subscriber stops has panicked");
+        }
+    }
+}
+
+impl<T> fmt::Debug for Subscriber<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subscriber({:?}, place {})", self.channel.name(), self.place)
+    }
+}

@@ -1,0 +1,275 @@
+//! One share in memory: its value, and who may write it.
+
+use std::{
+    any::{TypeId, type_name},
+    collections::VecDeque,
+    io::{self, Write},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Held, Party, ShareError, Value};
+use crate::{
+    locked,
+    names::{Key, Named},
+};
+
+/// One share. This is what a backend keeps for it; the methods are all that [`Share`](super::Share) asks of one.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    key: Key,
+    type_id: TypeId,
+    type_name: &'static str,
+    measure: fn(&Held) -> Option<u64>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stored: Option<Stored>,
+    holder: Option<Holder>,
+    waiters: VecDeque<Waiter>,
+    last_waiter: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) value: Held,
+    pub(super) version: u64,
+    expires: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    pub(super) party: u64,
+    pub(super) label: Arc<str>,
+}
+
+/// In the order in which they came; `number` grows.
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    holder: Holder,
+    grant: oneshot::Sender<Hold>,
+}
+
+/// The lock of a slot, given to whoever waits next when it is dropped.
+#[derive(Debug)]
+pub(super) struct Hold(Option<Arc<Slot>>);
+
+/// What whoever looks after the server may know of a share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareInfo {
+    /// The app whose namespace it is in.
+    pub app: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+    /// The type of the value.
+    pub type_name: &'static str,
+    /// The version of the value; `None` if there is none.
+    pub version: Option<u64>,
+    /// Bytes of the value written as JSON; `None` if there is no value, or it cannot be written.
+    pub bytes: Option<u64>,
+    /// Who holds the lock.
+    pub owner: Option<Arc<str>>,
+    /// How many wait for the lock.
+    pub waiting: usize,
+    /// How long the value has yet.
+    pub expires_in: Option<Duration>,
+}
+
+impl Stored {
+    pub(super) fn new(value: Held, versions: &AtomicU64, ttl: Option<Duration>) -> Self {
+        // A time that cannot be counted to is never.
+        let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
+        Self { value, version: versions.fetch_add(1, Ordering::Relaxed), expires }
+    }
+
+    fn is_live(&self) -> bool {
+        self.expires.is_none_or(|expires| Instant::now() < expires)
+    }
+}
+
+impl Slot {
+    pub(crate) fn new<T: Value>(key: Key) -> Self {
+        Self {
+            key,
+            type_id: TypeId::of::<T>(),
+            type_name: type_name::<T>(),
+            measure: |held| written_length(held.downcast_ref::<T>()?),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn check_type<T: Value>(&self) -> Result<(), ShareError> {
+        if self.type_id == TypeId::of::<T>() {
+            return Ok(());
+        }
+        let name = Arc::clone(&self.key.name);
+        Err(ShareError::Type { name, holds: self.type_name, asked: type_name::<T>() })
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.key.name
+    }
+
+    pub(super) fn load(&self) -> Option<Stored> {
+        locked(&self.state).stored.as_ref().filter(|stored| stored.is_live()).cloned()
+    }
+
+    /// Stores a first value, and answers what is there afterwards.
+    pub(super) fn store_if_absent(&self, made: Stored) -> Stored {
+        let mut state = locked(&self.state);
+        if let Some(present) = state.stored.as_ref().filter(|stored| stored.is_live()) {
+            return present.clone();
+        }
+        let expired = state.stored.replace(made.clone());
+        // The value's drop is the app's code: not under the lock.
+        drop(state);
+        drop(expired);
+        made
+    }
+
+    pub(super) fn store(&self, _: &Hold, stored: Stored) {
+        let before = locked(&self.state).stored.replace(stored);
+        drop(before);
+    }
+
+    pub(super) fn clear(&self, _: &Hold) {
+        let before = locked(&self.state).stored.take();
+        drop(before);
+    }
+
+    /// The lock, if nobody has it and nobody waits for it.
+    pub(super) fn try_hold(self: &Arc<Self>, party: &Party) -> Option<Hold> {
+        let mut state = locked(&self.state);
+        if state.holder.is_some() {
+            return None;
+        }
+        state.holder = Some(party.holder());
+        drop(state);
+        Some(Hold(Some(Arc::clone(self))))
+    }
+
+    /// The lock, or a place in the queue for it.
+    pub(super) fn enqueue(self: &Arc<Self>, party: &Party, limit: usize) -> Result<Place, ShareError> {
+        let mut state = locked(&self.state);
+        if state.holder.is_none() {
+            state.holder = Some(party.holder());
+            drop(state);
+            return Ok(Place::Granted(Hold(Some(Arc::clone(self)))));
+        }
+        if state.waiters.len() >= limit {
+            return Err(ShareError::TooManyWaiting(Arc::clone(self.name())));
+        }
+        let (grant, granted) = oneshot::channel();
+        state.last_waiter += 1;
+        let number = state.last_waiter;
+        state.waiters.push_back(Waiter { number, holder: party.holder(), grant });
+        Ok(Place::Queued { number, granted })
+    }
+
+    /// Takes a waiter out of the queue that waits no longer.
+    pub(super) fn leave(&self, number: u64) {
+        let mut state = locked(&self.state);
+        let left = match state.waiters.binary_search_by_key(&number, |waiter| waiter.number) {
+            Ok(at) => state.waiters.remove(at),
+            Err(_) => None,
+        };
+        drop(state);
+        drop(left);
+    }
+
+    pub(super) fn holder(&self) -> Option<Holder> {
+        locked(&self.state).holder.clone()
+    }
+
+    pub(super) fn holder_label(&self) -> Arc<str> {
+        self.holder().map_or_else(|| "nobody any more".into(), |holder| holder.label)
+    }
+
+    /// Hands the lock to the first that still waits.
+    fn release(self: Arc<Self>) {
+        let mut hold = Hold(Some(self));
+        while let Some(slot) = &hold.0 {
+            let mut state = locked(&slot.state);
+            let Some(waiter) = state.waiters.pop_front() else {
+                state.holder = None;
+                drop(state);
+                hold.0 = None;
+                return;
+            };
+            state.holder = Some(waiter.holder);
+            drop(state);
+            match waiter.grant.send(hold) {
+                Ok(()) => return,
+                // It went away just now.
+                Err(back) => hold = back,
+            }
+        }
+    }
+
+    pub(crate) fn info(&self) -> ShareInfo {
+        let stored = self.load();
+        let state = locked(&self.state);
+        let (owner, waiting) =
+            (state.holder.as_ref().map(|holder| Arc::clone(&holder.label)), state.waiters.len());
+        drop(state);
+        ShareInfo {
+            app: Arc::clone(&self.key.app),
+            name: Arc::clone(&self.key.name),
+            type_name: self.type_name,
+            version: stored.as_ref().map(|stored| stored.version),
+            bytes: stored.as_ref().and_then(|stored| (self.measure)(&stored.value)),
+            owner,
+            waiting,
+            expires_in: stored.and_then(|stored| stored.expires).map(|at| at.duration_since(Instant::now())),
+        }
+    }
+}
+
+impl Named for Slot {
+    fn is_spent(&self) -> bool {
+        let state = locked(&self.state);
+        state.holder.is_none() && !state.stored.as_ref().is_some_and(Stored::is_live)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.release();
+        }
+    }
+}
+
+/// What came of asking for a lock.
+pub(super) enum Place {
+    Granted(Hold),
+    Queued { number: u64, granted: oneshot::Receiver<Hold> },
+}
+
+/// The length of a value as JSON, without writing it anywhere.
+fn written_length<T: serde::Serialize>(value: &T) -> Option<u64> {
+    struct Count(u64);
+
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).ok()?;
+    Some(count.0)
+}
