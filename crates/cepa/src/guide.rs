@@ -29,6 +29,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/state.md")]
     struct State;
 
+    #[doc = include_str!("../../../docs/guide/src/live.md")]
+    struct Live;
+
     #[doc = include_str!("../../../docs/guide/src/sessions.md")]
     struct Sessions;
     #[doc = include_str!("../../../docs/guide/src/pages.md")]

@@ -80,7 +80,6 @@ const END: &[u8] = b"\n\n";
 const AFTER_ID: usize = ID.len() + EventId::LENGTH + 1;
 
 impl Draft {
-    /// JSON has no line breaks outside of its strings, and escapes them there: the data is one line.
     pub(super) fn write<T: Serialize>(
         event: Option<&str>,
         value: &T,
@@ -114,7 +113,7 @@ impl Draft {
     }
 }
 
-/// Ends writing as soon as a message is longer than it may be, not when it is all in memory.
+/// Writes one line, and ends as soon as it is longer than it may be, not when it is all in memory.
 struct Bounded<'a> {
     frame: &'a mut Vec<u8>,
     room: usize,
@@ -130,7 +129,9 @@ impl Write for Bounded<'_> {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
         }
-        self.frame.extend_from_slice(bytes);
+        // The data is one line. JSON escapes line breaks in strings, and between tokens (a raw value of serde_json may
+        // have some) all white space means the same.
+        self.frame.extend(bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
         Ok(bytes.len())
     }
 
@@ -193,5 +194,18 @@ impl<T> Clone for Message<T> {
 impl<T> fmt::Debug for Message<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Message({}, {} bytes)", self.id, self.data().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_one_line_whatever_writes_it() {
+        let mut frame = Vec::new();
+        let mut line = Bounded { frame: &mut frame, room: 100, is_over: false };
+        line.write_all(b"{\n\r\"a\": 1\n}").unwrap();
+        assert_eq!(frame, b"{  \"a\": 1 }");
     }
 }
