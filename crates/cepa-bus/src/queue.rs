@@ -3,6 +3,7 @@
 mod channel;
 mod error;
 mod message;
+mod own;
 mod subscriber;
 #[cfg(test)]
 mod tests;

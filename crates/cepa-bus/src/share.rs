@@ -177,7 +177,7 @@ impl<T: Value> Share<T> {
             deadlock::Turn::Now(hold) => return Ok(hold),
             deadlock::Turn::Later(waiting) => waiting,
         };
-        match tokio::time::timeout(timeout, waiting.granted(&self.hub.graph)).await {
+        match tokio::time::timeout(timeout, waiting.granted()).await {
             Ok(hold) => Ok(hold),
             Err(_) => {
                 Err(ShareError::Timeout { share: self.name().into(), holder: self.slot.holder_label() })

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{
     EventId, QueueError,
     message::{Draft, DraftError, Frame},
+    own::Own,
 };
 use crate::{
     locked,
@@ -56,7 +57,7 @@ pub struct QueueInfo {
 /// A queue of any type.
 ///
 /// There is one log, and a subscriber is a place in it: publishing is one push whoever reads how slowly. The lock is
-/// held to push, to read one message, and to take some wakers; subscribers are woken after it.
+/// held to push (also to the buffers of those few who have their own), to read one message, and to take some wakers; subscribers are woken after it.
 #[derive(Debug)]
 pub(crate) struct Channel {
     key: Key,
@@ -75,6 +76,8 @@ struct State {
     seats: Vec<Seat>,
     free: Vec<u32>,
     present: BTreeMap<Arc<str>, usize>,
+    /// The buffers of those who have one, by seat.
+    own: BTreeMap<u32, Own>,
 }
 
 /// What the queue knows of a subscriber.
@@ -131,6 +134,7 @@ impl Channel {
         let mut state = locked(&self.state);
         let id = self.id(state.next);
         let frame = draft.with_id(id);
+        state.own.values_mut().for_each(|own| own.offer(id.number, &frame));
         state.next += 1;
         state.log_bytes += frame.bytes.len();
         state.log.push_back(frame);
@@ -195,6 +199,7 @@ impl Channel {
     pub(super) fn leave(&self, seat: u32, who: Option<&Arc<str>>) {
         let mut state = locked(&self.state);
         let waker = state.seats[seat as usize].waker.take();
+        state.own.remove(&seat);
         state.free.push(seat);
         if state.free.len() == state.seats.len() {
             // A crowd has gone: what it took is given back.
@@ -214,19 +219,44 @@ impl Channel {
         *state.present.entry(Arc::clone(who)).or_default() += 1;
     }
 
+    /// Gives a subscriber a buffer of its own, with what it has not read.
+    pub(super) fn keep_own(&self, seat: u32, place: u64, buffer: u32) {
+        let most = self.options.keep.min(buffer as usize);
+        let mut own = Own::new(most, self.options.keep_bytes);
+        let mut state = locked(&self.state);
+        let first = state.first();
+        for (number, frame) in (first..).zip(&state.log).filter(|(number, _)| *number >= place) {
+            own.offer(number, frame);
+        }
+        state.own.insert(seat, own);
+    }
+
+    pub(super) fn drop_own(&self, seat: u32) {
+        locked(&self.state).own.remove(&seat);
+    }
+
     /// Reads at a place, for a subscriber that may be so many messages behind.
     pub(super) fn poll_read(&self, seat: u32, place: u64, buffer: u64, cx: &mut Context<'_>) -> Poll<Read> {
         let mut state = locked(&self.state);
-        let oldest = state.first().max(state.next.saturating_sub(buffer));
         let end = state.seats[seat as usize].end;
         if place >= end {
             return Poll::Ready(Read::End);
         }
+        let (first, next) = (state.first(), state.next);
+        let own = state.own.get_mut(&seat);
+        let oldest = match &own {
+            Some(own) => own.next().unwrap_or(next),
+            None => first.max(next.saturating_sub(buffer)),
+        };
         if place < oldest {
             return Poll::Ready(Read::Behind(oldest.min(end)));
         }
-        if let Some(frame) = state.log.get((place - state.first()) as usize) {
-            return Poll::Ready(Read::Message(frame.clone()));
+        let frame = match own {
+            Some(own) => own.take(),
+            None => state.log.get((place - first) as usize).cloned(),
+        };
+        if let Some(frame) = frame {
+            return Poll::Ready(Read::Message(frame));
         }
         let waker = &mut state.seats[seat as usize].waker;
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -271,7 +301,7 @@ impl Channel {
 impl State {
     fn new() -> Self {
         let (log, seats, free, present) = <(VecDeque<_>, Vec<_>, Vec<_>, BTreeMap<_, _>)>::default();
-        Self { log, log_bytes: 0, next: 1, seats, free, present }
+        Self { log, log_bytes: 0, next: 1, seats, free, present, own: BTreeMap::new() }
     }
 
     /// The number of the oldest message in the log.

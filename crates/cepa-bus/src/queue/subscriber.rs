@@ -31,6 +31,9 @@ pub enum Overflow {
     /// It misses the oldest messages, and is [told](Delivery::Missed).
     #[default]
     DropOldest,
+    /// It misses the newest messages, and is told where they would have come. It keeps what it has not read in a buffer of
+    /// its own, which publishing fills: for few subscribers, not for a crowd.
+    DropNewest,
     /// It ends.
     Disconnect,
 }
@@ -48,7 +51,7 @@ pub enum Stopped {
 
 /// One who reads a queue, see [`Queue::subscribe`](super::Queue::subscribe). Dropping it ends the subscription.
 ///
-/// It holds no messages, only its place among them.
+/// It holds no messages, only its place among them, unless it is to [drop the newest](Overflow::DropNewest).
 pub struct Subscriber<T> {
     channel: Arc<Channel>,
     /// The number of the message to be read next.
@@ -91,6 +94,7 @@ impl<T> Subscriber<T> {
     #[must_use]
     pub fn buffer(mut self, messages: u32) -> Self {
         self.buffer = messages.max(1);
+        self.fit();
         self
     }
 
@@ -98,7 +102,15 @@ impl<T> Subscriber<T> {
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
+        self.fit();
         self
+    }
+
+    fn fit(&self) {
+        match self.overflow {
+            Overflow::DropNewest => self.channel.keep_own(self.seat, self.place, self.buffer),
+            _ => self.channel.drop_own(self.seat),
+        }
     }
 
     /// Gives it a name to be [present](super::Queue::present) under. Several may have the same.
@@ -141,7 +153,7 @@ impl<T> Subscriber<T> {
                 self.place += 1;
                 Some(Delivery::Message(Message::new(id, frame)))
             }
-            Read::Behind(first) if self.overflow == Overflow::DropOldest => {
+            Read::Behind(first) if self.overflow != Overflow::Disconnect => {
                 let missed = first - self.place;
                 self.place = first;
                 Some(Delivery::Missed(Some(missed)))

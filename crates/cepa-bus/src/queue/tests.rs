@@ -81,6 +81,34 @@ fn one_that_never_reads_keeps_nothing_and_is_told() {
 }
 
 #[test]
+fn one_that_drops_the_newest_keeps_its_oldest() {
+    let queue = queue(QueueOptions { keep: 4, ..QueueOptions::default() });
+    let before = queue.notify(&0).unwrap();
+    let mut slow = queue.subscribe().unwrap().buffer(2).overflow(Overflow::DropNewest);
+    for n in 1..=1000 {
+        queue.notify(&n).unwrap();
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Some(Delivery::Message(first))) = slow.poll_next(&mut cx) else { panic!() };
+    assert_eq!(first.value().unwrap(), 1);
+    queue.notify(&1001).unwrap();
+    queue.notify(&1002).unwrap();
+    assert_eq!(drain(&mut slow), [Ok(2), Err(Some(998)), Ok(1001), Err(Some(1))]);
+    queue.notify(&1003).unwrap();
+    queue.stop();
+    queue.notify(&1004).unwrap();
+    assert_eq!(drain(&mut slow), [Ok(1003)]);
+    assert_eq!(slow.stopped(), Some(Stopped::Queue));
+
+    let mut late = queue.subscribe_after(before).unwrap().overflow(Overflow::DropNewest);
+    assert_eq!(drain(&mut late), [Err(Some(1000)), Ok(1001), Ok(1002), Ok(1003), Ok(1004)]);
+    let mut turned = queue.subscribe().unwrap().overflow(Overflow::DropNewest).overflow(Overflow::DropOldest);
+    drop((slow, late));
+    queue.notify(&1).unwrap();
+    assert_eq!(drain(&mut turned), [Ok(1)]);
+}
+
+#[test]
 fn bytes_are_bounded_too() {
     let options = QueueOptions { keep: 1000, keep_bytes: 500, message: 10_000 };
     let queue = Bus::new().queue_with::<String>("q", options).unwrap();
@@ -264,7 +292,10 @@ proptest! {
                     published += 1;
                     queue.notify(&published).unwrap();
                 }
-                Act::Subscribe => readers.push((queue.subscribe().unwrap(), published)),
+                Act::Subscribe => {
+                    let overflow = [Overflow::DropOldest, Overflow::DropNewest][readers.len() % 2];
+                    readers.push((queue.subscribe().unwrap().overflow(overflow).buffer(3), published));
+                }
                 Act::Return(n) => if let Some(at) = at(n) {
                     let last = readers[at].0.last();
                     readers[at].0 = queue.subscribe_after(last).unwrap();

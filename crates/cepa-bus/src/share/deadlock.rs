@@ -68,9 +68,9 @@ impl Party {
 }
 
 /// What came of asking for a lock that was not free a moment ago.
-pub(super) enum Turn {
+pub(super) enum Turn<'a> {
     Now(Hold),
-    Later(Granted),
+    Later(Granted<'a>),
 }
 
 impl Graph {
@@ -78,7 +78,12 @@ impl Graph {
     ///
     /// Every wait is entered under the graph's lock, so that of those that make a cycle the last one sees it. A lock that
     /// is handed on meanwhile makes none: whoever gets it does not wait.
-    pub(super) fn wait(&self, slot: &Arc<Slot>, party: &Party, limit: usize) -> Result<Turn, ShareError> {
+    pub(super) fn wait<'a>(
+        &'a self,
+        slot: &Arc<Slot>,
+        party: &Party,
+        limit: usize,
+    ) -> Result<Turn<'a>, ShareError> {
         let mut waits = locked(&self.0);
         if let Some(cycle) = find_cycle(&waits, slot, party) {
             return Err(ShareError::Deadlock(cycle));
@@ -87,7 +92,13 @@ impl Graph {
             Place::Granted(hold) => Ok(Turn::Now(hold)),
             Place::Queued { number, granted } => {
                 waits.insert(party.id, Arc::clone(slot));
-                Ok(Turn::Later(Granted { slot: Arc::clone(slot), party: party.id, number, granted }))
+                Ok(Turn::Later(Granted {
+                    graph: self,
+                    slot: Arc::clone(slot),
+                    party: party.id,
+                    number,
+                    granted,
+                }))
             }
         }
     }
@@ -110,32 +121,25 @@ fn find_cycle(waits: &HashMap<u64, Arc<Slot>>, slot: &Arc<Slot>, party: &Party) 
     None
 }
 
-/// A place in the queue for a slot's lock.
-pub(super) struct Granted {
+/// A place in the queue for a slot's lock. When it is dropped the place is given up, and a lock that was granted just
+/// then goes to the next.
+pub(super) struct Granted<'a> {
+    graph: &'a Graph,
     slot: Arc<Slot>,
     party: u64,
     number: u64,
     granted: oneshot::Receiver<Hold>,
 }
 
-impl Granted {
-    /// Waits. When this is dropped the place is given up, and a lock that was granted just then goes to the next.
-    pub(super) async fn granted(mut self, graph: &Graph) -> Hold {
-        let _leave = Leave { slot: Arc::clone(&self.slot), party: self.party, number: self.number, graph };
+impl Granted<'_> {
+    pub(super) async fn granted(mut self) -> Hold {
         (&mut self.granted)
             .await
             .expect("a waiter leaves the queue only with the lock, or because it was dropped")
     }
 }
 
-struct Leave<'a> {
-    slot: Arc<Slot>,
-    party: u64,
-    number: u64,
-    graph: &'a Graph,
-}
-
-impl Drop for Leave<'_> {
+impl Drop for Granted<'_> {
     fn drop(&mut self) {
         locked(&self.graph.0).remove(&self.party);
         self.slot.leave(self.number);
