@@ -7,7 +7,7 @@ use cepa_bus::{Bus, Live, Queue, QueueOptions};
 use cepa_core::{App, Ctx, Result};
 use cepa_tests::{
     Served, Serving,
-    stats::eventually,
+    stats::{eventually, pause},
     wire::{Ended, Wire},
 };
 
@@ -57,7 +57,7 @@ fn events_reach_everybody_in_order_but_who_does_not_read() {
     let started = Instant::now();
     for n in 0..1000 {
         queue.notify(&format!("{n} {long}")).expect("a text can be written");
-        std::thread::sleep(Duration::from_micros(500));
+        pause(Duration::from_micros(500));
     }
     assert!(started.elapsed() < Duration::from_secs(10), "who does not read slows nobody");
     queue.stop();
