@@ -2,13 +2,13 @@
 
 use cepa::{
     cookie::Keys,
+    layers::{
+        csrf::{self, Tokens, csrf},
+        secure_headers,
+        session::{Memory, session},
+    },
     prelude::*,
     router::{get, post},
-};
-use cepa_layers::{
-    csrf::{self, Tokens, csrf},
-    secure_headers,
-    session::{Memory, session},
 };
 use serde::Deserialize;
 

@@ -1,7 +1,9 @@
 //! The pages that people see, rendered from `templates/`.
 
-use cepa::prelude::*;
-use cepa_layers::{CsrfExt, NonceExt};
+use cepa::{
+    layers::{CsrfExt, NonceExt},
+    prelude::*,
+};
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Deserialize;
 

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use cepa::{core::units, prelude::*, router::get};
-use cepa_layers::multipart::{self, multipart};
+use cepa::{
+    core::units,
+    layers::multipart::{self, multipart},
+    prelude::*,
+    router::get,
+};
 use serde::Deserialize;
 
 use crate::{pages, shelf::Shelf};

@@ -2,8 +2,7 @@
 
 use std::io::Read;
 
-use cepa::{prelude::*, server::blocking};
-use cepa_layers::multipart::MultipartExt as _;
+use cepa::{layers::multipart::MultipartExt as _, prelude::*, server::blocking};
 use minijinja::{Environment, context, value::Serde};
 
 use crate::shelf::Shelf;
