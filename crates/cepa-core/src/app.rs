@@ -11,7 +11,7 @@ use std::{fmt, panic::Location, sync::Arc};
 pub use self::{
     explain::{RouteInfo, Step, StepKind},
     handling::Handling,
-    onion::Onion,
+    onion::{AppHandler, Onion},
     settings::{Proxies, Settings},
 };
 use crate::{
@@ -152,6 +152,17 @@ impl App {
     /// As [`build`](Self::build).
     pub fn into_service(self) -> Result<AppService, BuildError> {
         self.build().map(AppService)
+    }
+
+    /// The app as a handler, for layers that choose among apps themselves: it answers in place, with the path as it is.
+    ///
+    /// Nothing of the app around it is inherited, neither settings nor what is provided; for that see
+    /// [`mount`](Self::mount).
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn into_handler(self) -> Result<AppHandler, BuildError> {
+        self.build().map(AppHandler)
     }
 
     /// A client that calls the app in memory, without a socket.

@@ -151,6 +151,13 @@ impl Body {
         self.limit.set(bytes);
     }
 
+    /// Gives up a stream, as dropping it does.
+    pub(crate) fn stop(&mut self) {
+        if self.is_stream() {
+            self.kind = Kind::Empty;
+        }
+    }
+
     /// Takes the body; what is left is empty and has the same limit.
     pub(crate) fn take(&mut self) -> Self {
         let empty = Self { kind: Kind::Empty, limit: self.limit.anew() };

@@ -31,7 +31,9 @@ impl Headers {
     #[inline]
     pub fn begin(&mut self) {
         self.lines.clear();
-        self.map.take();
+        if let Some(map) = self.map.take() {
+            reuse_map(map);
+        }
     }
 
     /// Adds the field whose name and value will lie there in the text.

@@ -56,7 +56,7 @@ pub mod vary;
 mod vectors;
 
 pub use self::{
-    app::{App, Handling, Onion, Proxies, RouteInfo, Settings, Step, StepKind},
+    app::{App, AppHandler, Handling, Onion, Proxies, RouteInfo, Settings, Step, StepKind},
     body::{Body, BodyWriter, Incoming, SendBody, Sender, channel},
     connection::{Connection, Io, Memory, OnClose, OnUpgrade, Peer, Policy, TlsInfo},
     ctx::{Ctx, Urls},

@@ -106,11 +106,20 @@ impl<'a> Next<'a> {
         'a: 'b,
     {
         // A layer that is no async closure may panic before there is a future.
-        let called = catch(move || match self.layers.split_first() {
+        let called = catch(move || self.call(ctx));
+        Run(called.unwrap_or_else(|panicked| Box::pin(ready(Err(panicked)))))
+    }
+
+    /// [`run`](Self::run) that leaves a panic to whoever runs the caller.
+    #[inline]
+    pub(crate) fn call<'b>(self, ctx: &'b mut Ctx) -> LocalBoxFuture<'b, Result>
+    where
+        'a: 'b,
+    {
+        match self.layers.split_first() {
             Some((layer, rest)) => layer.call(ctx, Next { layers: rest, core: self.core }),
             None => self.core.call(ctx),
-        });
-        Run(called.unwrap_or_else(|panicked| Box::pin(ready(Err(panicked)))))
+        }
     }
 }
 

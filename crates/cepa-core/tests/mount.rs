@@ -5,7 +5,7 @@ mod table;
 
 use cepa_core::{
     App, Ctx, Next, Result,
-    router::{Mount, Router},
+    router::{Mount, Router, get},
     test::block_on,
 };
 
@@ -121,4 +121,33 @@ fn a_layer_in_front_of_a_mount_may_change_the_path() {
     ] {
         assert_eq!(block_on(client.get(target)).text(), expected);
     }
+}
+
+#[test]
+fn a_layer_runs_an_app_below_a_prefix_that_it_finds_itself() {
+    let inner = App::new()
+        .get("/", async |ctx: &mut Ctx| format!("root of {}", ctx.mount_path()))
+        .route("/users/{id}", get(async |ctx: &mut Ctx| ctx.url_for("user", &[("id", "8")])).name("user"));
+    let inner = inner.into_handler().unwrap();
+    let client = App::new()
+        .with(async move |ctx: &mut Ctx, next: Next<'_>| {
+            if ctx.run_below("/deep/inner/", &inner).await? {
+                return ctx.set("x-after", format!("{}{}", ctx.mount_path(), ctx.path()));
+            }
+            next.run(ctx).await
+        })
+        .get("/{*rest}", async |ctx: &mut Ctx| format!("outer {}", ctx.path()))
+        .test();
+    block_on(async {
+        for (path, text, after) in [
+            ("/deep/inner", "root of /deep/inner", "/deep/inner"),
+            ("/deep/inner/users/7", "/deep/inner/users/8", "/deep/inner/users/7"),
+            ("/deep/inners", "outer /deep/inners", ""),
+            ("/deep", "outer /deep", ""),
+        ] {
+            let answer = client.get(path).await;
+            assert_eq!((answer.text(), answer.header("x-after")), (text, after), "{path}");
+        }
+        assert_eq!(client.get("/deep/inner/none").await.status(), 404);
+    });
 }

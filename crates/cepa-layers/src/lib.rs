@@ -26,12 +26,16 @@
 //! | `compress` | `compress`, with gzip and deflate | yes |
 //! | `inflate` | `inflate`, with gzip and deflate | yes |
 //! | `brotli`, `zstd` | these codings in both; `zstd` needs a C compiler | |
+//! | `client` | `fetch`, `proxy` | |
+//! | `egg` | `egg`, and sessions that Egg has encrypted | |
 //! | `files` | `static_files`, `directory`, `sendfile_header` | yes |
 //! | `i18n` | `i18n`, with `t` in the templates of `views` | |
 //! | `multipart` | `multipart` | yes |
 //! | `redb`, `redis` | `session::Redb`, `session::Redis` | |
 //! | `validate` | `validate` | |
 //! | `views` | `views` | |
+//!
+//! The TLS of `client` has the cryptography of `aws-lc-rs`, which is on by default, or of `ring`.
 
 // Says of each item which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -41,6 +45,7 @@ pub mod auth;
 #[cfg(feature = "basic_auth")]
 pub mod basic_auth;
 pub mod body_limits;
+pub mod cascade;
 #[cfg(feature = "compress")]
 pub mod compress;
 pub mod concurrency_limit;
@@ -50,10 +55,16 @@ pub mod csrf;
 pub mod digest_auth;
 #[cfg(feature = "files")]
 pub mod directory;
+#[cfg(feature = "egg")]
+pub mod egg;
+mod erased;
 pub mod etag;
 pub mod favicon;
+#[cfg(feature = "client")]
+pub mod fetch;
 #[cfg(feature = "files")]
 mod files;
+pub mod hosts;
 #[cfg(feature = "i18n")]
 pub mod i18n;
 #[cfg(feature = "inflate")]
@@ -62,14 +73,21 @@ pub mod ip_filter;
 pub mod jsonp;
 pub mod logger;
 pub mod method_override;
+pub mod mount_table;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 pub mod not_found;
 pub mod on_error;
+#[cfg(feature = "client")]
+mod outbound;
 pub mod problem;
+#[cfg(feature = "client")]
+pub mod proxy;
 pub mod rate_limit;
+pub mod redirect_allow_list;
 pub mod request_id;
 pub mod response_time;
+pub mod safe;
 pub mod secure_headers;
 #[cfg(feature = "files")]
 pub mod sendfile_header;
@@ -86,6 +104,7 @@ pub mod when;
 #[cfg(feature = "basic_auth")]
 pub use basic_auth::basic_auth;
 pub use body_limits::body_limits;
+pub use cascade::cascade;
 #[cfg(feature = "compress")]
 pub use compress::compress;
 pub use concurrency_limit::concurrency_limit;
@@ -105,12 +124,16 @@ pub use ip_filter::ip_filter;
 pub use jsonp::jsonp;
 pub use logger::logger;
 pub use method_override::method_override;
+pub use mount_table::mount_table;
 #[cfg(feature = "multipart")]
 pub use multipart::{MultipartExt, multipart};
 pub use not_found::not_found;
 pub use on_error::on_error;
 pub use problem::Problem;
+#[cfg(feature = "client")]
+pub use proxy::proxy;
 pub use rate_limit::rate_limit;
+pub use redirect_allow_list::redirect_allow_list;
 pub use request_id::{RequestId, request_id};
 pub use response_time::response_time;
 pub use secure_headers::{NonceExt, secure_headers};

@@ -26,7 +26,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, units::duration};
 use http::{HeaderName, HeaderValue, header};
 use serde::Deserialize;
@@ -208,6 +208,7 @@ impl NonceExt for Ctx {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
             .map_err(|error| Error::new(503, "no random bytes for a nonce").with_cause(error))?;
+        // No character that a template would escape.
         let nonce = BASE64.encode(bytes);
         self.insert(Nonce(nonce.clone()));
         Ok(nonce)

@@ -70,7 +70,9 @@ pub use self::{
 /// Options that contradict each other.
 pub fn session(options: Options) -> Result<Layer, OptionsError> {
     options.check()?;
-    Ok(Layer { shared: Arc::new(Shared::new(options, None)) })
+    #[cfg(feature = "egg")]
+    options.check_not_egg()?;
+    Ok(Layer { shared: Arc::new(Shared::new(options)) })
 }
 
 /// The session of a request, where a [`session()`] layer is around.
@@ -109,6 +111,9 @@ struct Shared {
     store: Option<Box<dyn Store>>,
     /// The name of the cookie over TLS.
     secure_name: String,
+    /// Of an app that comes from Egg.
+    #[cfg(feature = "egg")]
+    egg: Option<crate::egg::Keys>,
 }
 
 /// What the layer leaves on a request. A session in a cookie is read when it is first asked for.
@@ -121,8 +126,20 @@ impl Layer {
     /// Keeps the sessions in a store; the cookie has only their id.
     #[must_use]
     pub fn store(self, store: impl Store) -> Self {
-        let options = self.shared.options.clone();
-        Self { shared: Arc::new(Shared::new(options, Some(Box::new(store)))) }
+        let shared = Shared {
+            store: Some(Box::new(store)),
+            #[cfg(feature = "egg")]
+            egg: self.shared.egg.clone(),
+            ..Shared::new(self.shared.options.clone())
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    #[cfg(feature = "egg")]
+    pub(crate) fn with_egg(options: Options, keys: crate::egg::Keys) -> Result<Self, OptionsError> {
+        options.check()?;
+        options.check_egg()?;
+        Ok(Self { shared: Arc::new(Shared { egg: Some(keys), ..Shared::new(options) }) })
     }
 }
 
@@ -165,9 +182,15 @@ impl fmt::Debug for Layer {
 }
 
 impl Shared {
-    fn new(options: Options, store: Option<Box<dyn Store>>) -> Self {
+    fn new(options: Options) -> Self {
         let prefix = if options.host_prefix { "__Host-" } else { "" };
-        Self { secure_name: format!("{prefix}{}", options.key), options, store }
+        Self {
+            secure_name: format!("{prefix}{}", options.key),
+            options,
+            store: None,
+            #[cfg(feature = "egg")]
+            egg: None,
+        }
     }
 
     /// The name of the cookie on this connection.

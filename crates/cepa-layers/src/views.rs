@@ -25,10 +25,13 @@
 //! Beside the values that a page is rendered with, templates know what layers have left in the request's [`Locals`],
 //! and `url_for("route", id=7)`, which makes the URL of a [named route](Ctx::url_for).
 //!
+//! The filters `sjs`, `sjson`, `surl`, `shtml` and `spath` are the functions of [`safe`](crate::safe).
+//!
 //! What a template shows is escaped by the ending of the template's name: `.html`, `.htm`, `.xhtml`, `.xml` and
 //! `.svg` as markup, `.json` and `.js` as JSON, `.txt`, `.text`, `.md`, `.csv`, `.css`, `.ics` and `.eml` not at all;
 //! any other ending as markup. `.j2`, `.jinja` and `.jinja2` at the end do not count.
 
+mod filters;
 mod load;
 mod locals;
 mod scope;
@@ -48,6 +51,7 @@ use minijinja::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{load::ViewsError, locals::Locals};
+use crate::safe::Sanitizer;
 use scope::Scope;
 
 /// Beyond this minijinja has no stack to spare.
@@ -103,6 +107,7 @@ pub fn views(options: Options) -> Result<Views, ViewsError> {
     templates.set_debug(options.reload);
     let trimmed = SyntaxConfig::builder().trim_blocks(options.trim).lstrip_blocks(options.trim).build();
     templates.set_syntax(trimmed?);
+    filters::add(&mut templates);
     load::load(&mut templates, options)?;
     Ok(Views { templates })
 }
@@ -129,6 +134,13 @@ impl Views {
         A: for<'a> FunctionArgs<'a>,
     {
         self.templates.add_filter(name, filter);
+        self
+    }
+
+    /// Has the filter `shtml` keep other rules than the default ones.
+    #[must_use]
+    pub fn sanitizer(mut self, sanitizer: Sanitizer) -> Self {
+        filters::add_shtml(&mut self.templates, move |html| sanitizer.clean(html));
         self
     }
 

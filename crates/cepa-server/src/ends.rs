@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use cepa_core::{OnClose, Peer, TlsInfo};
-use http::Method;
 
 /// Who speaks to whom, and under which TLS; settled before the first request.
 #[derive(Debug)]
@@ -13,10 +12,10 @@ pub(crate) struct Ends {
     pub(crate) tls: Option<Box<TlsInfo>>,
 }
 
-/// Whether a policy drops a running handler of this method when the client goes.
-pub(crate) fn cancels(on_close: OnClose, method: &Method) -> bool {
+/// Whether a policy drops a running handler when the client goes, if its method is a safe one or not.
+pub(crate) fn cancels(on_close: OnClose, safe: bool) -> bool {
     match on_close {
-        OnClose::Auto => method.is_safe(),
+        OnClose::Auto => safe,
         OnClose::Cancel => true,
         OnClose::Complete => false,
     }

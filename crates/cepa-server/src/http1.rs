@@ -59,5 +59,6 @@ pub use reject::{Reject, answer};
 pub use scan::HeadScan;
 pub(crate) use serve::{End, Serve};
 pub use stamp::Stamp;
+pub(crate) use target::TargetInPlace;
 pub use target::{Form, Target};
 pub(crate) use trailers::is_forbidden as is_forbidden_trailer;

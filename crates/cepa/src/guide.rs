@@ -34,6 +34,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/pages.md")]
     struct Pages;
 
+    #[doc = include_str!("../../../docs/guide/src/reach.md")]
+    struct Reach;
+
     #[doc = include_str!("../../../docs/guide/src/testing.md")]
     struct Testing;
 
@@ -56,6 +59,9 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide/src/koa.md")]
     struct Koa;
+
+    #[doc = include_str!("../../../docs/guide/src/egg.md")]
+    struct Egg;
 }
 
 #[cfg(test)]

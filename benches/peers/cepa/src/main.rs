@@ -1,9 +1,11 @@
 //! Cepa: one worker thread with its own listener per core; HTTP/1.1 and HTTP/2 by prior knowledge
 //! on the same port.
-use std::{error::Error, net::Ipv4Addr, time::Duration};
+use std::{error::Error, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use cepa::{
     ServerConfig,
+    core::cookie::Keys,
+    log::{Log, LogConfig},
     prelude::*,
     server::{
         ListenConfig,
@@ -11,7 +13,14 @@ use cepa::{
         listen::{Address, BindOptions},
     },
 };
+use cepa_layers::{
+    SessionExt,
+    logger::{self, Format},
+    session,
+    static_files::{self, static_files},
+};
 use peer_common::*;
+use serde::Serialize;
 
 async fn plaintext(_: &mut Ctx) -> &'static str {
     HELLO
@@ -37,17 +46,45 @@ async fn noop(ctx: &mut Ctx, next: Next<'_>) -> Result {
     next.run(ctx).await
 }
 
-fn app() -> App {
+/// What `GET /session/r{n}/{id}` answers; its stack is the one in peers/koa.
+#[derive(Serialize)]
+struct Visit {
+    id: String,
+    name: String,
+}
+
+async fn visit(ctx: &mut Ctx) -> Result<Json<Visit>> {
+    let name = ctx.session()?.get("name")?.unwrap_or_else(|| "nobody".to_owned());
+    Ok(Json(Visit { id: ctx.params()?, name }))
+}
+
+fn sessions() -> std::result::Result<Router, Box<dyn Error>> {
+    let short = logger::Options { format: Format::Dev, ..Default::default() };
+    let router = Router::new().with(logger::logger(short)).with(session::session(session::Options::koa())?);
+    Ok((0..21).fold(router, |router, n| router.get(&format!("/r{n}/{{id}}"), visit)))
+}
+
+/// `GET /static/file.txt` is the file that `GET /file` is elsewhere.
+fn files() -> std::result::Result<App, Box<dyn Error>> {
+    let file = PathBuf::from(std::env::var_os("BENCH_FILE").unwrap_or_default());
+    let root = file.parent().filter(|root| root.is_dir()).map_or_else(|| ".".into(), PathBuf::from);
+    Ok(App::new().with(static_files(static_files::Options { root, ..Default::default() })?))
+}
+
+fn app() -> std::result::Result<App, Box<dyn Error>> {
     let stack = (0..8).fold(Router::new(), |router, _| router.with(noop)).get("/", plaintext);
     let app = App::new()
+        .keys(Keys::new(["bench"])?)
+        .nest("/session", sessions()?)
+        .mount("/static", files()?)
         .get("/plaintext", plaintext)
         .get("/json", json)
         .post("/echo", echo)
         .nest("/stack", stack);
-    routes(|name| format!("{{{name}}}")).iter().enumerate().fold(app, |app, (at, path)| match at {
+    Ok(routes(|name| format!("{{{name}}}")).iter().enumerate().fold(app, |app, (at, path)| match at {
         USERS_INDEX => app.get(path, user),
         _ => app.get(path, other),
-    })
+    }))
 }
 
 fn main() -> std::result::Result<(), Box<dyn Error>> {
@@ -68,7 +105,14 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
             ..Limits::default()
         },
     };
-    let running = cepa::serve(app().build()?, config)?;
+    let log = Log::start(&LogConfig::default())?;
+    log.install()?;
+    let running = cepa::serve(app()?.build()?, config)?;
     cepa::stop_on_signals(running.stopper())?;
-    Ok(running.join()?)
+    running.join()?;
+    log.flush(Duration::from_secs(5));
+    match log.lost() {
+        0 => Ok(()),
+        lost => Err(format!("{lost} lines of the log were lost").into()),
+    }
 }

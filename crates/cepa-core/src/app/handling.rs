@@ -14,7 +14,14 @@ use crate::{Ctx, Request, Response};
 /// The answer to come of [`Onion::handle`].
 ///
 /// Dropping it ends the request where it is.
-pub struct Handling(Option<Box<dyn Run>>);
+pub struct Handling(Option<Work>);
+
+/// Memory for one request.
+struct Work {
+    run: Box<dyn Run>,
+    /// Away while the future has it; gone if that was dropped half way.
+    room: Option<Room>,
+}
 
 /// The room for one ctx, apart from the future that works on it: that way the future is small, and nothing as large as
 /// a ctx is moved.
@@ -22,33 +29,33 @@ type Room = Box<Option<Ctx>>;
 
 /// A future whose type has no name, and the memory of it.
 trait Run {
-    fn begin(&mut self, onion: Arc<Onion>, request: Request);
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&mut Response>;
+    fn begin(&mut self, onion: Arc<Onion>, room: Room);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Room>;
     fn end(&mut self);
 }
 
 struct Runner<M, F> {
     make: M,
     future: Pin<Box<Option<F>>>,
-    /// Away while the future has it; gone if that was dropped half way.
-    room: Option<Room>,
 }
 
-/// Runners that one thread keeps.
+/// How much of such memory one thread keeps.
 const KEPT: usize = 16;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Box<dyn Run>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Work>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Handling {
     #[inline(always)]
     pub(super) fn new(onion: Arc<Onion>, request: Request) -> Self {
         let spare = SPARE.with_borrow_mut(Vec::pop);
-        let mut run =
-            spare.unwrap_or_else(|| Box::new(Runner { make: run, future: Box::pin(None), room: None }));
-        run.begin(onion, request);
-        Self(Some(run))
+        let mut work = spare.unwrap_or_else(Work::new);
+        let mut room = work.room.take().unwrap_or_default();
+        // Made where it stays.
+        *room = Some(Ctx::new(request, Arc::clone(&onion)));
+        work.run.begin(onion, room);
+        Self(Some(work))
     }
 
     /// [`poll`](Future::poll) for a door that writes the answer at once: it stays where it is until this is dropped.
@@ -57,7 +64,10 @@ impl Handling {
     /// When it is called again after it was ready.
     #[inline]
     pub fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<&mut Response> {
-        self.0.as_mut().expect("only dropping takes it out").poll(cx)
+        let work = self.0.as_mut().expect("only dropping takes it out");
+        let room = ready!(work.run.poll(cx));
+        let ctx = work.room.insert(room).as_mut().as_mut().expect("`new` has put it there");
+        Poll::Ready(&mut ctx.response)
     }
 }
 
@@ -73,15 +83,25 @@ impl Future for Handling {
 impl Drop for Handling {
     #[inline]
     fn drop(&mut self) {
-        let Some(mut run) = self.0.take() else { return };
-        run.end();
+        let Some(mut work) = self.0.take() else { return };
+        work.run.end();
+        if let Some(room) = &mut work.room {
+            **room = None;
+        }
         // A thread that ends has no store any more.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
             if spare.len() < KEPT {
-                spare.push(run);
+                spare.push(work);
             }
         });
+    }
+}
+
+impl Work {
+    #[cold]
+    fn new() -> Self {
+        Self { run: Box::new(Runner { make: run, future: Box::pin(None) }), room: None }
     }
 }
 
@@ -90,33 +110,25 @@ where
     M: Fn(Arc<Onion>, Room) -> F,
     F: Future<Output = Room>,
 {
-    fn begin(&mut self, onion: Arc<Onion>, request: Request) {
-        let mut room = self.room.take().unwrap_or_default();
-        *room = Some(Ctx::new(request, Arc::clone(&onion)));
+    fn begin(&mut self, onion: Arc<Onion>, room: Room) {
         self.future.set(Some((self.make)(onion, room)));
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&mut Response> {
-        let future = self.future.as_mut().as_pin_mut().expect("not polled before `begin` or after `end`");
-        let room = ready!(future.poll(cx));
-        let ctx = self.room.insert(room).as_mut().as_mut().expect("`begin` has put it there");
-        Poll::Ready(&mut ctx.response)
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+        self.future.as_mut().as_pin_mut().expect("not polled before `begin` or after `end`").poll(cx)
     }
 
     fn end(&mut self) {
         self.future.set(None);
-        if let Some(room) = &mut self.room {
-            **room = None;
-        }
     }
 }
 
 async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
-    let ctx = room.as_mut().as_mut().expect("`begin` has put it there");
+    let ctx = room.as_mut().as_mut().expect("`Handling::new` has put it there");
     let result = onion.run(ctx).await;
     ctx.finish(result);
     // The answer alone says now whether the body is still read.
-    drop(mem::take(ctx.request.body_mut()));
+    ctx.request.body_mut().stop();
     room
 }
 

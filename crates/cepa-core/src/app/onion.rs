@@ -1,15 +1,15 @@
 //! The resolved app: what doors call for every request.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::{Handling, order, settings::Settings};
 use crate::{
-    App, Body, Ctx, LocalBoxFuture, Middleware, Next, Request, Result, Run,
+    App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Result, Run,
     middleware::Core,
     response::TEXT,
-    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, ParamSpans, Table, TableBuilder},
+    router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
     state::Provided,
 };
 
@@ -100,19 +100,36 @@ impl Onion {
 
 impl Core for Onion {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
-        let mut spans = ParamSpans::new();
-        let path = ctx.request.target().path_bytes();
-        match self.table.find(ctx.method(), || ctx.hostname(), path, &mut spans) {
+        match ctx.find(&self.table) {
             Found::Route(at) => {
-                ctx.enter(at, &spans);
+                ctx.enter(at);
                 let route = &self.table.routes[at];
-                Next::new(&route.chain, &*route.endpoint.core).run(ctx).boxed()
+                // Not `run`: this is called and polled within one, that of `Onion::run` or of the app's last layer, and
+                // what panics becomes an error there.
+                Next::new(&route.chain, &*route.endpoint.core).call(ctx)
             }
             Found::OtherMethods(methods) => self.miss(ctx, allow(&methods)),
             // It asks about the server rather than one resource (RFC 9110, section 9.3.7).
             Found::Nothing if ctx.path() == "*" => self.miss(ctx, allow(&self.table.all_methods())),
             Found::Nothing => self.miss(ctx, None),
         }
+    }
+}
+
+/// An app that was built by itself, as a handler, see [`App::into_handler`].
+#[derive(Clone, Debug)]
+pub struct AppHandler(pub(super) Arc<Onion>);
+
+impl Handler<()> for AppHandler {
+    fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
+        Box::pin(async move {
+            let below = ctx.descend(Some(Arc::clone(&self.0)), None);
+            self.0.run(below.ctx).await
+        })
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        "App".into()
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::Ctx;
 use crate::{
-    app::Proxies,
+    Request,
+    app::{Proxies, Settings},
     form,
     forwarded::{Headers, Hops, Node, XForwarded, resolve, resolve_trusting_all},
     host,
@@ -101,8 +102,7 @@ impl Ctx {
     ///
     /// Taken from `X-Forwarded-Host` or `Forwarded` where the app [trusts](crate::App::trust) the proxy.
     pub fn host(&self) -> &str {
-        let asked = || host::first_item(self.request.get(header::HOST).unwrap_or_default());
-        self.hops().and_then(|hops| hops.host).unwrap_or_else(asked)
+        host_of(&self.request, self.settings())
     }
 
     /// The host without its port; an IPv6 address in brackets; empty when malformed.
@@ -165,28 +165,42 @@ impl Ctx {
     }
 
     fn peer_ip(&self) -> Option<IpAddr> {
-        self.request.connection().peer().ip()
+        peer_ip(&self.request)
     }
 
-    /// What trusted proxies say of the client; `None` when none is trusted at all.
     fn hops(&self) -> Option<Hops<'_>> {
-        let proxies = self.settings().proxies.as_deref()?;
-        let lines = |name: &HeaderName| -> Vec<&str> { self.request.get_all(name.as_str()).collect() };
-        let x_proto = || lines(&HeaderName::from_static("x-forwarded-proto"));
-        let x_host = || lines(&HeaderName::from_static("x-forwarded-host"));
-        let peer = self.peer_ip();
-        Some(match proxies {
-            Proxies::Forwarded(trust) => resolve(peer, Headers::Forwarded(&lines(&header::FORWARDED)), trust),
-            Proxies::XForwarded(trust) => {
-                let chain = lines(&HeaderName::from_static("x-forwarded-for"));
-                let (proto, host) = (x_proto(), x_host());
-                let headers = XForwarded { chain: &chain, proto: &proto, host: &host };
-                resolve(peer, Headers::XForwarded(headers), trust)
-            }
-            Proxies::Everybody { header, max_ips } => {
-                let (chain, proto, host) = (lines(header), x_proto(), x_host());
-                resolve_trusting_all(peer, XForwarded { chain: &chain, proto: &proto, host: &host }, *max_ips)
-            }
-        })
+        hops(&self.request, self.settings())
     }
+}
+
+/// The host that a client has asked for; see [`Ctx::host`].
+pub(super) fn host_of<'r>(request: &'r Request, settings: &Settings) -> &'r str {
+    let asked = || host::first_item(request.get(header::HOST).unwrap_or_default());
+    hops(request, settings).and_then(|hops| hops.host).unwrap_or_else(asked)
+}
+
+fn peer_ip(request: &Request) -> Option<IpAddr> {
+    request.connection().peer().ip()
+}
+
+/// What trusted proxies say of the client; `None` when none is trusted at all.
+fn hops<'r>(request: &'r Request, settings: &Settings) -> Option<Hops<'r>> {
+    let proxies = settings.proxies.as_deref()?;
+    let lines = |name: &HeaderName| -> Vec<&'r str> { request.get_all(name.as_str()).collect() };
+    let x_proto = || lines(&HeaderName::from_static("x-forwarded-proto"));
+    let x_host = || lines(&HeaderName::from_static("x-forwarded-host"));
+    let peer = peer_ip(request);
+    Some(match proxies {
+        Proxies::Forwarded(trust) => resolve(peer, Headers::Forwarded(&lines(&header::FORWARDED)), trust),
+        Proxies::XForwarded(trust) => {
+            let chain = lines(&HeaderName::from_static("x-forwarded-for"));
+            let (proto, host) = (x_proto(), x_host());
+            let headers = XForwarded { chain: &chain, proto: &proto, host: &host };
+            resolve(peer, Headers::XForwarded(headers), trust)
+        }
+        Proxies::Everybody { header, max_ips } => {
+            let (chain, proto, host) = (lines(header), x_proto(), x_host());
+            resolve_trusting_all(peer, XForwarded { chain: &chain, proto: &proto, host: &host }, *max_ips)
+        }
+    })
 }

@@ -4,10 +4,10 @@ use std::{borrow::Cow, panic::Location, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::Ctx;
+use super::{Ctx, request::host_of};
 use crate::{
-    Error, Onion, Result, Step, Target, de,
-    router::{BELOW, ParamSpans, Params, Resolved, append_query},
+    Error, Handler, Onion, Result, Step, Target, de, host,
+    router::{BELOW, Found, ParamSpans, Params, Resolved, Table, append_query},
 };
 
 /// What matched, kept for the time of the request.
@@ -144,12 +144,19 @@ impl Ctx {
         }
     }
 
+    /// Looks for the route that answers, and keeps its parameters for when it is [entered](Self::enter).
+    #[inline]
+    pub(crate) fn find<'t>(&mut self, table: &'t Table) -> Found<'t> {
+        let (request, settings) = (&self.request, &self.onion.settings);
+        let hostname = || host::hostname(host_of(request, settings));
+        table.find(request.method(), hostname, request.target().path_bytes(), &mut self.matched.spans)
+    }
+
     /// Notes the route that answers, by its place in the app that runs.
     #[inline]
-    pub(crate) fn enter(&mut self, route: usize, spans: &ParamSpans) {
+    pub(crate) fn enter(&mut self, route: usize) {
         let matched = &mut self.matched;
         (matched.onion, matched.route, matched.path) = (None, Some(route), None);
-        matched.spans.copy_from(spans);
         let route = &self.onion.table.routes[route];
         if route.has_policy {
             self.set_policy(route.policy);
@@ -168,13 +175,34 @@ impl Ctx {
             Some(below) => below.starts_with('/').then(|| below.to_owned()),
             None => None,
         };
+        self.descend(onion, below.filter(|_| !keep_path).map(|below| (&*prefix, below)))
+    }
+
+    /// Runs a handler for what is at and below a prefix, as a mount does: it sees the path without the prefix, which is
+    /// found again in [`mount_path`](Self::mount_path). `false` when the path is not there, and nothing has run.
+    ///
+    /// For layers that find the prefix themselves; [`App::mount`](crate::App::mount) is for those known at start.
+    pub async fn run_below(&mut self, prefix: &str, handler: &dyn Handler<()>) -> Result<bool> {
+        let prefix = prefix.trim_end_matches('/');
+        let below = match self.path().strip_prefix(prefix) {
+            Some("") => "/".to_owned(),
+            Some(below) if below.starts_with('/') => below.to_owned(),
+            _ => return Ok(false),
+        };
+        let below = self.descend(None, Some((prefix, below)));
+        handler.call(below.ctx).await?;
+        Ok(true)
+    }
+
+    /// Goes into another app, and from a prefix to the path below it.
+    pub(crate) fn descend(&mut self, onion: Option<Arc<Onion>>, below: Option<(&str, String)>) -> Below<'_> {
         let outer = self.param_pairs().filter(|(name, _)| *name != BELOW);
         let outer = outer.map(|(name, value)| (name.into(), value.into_owned())).collect();
         self.matched = Matched { outer, ..Matched::default() };
         let mount_path = self.mount_path.len();
         let mut target = None;
-        if let Some(below) = below.filter(|_| !keep_path) {
-            self.mount_path.push_str(&prefix);
+        if let Some((prefix, below)) = below {
+            self.mount_path.push_str(prefix);
             target = Some(self.request.target().clone());
             self.request.change_target(|target| target.set_path(&below));
         }

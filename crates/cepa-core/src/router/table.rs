@@ -82,19 +82,52 @@ impl Table {
         path: &[u8],
         spans: &mut ParamSpans,
     ) -> Found<'_> {
-        let mut allowed: Vec<&Method> = Vec::new();
-        let mut asked = None;
-        for site in &self.sites {
-            if let Some(wanted) = &site.host
-                && !host_matches(wanted, asked.get_or_insert_with(&host))
-            {
-                continue;
+        let mut known = false;
+        let route = match &*self.sites {
+            // Nearly every app: all routes are for any host and compare paths in one way.
+            [Site { host: None, trees }] if let [only] = &**trees => {
+                only.find(method, path, spans, &mut known)
             }
-            if let Some(route) = site.find(&self.routes, method, path, spans, &mut allowed) {
-                return Found::Route(route);
-            }
+            _ => self.find_among_sites(method, &host, path, spans, &mut known),
+        };
+        match route {
+            Some(route) => Found::Route(route),
+            None if known => Found::OtherMethods(self.methods_at(&host, path)),
+            None => Found::Nothing,
         }
-        if allowed.is_empty() { Found::Nothing } else { Found::OtherMethods(allowed) }
+    }
+
+    #[inline(never)]
+    fn find_among_sites<'h>(
+        &self,
+        method: &Method,
+        host: &dyn Fn() -> &'h str,
+        path: &[u8],
+        spans: &mut ParamSpans,
+        known: &mut bool,
+    ) -> Option<usize> {
+        self.sites_for(host).find_map(|site| site.find(&self.routes, method, path, spans, known))
+    }
+
+    /// The methods with which some route answers this path.
+    #[cold]
+    fn methods_at<'h>(&self, host: &dyn Fn() -> &'h str, path: &[u8]) -> Vec<&Method> {
+        let mut methods = Vec::new();
+        for routes in self.sites_for(host).flat_map(|site| &site.trees) {
+            routes.tree.find_map(path, &mut ParamSpans::new(), |&leaf, _| {
+                routes.leaves[leaf].allow(&mut methods);
+                None::<()>
+            });
+        }
+        methods
+    }
+
+    fn sites_for<'h>(&self, host: &dyn Fn() -> &'h str) -> impl Iterator<Item = &Site> {
+        let mut asked = None;
+        self.sites.iter().filter(move |site| match &site.host {
+            Some(wanted) => host_matches(wanted, asked.get_or_insert_with(host)),
+            None => true,
+        })
     }
 
     /// Whether some route answers this method, or every server is expected to know it.
@@ -168,20 +201,19 @@ fn rank(host: Option<&str>) -> (u8, Reverse<usize>, &str) {
 }
 
 impl Site {
-    #[inline]
-    fn find<'a>(
-        &'a self,
+    fn find(
+        &self,
         routes: &[Resolved],
         method: &Method,
         path: &[u8],
         spans: &mut ParamSpans,
-        allowed: &mut Vec<&'a Method>,
+        known: &mut bool,
     ) -> Option<usize> {
         let (first, others) = self.trees.split_first()?;
-        let mut best = first.find(method, path, spans, allowed);
+        let mut best = first.find(method, path, spans, known);
         for tree in others {
             let mut found = ParamSpans::new();
-            if let Some(route) = tree.find(method, path, &mut found, allowed)
+            if let Some(route) = tree.find(method, path, &mut found, known)
                 && best.is_none_or(|best| routes[route].pattern.is_more_specific(&routes[best].pattern))
             {
                 best = Some(route);
@@ -206,20 +238,11 @@ impl Site {
 }
 
 impl Routes {
-    fn find<'a>(
-        &'a self,
-        method: &Method,
-        path: &[u8],
-        spans: &mut ParamSpans,
-        allowed: &mut Vec<&'a Method>,
-    ) -> Option<usize> {
+    /// The most specific route for a method; says if the path is known, with whatever method.
+    fn find(&self, method: &Method, path: &[u8], spans: &mut ParamSpans, known: &mut bool) -> Option<usize> {
         self.tree.find_map(path, spans, |&leaf, _| {
-            let leaf = &self.leaves[leaf];
-            let route = leaf.route(method);
-            if route.is_none() {
-                leaf.allow(allowed);
-            }
-            route
+            *known = true;
+            self.leaves[leaf].route(method)
         })
     }
 }

@@ -16,12 +16,15 @@ pub(super) enum Text {
 
 impl Text {
     /// Takes bytes that a door has checked to be ASCII; of others, what is not UTF-8 is replaced.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(text: &[u8]) -> Self {
-        if text.len() <= SHORT && text.is_ascii() {
+        if text.len() <= SHORT {
             let mut bytes = [0; SHORT];
             bytes[..text.len()].copy_from_slice(text);
-            return Self::Short { length: text.len() as u8, bytes };
+            // All of them at once, the zeros too.
+            if bytes.iter().fold(0, |all, byte| all | byte).is_ascii() {
+                return Self::Short { length: text.len() as u8, bytes };
+            }
         }
         Self::Long(String::from_utf8_lossy(text).into_owned())
     }

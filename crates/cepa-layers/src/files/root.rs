@@ -70,7 +70,7 @@ impl Root {
         Ok(openat(CWD, &self.path, flags, Mode::empty())?)
     }
 
-    /// Opens what has this name, the path of a [`Name`](super::Name); `None` where nothing has that may be served.
+    /// Opens what has this name, the path of a [`Name`](super::name::Name); `None` where nothing has that may be served.
     ///
     /// Blocks. Errors are those of the machine: no descriptors left, a disk that fails, no permission.
     pub(crate) fn open(&self, name: &str) -> io::Result<Option<Opened>> {

@@ -1,7 +1,10 @@
 //! On the way in: from a cookie to a session.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use cepa_core::{Ctx, Result, cookie::MAX_SET_COOKIE};
+use cepa_core::{
+    Ctx, Result,
+    cookie::{MAX_SET_COOKIE, Opened},
+};
 
 use super::{
     Protection, Shared,
@@ -17,10 +20,10 @@ impl Shared {
     pub(super) fn read_cookie(&self, ctx: &mut Ctx) -> Result<Session> {
         let now = now();
         let Some(cookie) = self.cookie(ctx)? else { return Ok(Session::new(self.life(), now)) };
-        let json = match self.protection() {
-            Protection::Encrypted => Some(cookie.value),
-            // As Koa writes it: the standard alphabet, padded.
-            Protection::Signed | Protection::None => BASE64_STANDARD.decode(&cookie.value).ok(),
+        // As Koa writes it: the standard alphabet, padded.
+        let json = match cookie.is_base64 {
+            true => BASE64_STANDARD.decode(&cookie.value).ok(),
+            false => Some(cookie.value),
         };
         Ok(self.revive(json.as_deref(), None, now, cookie.is_old))
     }
@@ -63,25 +66,43 @@ impl Shared {
             }
         }
         let found = match self.protection() {
-            Protection::Encrypted => jar
-                .get_encrypted(name)?
-                .map(|opened| Found { value: opened.value, is_old: opened.key_index > 0 }),
+            Protection::Encrypted => jar.get_encrypted(name)?.map(Found::opened),
             Protection::Signed => jar.get_signed(name)?.map(Found::new),
             Protection::None => jar.get(name).map(Found::new),
+            #[cfg(feature = "egg")]
+            Protection::Egg => None,
         };
+        #[cfg(feature = "egg")]
+        let found = found.or_else(|| self.open_egg(jar.get(name)?));
         Ok(found.filter(|found| found.value.len() <= MAX_SET_COOKIE))
+    }
+
+    /// What Egg has sealed. It is written anew where that is not how it is written now.
+    #[cfg(feature = "egg")]
+    fn open_egg(&self, sealed: &str) -> Option<Found> {
+        // Base64 and ids are letters; under a wrong key something else comes out.
+        let is_plausible = |text: &[u8]| text.iter().all(u8::is_ascii_graphic);
+        let opened = self.egg.as_ref()?.open_where(sealed.as_bytes(), is_plausible)?;
+        let is_old = opened.key_index > 0 || self.protection() != Protection::Egg;
+        Some(Found { value: opened.value, is_base64: true, is_old })
     }
 }
 
 /// What a client has sent.
 struct Found {
     value: Vec<u8>,
+    /// Whether that is the base64 of a session, where it is no id.
+    is_base64: bool,
     /// Whether it is under a key that is no longer the first.
     is_old: bool,
 }
 
 impl Found {
     fn new(value: &str) -> Self {
-        Self { value: value.into(), is_old: false }
+        Self { value: value.into(), is_base64: true, is_old: false }
+    }
+
+    fn opened(opened: Opened) -> Self {
+        Self { value: opened.value, is_base64: false, is_old: opened.key_index > 0 }
     }
 }

@@ -91,6 +91,10 @@ pub enum Protection {
     /// The client can read it and write what it likes. With a store the cookie is an id that cannot be guessed, and
     /// this is good enough; without one nothing in the session can be believed.
     None,
+    /// As Egg encrypts: the client cannot read it, but may be able to change it. For the time of a move, with
+    /// [`egg::session`](crate::egg::session()); see [there](crate::egg) what it does not protect.
+    #[cfg(feature = "egg")]
+    Egg,
 }
 
 /// The form of a session's id in a store.
@@ -118,6 +122,37 @@ impl Options {
             ids: Ids::Uuid,
             ..Self::default()
         }
+    }
+
+    /// What Egg does by default: `EGG_SESS`, encrypted, hidden from scripts, for a day, nothing else. It is for
+    /// [`egg::session`](crate::egg::session()).
+    #[cfg(feature = "egg")]
+    pub fn egg() -> Self {
+        let key = "EGG_SESS".to_owned();
+        Self { key, protection: Some(Protection::Egg), persistent: true, ..Self::koa() }
+    }
+
+    /// Without Egg's keys nothing is written as Egg does.
+    #[cfg(feature = "egg")]
+    pub(super) fn check_not_egg(&self) -> Result<(), OptionsError> {
+        match self.protection {
+            Some(Protection::Egg) => {
+                Err(OptionsError("protection \"egg\" is for egg::session, which has the keys"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What Egg's cookie cannot be.
+    #[cfg(feature = "egg")]
+    pub(super) fn check_egg(&self) -> Result<(), OptionsError> {
+        if self.host_prefix {
+            return Err(OptionsError("Egg's cookie has no prefix: set host_prefix to false"));
+        }
+        if self.protection == Some(Protection::None) {
+            return Err(OptionsError("with protection \"none\" everybody writes what only Egg should"));
+        }
+        Ok(())
     }
 
     pub(super) fn check(&self) -> Result<(), OptionsError> {

@@ -49,9 +49,7 @@ impl Shared {
         let json = Data { values, created, ..Data::default() }.to_json(life, now);
         match self.protection() {
             Protection::Encrypted => self.set_cookie(ctx, &json, life),
-            Protection::Signed | Protection::None => {
-                self.set_cookie(ctx, BASE64_STANDARD.encode(json).as_bytes(), life)
-            }
+            _ => self.set_cookie(ctx, BASE64_STANDARD.encode(json).as_bytes(), life),
         }
     }
 
@@ -125,6 +123,11 @@ impl Shared {
             Protection::Signed | Protection::None => {
                 let value = std::str::from_utf8(value).expect("base64 and ids are ASCII");
                 ctx.cookies().set(name, value, &options)?;
+            }
+            #[cfg(feature = "egg")]
+            Protection::Egg => {
+                let keys = self.egg.as_ref().expect("the options were refused without Egg's keys");
+                keys.set(ctx, name, value, &options)?;
             }
         }
         Ok(())

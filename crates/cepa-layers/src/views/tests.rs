@@ -7,6 +7,7 @@ use minijinja::context;
 use tempfile::TempDir;
 
 use super::*;
+use crate::safe::Rules;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -87,6 +88,32 @@ fn templates_know_locals_globals_filters_and_routes_also_inside_of_macros() {
     let answer = block_on(app(views).test().get("/page.html"));
     let expected = "<t>Onion</t>&#x2f;users&#x2f;7?tab=a+b a&amp;b a&amp;b <input> 8 x!";
     assert_eq!(answer.text(), expected);
+}
+
+#[test]
+fn filters_make_values_safe_for_their_place() {
+    let dir = folder(&[
+        (
+            "page.html",
+            "{{ v|sjs }} {{ {'k': v}|sjson }} {{ ('/?q='~v)|surl }} {{ v|surl }} {{ v|shtml }} {{ v|spath }} {{ 5|sjs }}",
+        ),
+        ("page.js", "'{{ v|sjs }}' {{ [v]|sjson }}"),
+        ("hosts.html", "{{ '<a href=http://a.test>a</a>'|shtml }}"),
+    ]);
+    let client = app(views(options(&dir)).unwrap()).test();
+    let page = block_on(client.get("/page.html?v=%3Cb%20onclick=x%3E'/.."));
+    assert_eq!(
+        page.text(),
+        "\\x3cb\\x20onclick\\x3dx\\x3e\\x27\\x2f\\x2e\\x2e \
+         {\"k\":\"\\\\x3cb\\\\x20onclick\\\\x3dx\\\\x3e\\\\x27\\\\x2f\\\\x2e\\\\x2e\"} \
+         /?q=&lt;b%20onclick=x&gt;&#x27;/..  <b>'/..</b> None 5"
+    );
+    assert_eq!(block_on(client.get("/page.js?v='%3C")).text(), "'\\x27\\x3c' [\"\\\\x27\\\\x3c\"]");
+    assert_eq!(block_on(client.get("/hosts.html")).text(), "<a>a</a>");
+    let rules = Rules { hosts: vec!["a.test".into()], ..Rules::default() };
+    let views = views(options(&dir)).unwrap().sanitizer(Sanitizer::new(rules).unwrap());
+    let page = block_on(app(views).test().get("/hosts.html"));
+    assert_eq!(page.text(), "<a href=\"http://a.test/\">a</a>");
 }
 
 #[test]

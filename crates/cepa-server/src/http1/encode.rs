@@ -85,33 +85,30 @@ impl ResponseHead<'_> {
             "an HTTP/1.0 client knows no chunks"
         );
         out.reserve(256);
-        match (self.version, self.status, self.reason) {
-            // Nearly all of them: a copy of known length, without a search.
-            (Version::HTTP_11, StatusCode::OK, None) => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
-            (version, status, reason) => status_line(out, version, status, reason),
-        }
-        if !(self.status.is_informational() || self.status == StatusCode::NO_CONTENT) {
-            match self.framing {
-                Framing::Length(length) => {
-                    out.extend_from_slice(b"content-length: ");
-                    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-                    out.extend_from_slice(b"\r\n");
+        // Each line begins with the end of the one before it: one copy instead of two.
+        match (self.version, self.status, self.reason, self.framing) {
+            // Nearly all of them.
+            (Version::HTTP_11, StatusCode::OK, None, Framing::Length(length)) => {
+                out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: ");
+                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            }
+            (version, status, reason, framing) => {
+                status_line(out, version, status, reason);
+                if !(status.is_informational() || status == StatusCode::NO_CONTENT) {
+                    framing_line(out, framing);
                 }
-                Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-                Framing::UntilClose | Framing::None => {}
             }
         }
         match self.connection {
-            ConnectionHeader::Close => out.extend_from_slice(b"connection: close\r\n"),
-            ConnectionHeader::Upgrade => out.extend_from_slice(b"connection: upgrade\r\n"),
-            _ if self.framing == Framing::UntilClose => out.extend_from_slice(b"connection: close\r\n"),
-            ConnectionHeader::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
+            ConnectionHeader::Close => out.extend_from_slice(b"\r\nconnection: close"),
+            ConnectionHeader::Upgrade => out.extend_from_slice(b"\r\nconnection: upgrade"),
+            _ if self.framing == Framing::UntilClose => out.extend_from_slice(b"\r\nconnection: close"),
+            ConnectionHeader::KeepAlive => out.extend_from_slice(b"\r\nconnection: keep-alive"),
             ConnectionHeader::Implicit => {}
         }
         if let Some(kind) = self.content_type {
-            out.extend_from_slice(b"content-type: ");
+            out.extend_from_slice(b"\r\ncontent-type: ");
             out.extend_from_slice(kind.as_bytes());
-            out.extend_from_slice(b"\r\n");
         }
         let (mut has_server, mut has_date) = (false, false);
         if let Some(headers) = self.headers {
@@ -144,7 +141,7 @@ pub fn encode_informational(out: &mut Vec<u8>, status: StatusCode, headers: &Hea
             field(out, name.as_str(), value);
         }
     }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 /// Appends data as one chunk; no data is no chunk.
@@ -178,22 +175,23 @@ pub fn chunk_end(out: &mut Vec<u8>) {
 ///
 /// Trailers with a name that is only allowed in the head are left out (RFC 9110, section 6.5.1).
 pub fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
-    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(b"0");
     for (name, value) in trailers.into_iter().flatten() {
         if !trailers::is_forbidden(name) {
             field(out, name.as_str(), value);
         }
     }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
+/// Appends a line, with the end of the one before.
 fn field(out: &mut Vec<u8>, name: &str, value: &HeaderValue) {
     let value = value.as_bytes();
     debug_assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)), "a field value is one line");
+    out.extend_from_slice(b"\r\n");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a field is the server's to write; the names are in lower case.
@@ -207,6 +205,21 @@ fn is_framing(name: &str) -> bool {
     }
 }
 
+/// Appends the line that says how the body ends, with the end of the line before.
+#[inline(never)]
+fn framing_line(out: &mut Vec<u8>, framing: Framing) {
+    match framing {
+        Framing::Length(length) => {
+            out.extend_from_slice(b"\r\ncontent-length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        }
+        Framing::Chunked => out.extend_from_slice(b"\r\ntransfer-encoding: chunked"),
+        Framing::UntilClose | Framing::None => {}
+    }
+}
+
+/// Appends a status line but for its end.
+#[inline(never)]
 fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode, reason: Option<&str>) {
     let start = out.len();
     match reason {
@@ -224,15 +237,14 @@ fn unusual_line(out: &mut Vec<u8>, status: StatusCode, reason: Option<&str>) {
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(reason.or(status.canonical_reason()).unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
 
 macro_rules! lines {
     ($($code:literal $reason:literal)*) => {
-        /// The status line of a common status, whole.
+        /// The status line of a common status but for its end.
         fn usual_line(code: u16) -> Option<&'static [u8]> {
             match code {
-                $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes()),)*
+                $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason).as_bytes()),)*
                 _ => None,
             }
         }

@@ -14,14 +14,13 @@ use std::{
 };
 
 use cepa_core::{Handling, OnUpgrade};
-use http::Method;
 use tokio::io::ReadBuf;
 
 pub(super) use super::reading::Reading;
 use super::{
     conn::Conn,
     outgoing::Outgoing,
-    respond::{Answer, CONTINUE, DRAINED, Respond},
+    respond::{Answer, CONTINUE, DRAINED, Kind, Respond},
 };
 use crate::transport::Transport;
 
@@ -32,7 +31,7 @@ const PARTING: u32 = 2;
 /// See the module.
 pub(crate) struct Exchange {
     /// What is answered; decides whether the client's leaving ends it.
-    method: Method,
+    method: Kind,
     app: Option<App>,
     reading: Option<Reading>,
     outgoing: Outgoing,
@@ -72,7 +71,7 @@ struct App {
 }
 
 impl Exchange {
-    fn new(method: Method, outgoing: Outgoing, keep: bool) -> Self {
+    fn new(method: Kind, outgoing: Outgoing, keep: bool) -> Self {
         let (app, reading, upgrade, client) = (None, None, None, Client::Here);
         Self {
             method,
@@ -91,13 +90,13 @@ impl Exchange {
 
     /// Waits for a handler.
     pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Reading>) -> Self {
-        let (method, keep) = (respond.method.clone(), respond.keeps());
+        let (method, keep) = (respond.method, respond.keeps());
         Self { app: Some(App { future, respond }), reading, ..Self::new(method, Outgoing::default(), keep) }
     }
 
     /// Writes an answer whose head is written before it, see [`prepend`](Self::prepend).
     pub(super) fn answer(answer: Answer, respond: &Respond, reading: Option<Reading>) -> Self {
-        let base = Self::new(respond.method.clone(), Outgoing::default(), respond.keeps());
+        let base = Self::new(respond.method, Outgoing::default(), respond.keeps());
         let mut exchange = Self { reading, linger: respond.lingers(), ..base };
         exchange.take_answer(answer);
         exchange
@@ -105,12 +104,12 @@ impl Exchange {
 
     /// Writes what a socket did not take at once.
     pub(super) fn write_rest(bytes: Vec<u8>) -> Self {
-        Self::new(Method::GET, Outgoing::rest(bytes), true)
+        Self::new(Kind::Safe, Outgoing::rest(bytes), true)
     }
 
     /// Writes what a socket did not take at once, then closes.
     pub(super) fn write_last(bytes: Vec<u8>, linger: bool) -> Self {
-        Self { linger, ..Self::new(Method::GET, Outgoing::rest(bytes), false) }
+        Self { linger, ..Self::new(Kind::Safe, Outgoing::rest(bytes), false) }
     }
 
     /// Puts bytes before everything else that is to be written.
@@ -237,7 +236,7 @@ impl Exchange {
             Client::Parting(since) => conn.timer.timers().now_tick().wrapping_sub(since) >= PARTING,
             Client::Gone => true,
         };
-        gone && conn.link.cancels(&self.method)
+        gone && conn.link.cancels(self.method.is_safe())
     }
 
     /// Runs the handler; ready with `false` when it was cancelled because the client is gone.

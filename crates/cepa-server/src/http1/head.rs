@@ -7,6 +7,7 @@ use super::bounds::{HeadLimits, LONGEST_METHOD};
 use super::fields::Fields;
 use super::lines::{Fault, RequestLine, Stop, field_lines, request_line};
 use super::scan::{HeadScan, explain};
+use super::target::TargetInPlace;
 use super::{Reject, Target};
 use crate::limits::MOST_FIELDS;
 
@@ -22,12 +23,14 @@ pub enum BodyLength {
 }
 
 /// The head of a request without its fields.
+///
+/// `T` is its target: one that stands for itself, or one that lies in the bytes still.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub struct Head<T = Target> {
     /// Any token of at most 32 bytes.
     pub method: Method,
     /// The request target in a form that fits the method.
-    pub target: Target,
+    pub target: T,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// How the body is framed.
@@ -65,50 +68,74 @@ pub struct Head {
 /// assert_eq!(headers.get("host"), Some(&b"example.com"[..]));
 /// assert_eq!(&bytes[consumed..], b"next");
 /// ```
-#[inline(always)]
 pub fn decode_head(
     buf: &[u8],
     scan: &mut HeadScan,
     limits: &HeadLimits,
     headers: &mut Headers,
 ) -> Result<Option<(Head, usize)>, Reject> {
-    let Some(skipped) = empty_lines(buf)? else { return Ok(None) };
+    let mut head = None;
+    let length = decode_head_in_place(buf, scan, limits, headers, &mut head)?;
+    Ok(head.map(|head| (head.into_owned(), length)))
+}
+
+/// A head whose target is not copied before somebody knows where to.
+pub(super) type HeadInPlace<'a> = Head<TargetInPlace<'a>>;
+
+impl HeadInPlace<'_> {
+    fn into_owned(self) -> Head {
+        let Self { method, target, version, body, keep_alive, expect_continue, upgrade } = self;
+        Head { method, target: target.into(), version, body, keep_alive, expect_continue, upgrade }
+    }
+}
+
+/// [`decode_head`] that puts the head where it stays, for a result is moved from one place to the next; answers how
+/// many bytes it took, if there is one.
+#[inline(always)]
+pub(super) fn decode_head_in_place<'a>(
+    buf: &'a [u8],
+    scan: &mut HeadScan,
+    limits: &HeadLimits,
+    headers: &mut Headers,
+    head: &mut Option<HeadInPlace<'a>>,
+) -> Result<usize, Reject> {
+    let Some(skipped) = empty_lines(buf)? else { return Ok(0) };
     let text = &buf[skipped..];
     let mut broken = None;
     if scan.is_fresh() {
-        match read(text, limits, headers) {
-            Read::Head(head, length) => return Ok(Some((head, skipped + length))),
-            Read::Refused(reject) => return Err(reject),
-            Read::Stopped(Stop::Broken(fault)) => broken = Some(fault),
-            Read::Stopped(Stop::Partial | Stop::BareLf) => {}
+        match read(text, limits, headers, head) {
+            Ok(length) => return Ok(skipped + length),
+            Err(Unread::Refused(reject)) => return Err(reject),
+            Err(Unread::Stopped(Stop::Broken(fault))) => broken = Some(fault),
+            Err(Unread::Stopped(Stop::Partial | Stop::BareLf)) => {}
         }
     }
-    let decoded = decode_slowly(text, broken, scan, limits, headers)?;
-    Ok(decoded.map(|(head, length)| (head, skipped + length)))
+    decode_slowly(text, broken, scan, limits, headers, head).map(|length| skipped + length)
 }
 
 /// Decodes what is not whole, or is broken: waits for the place that decides, and judges the bytes before it.
 #[cold]
-fn decode_slowly(
-    text: &[u8],
+fn decode_slowly<'a>(
+    text: &'a [u8],
     broken: Option<Fault>,
     scan: &mut HeadScan,
     limits: &HeadLimits,
     headers: &mut Headers,
-) -> Result<Option<(Head, usize)>, Reject> {
+    head: &mut Option<HeadInPlace<'a>>,
+) -> Result<usize, Reject> {
     let Some(stop) = scan.advance(text, limits) else {
-        return broken.and_then(|fault| explain(text, fault)).map_or(Ok(None), Err);
+        return broken.and_then(|fault| explain(text, fault)).map_or(Ok(0), Err);
     };
     let text = &text[..stop.at];
     let fault = stop.fault.unwrap_or(Reject::FieldValue);
-    match read(text, limits, headers) {
-        Read::Head(head, length) if stop.fault.is_none() => {
+    match read(text, limits, headers, head) {
+        Ok(length) if stop.fault.is_none() => {
             *scan = HeadScan::default();
-            Ok(Some((head, length)))
+            Ok(length)
         }
-        Read::Refused(reject) => Err(reject),
-        Read::Stopped(Stop::Broken(broken)) => Err(explain(text, broken).unwrap_or(fault)),
-        Read::Head(..) | Read::Stopped(Stop::Partial | Stop::BareLf) => Err(fault),
+        Err(Unread::Refused(reject)) => Err(reject),
+        Err(Unread::Stopped(Stop::Broken(broken))) => Err(explain(text, broken).unwrap_or(fault)),
+        Ok(_) | Err(Unread::Stopped(Stop::Partial | Stop::BareLf)) => Err(fault),
     }
 }
 
@@ -128,9 +155,8 @@ fn empty_lines(buf: &[u8]) -> Result<Option<usize>, Reject> {
     }
 }
 
-/// What one look at the bytes of a head comes to.
-enum Read {
-    Head(Head, usize),
+/// Why one look at the bytes of a head comes to none.
+enum Unread {
     /// A line cannot be read; or more bytes are needed, which a limit may forbid: the scan tells.
     Stopped(Stop),
     /// The head is well formed and whole, and says what cannot be accepted.
@@ -138,42 +164,38 @@ enum Read {
 }
 
 #[inline(always)]
-fn read(text: &[u8], limits: &HeadLimits, headers: &mut Headers) -> Read {
-    let line = match request_line(&text[..text.len().min(limits.request_line)]) {
-        Ok(line) => line,
-        Err(stop) => return Read::Stopped(stop),
-    };
+fn read<'a>(
+    text: &'a [u8],
+    limits: &HeadLimits,
+    headers: &mut Headers,
+    head: &mut Option<HeadInPlace<'a>>,
+) -> Result<usize, Unread> {
+    let line = request_line(&text[..text.len().min(limits.request_line)]).map_err(Unread::Stopped)?;
     let text = &text[..text.len().min(line.length.saturating_add(limits.header_bytes))];
     let (mut fields, mut refused) = (Fields::default(), None);
     headers.begin();
     let kept = line.length;
     let most = limits.fields.min(MOST_FIELDS);
-    let read = field_lines(text, line.length, most, |name, value| {
+    let length = field_lines(text, line.length, most, |name, value| {
         headers.push(name.start - kept..name.end - kept, value.start - kept..value.end - kept);
         // A fault in the grammar of a line further down goes before one in what this line says.
         if let Err(reject) = fields.note(text, name, value) {
             refused.get_or_insert(reject);
         }
     });
-    let length = match read {
-        Ok(length) => length,
-        Err(stop) => return Read::Stopped(stop),
-    };
-    match accept(&line, &fields, refused, &text[kept..length], headers) {
-        Ok(head) => Read::Head(head, length),
-        Err(reject) => Read::Refused(reject),
-    }
+    let length = length.map_err(Unread::Stopped)?;
+    *head = Some(accept(&line, &fields, refused).map_err(Unread::Refused)?);
+    headers.end(&text[kept..length]);
+    Ok(length)
 }
 
-/// Judges a well-formed head. `text` is that of the fields.
+/// Judges a well-formed head.
 #[inline(always)]
-fn accept(
-    line: &RequestLine<'_>,
+fn accept<'a>(
+    line: &RequestLine<'a>,
     fields: &Fields<'_>,
     refused: Option<Reject>,
-    text: &[u8],
-    headers: &mut Headers,
-) -> Result<Head, Reject> {
+) -> Result<HeadInPlace<'a>, Reject> {
     if line.method.len() > LONGEST_METHOD {
         return Err(Reject::MethodTooLong);
     }
@@ -181,13 +203,12 @@ fn accept(
         b"GET" => Method::GET,
         other => Method::from_bytes(other).map_err(|_| Reject::Method)?,
     };
-    let parts = Target::parse(line.target, line.plain, &method)?;
+    let target = TargetInPlace::parse(line.target, line.plain, &method)?;
     refused.map_or(Ok(()), Err)?;
     let (version, body) = (line.version, fields.body(line.version)?);
-    headers.end(text);
     Ok(Head {
         method,
-        target: parts.of(line.target),
+        target,
         version,
         body,
         keep_alive: fields.keeps_alive(version),

@@ -22,6 +22,7 @@ const LONGEST: usize = 255;
 /// assert!(!is_valid_host(b"") && !is_valid_host(b"user@example.com") && !is_valid_host(b"a/b"));
 /// ```
 #[must_use]
+#[inline]
 pub fn is_valid_host(text: &[u8]) -> bool {
     port_after_host(text).is_some()
 }
@@ -32,11 +33,10 @@ pub(super) fn is_host_with_port(text: &[u8]) -> bool {
 }
 
 /// The digits of the port if the whole text is valid; empty if there is none.
+#[inline]
 fn port_after_host(text: &[u8]) -> Option<&[u8]> {
     let rest = if let [b'[', inner @ ..] = text {
-        let end = inner.iter().take(LONGEST).position(|&byte| byte == b']')?;
-        from_utf8(&inner[..end]).ok()?.parse::<Ipv6Addr>().ok()?;
-        &inner[end + 1..]
+        after_address(inner)?
     } else {
         let end = NAME.run(text);
         if end == 0 || end > LONGEST {
@@ -49,6 +49,14 @@ fn port_after_host(text: &[u8]) -> Option<&[u8]> {
         [b':', port @ ..] => is_port(port).then_some(port),
         _ => None,
     }
+}
+
+/// What follows an IPv6 address and its bracket.
+#[cold]
+fn after_address(text: &[u8]) -> Option<&[u8]> {
+    let end = text.iter().take(LONGEST).position(|&byte| byte == b']')?;
+    from_utf8(&text[..end]).ok()?.parse::<Ipv6Addr>().ok()?;
+    Some(&text[end + 1..])
 }
 
 /// The bytes of a name.

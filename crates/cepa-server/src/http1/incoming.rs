@@ -1,42 +1,56 @@
 //! From a decoded head, and what came with it, to the request that an app gets.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
-use cepa_core::{Body, Headers, Request, channel};
+use cepa_core::{Body, Headers, channel};
 use http::{HeaderValue, header};
 
-use super::{BodyDecoder, BodyEvent, BodyLength, ChunkLimits, Head, Reject, link::Link, reading::Reading};
+use super::{
+    BodyDecoder, BodyEvent, BodyLength, ChunkLimits, Form, Reject, head::HeadInPlace, reading::Reading,
+};
 
-/// The body of a request and how many bytes of `rest` it took; an end to fill, if it is not all there.
-///
-/// What is there already is decoded at once also when it is chunked: most bodies come with their head, and one
-/// whose framing is broken never reaches the app.
+/// Fills `body` with that of a request, or `reading` as well if it is not all there; answers how many bytes of `rest`
+/// it took.
 #[inline(always)]
-pub(super) fn body(
-    head: &Head,
+pub(super) fn take_body(
+    head: &HeadInPlace<'_>,
     rest: &[u8],
     limit: u64,
-) -> Result<(Body, usize, Option<Box<Reading>>), Reject> {
-    let whole = match head.body {
-        BodyLength::None | BodyLength::Length(0) => return Ok((Body::empty(), 0, None)),
+    body: &mut Body,
+    reading: &mut Option<Box<Reading>>,
+) -> Result<usize, Reject> {
+    match head.body {
+        BodyLength::None | BodyLength::Length(0) => Ok(0),
+        _ => take_some_body(head, rest, limit, body, reading),
+    }
+}
+
+/// What is there already is decoded at once also when it is chunked: most bodies come with their head, and one
+/// whose framing is broken never reaches the app.
+#[inline(never)]
+fn take_some_body(
+    head: &HeadInPlace<'_>,
+    rest: &[u8],
+    limit: u64,
+    body: &mut Body,
+    reading: &mut Option<Box<Reading>>,
+) -> Result<usize, Reject> {
+    let (whole, length) = match head.body {
+        BodyLength::None => return Ok(0),
         BodyLength::Length(length) if length <= limit && length <= rest.len() as u64 => {
-            Some((Bytes::copy_from_slice(&rest[..length as usize]), length as usize))
+            (Some((Bytes::copy_from_slice(&rest[..length as usize]), length as usize)), Some(length))
         }
-        BodyLength::Length(_) => None,
-        BodyLength::Chunked => whole_chunked(rest, limit)?,
+        BodyLength::Length(length) => (None, Some(length)),
+        BodyLength::Chunked => (whole_chunked(rest, limit)?, None),
     };
     if let Some((bytes, taken)) = whole {
-        return Ok((Body::from(bytes), taken, None));
+        *body = Body::from(bytes);
+        return Ok(taken);
     }
-    let length = match head.body {
-        BodyLength::Length(length) => Some(length),
-        BodyLength::None | BodyLength::Chunked => None,
-    };
     let (sender, incoming) = channel(length, limit);
     let decoder = BodyDecoder::new(head.body, ChunkLimits::default());
-    let reading = Reading::new(sender, decoder, length, head.expect_continue);
-    Ok((Body::from(incoming), 0, Some(Box::new(reading))))
+    *reading = Some(Box::new(Reading::new(sender, decoder, length, head.expect_continue)));
+    *body = Body::from(incoming);
+    Ok(0)
 }
 
 /// A chunked body of which every byte is there: its data, and how many bytes it took. `None` when it goes on, is
@@ -61,15 +75,13 @@ fn whole_chunked(rest: &[u8], limit: u64) -> Result<Option<(Bytes, usize)>, Reje
     }
 }
 
-#[inline(always)]
-pub(super) fn request(head: Head, mut headers: Headers, body: Body, link: &Rc<Link>) -> Request {
-    if let Some(authority) = head.target.authority()
-        && head.method != http::Method::CONNECT
+/// Makes the authority of an absolute target take the place of `Host` (RFC 9112, section 3.2.2).
+#[inline]
+pub(super) fn settle_host(head: &HeadInPlace<'_>, headers: &mut Headers) {
+    if head.target.form() == Form::Absolute
+        && let Some(authority) = head.target.authority()
+        && let Ok(value) = HeaderValue::from_bytes(authority)
     {
-        // RFC 9112, section 3.2.2: the authority of an absolute target takes the place of Host.
-        if let Ok(value) = HeaderValue::from_str(authority) {
-            headers.map_mut().insert(header::HOST, value);
-        }
+        headers.map_mut().insert(header::HOST, value);
     }
-    Request::from_door(head.method, head.target.into_core(), head.version, headers, body, link.clone())
 }

@@ -55,10 +55,7 @@ pub(super) struct RequestLine<'a> {
 /// Reads the request line at the start of `text`.
 #[inline]
 pub(super) fn request_line(text: &[u8]) -> Result<RequestLine<'_>, Stop> {
-    let method = match text {
-        [b'G', b'E', b'T', b' ', ..] => 3,
-        _ => TOKEN.run(text),
-    };
+    let method = if text.starts_with(b"GET ") { 3 } else { TOKEN.run(text) };
     match text.get(method) {
         Some(b' ') if method > 0 => {}
         None => return Err(Stop::Partial),
@@ -73,20 +70,28 @@ pub(super) fn request_line(text: &[u8]) -> Result<RequestLine<'_>, Stop> {
         return Err(Stop::Broken(Fault::Token));
     }
     let (target, rest) = (&rest[..target], &rest[target + 1..]);
-    let version = match rest.first_chunk() {
+    // Nearly all of them: one comparison.
+    let version = if rest.starts_with(b"HTTP/1.1\r\n") { Version::HTTP_11 } else { version_line(rest)? };
+    let length = method.len() + 1 + target.len() + 1 + "HTTP/1.1\r\n".len();
+    Ok(RequestLine { method, target, plain, version, length })
+}
+
+/// Reads the end of a request line, from the version on.
+#[cold]
+fn version_line(text: &[u8]) -> Result<Version, Stop> {
+    let version = match text.first_chunk() {
         Some(b"HTTP/1.1") => Version::HTTP_11,
         Some(b"HTTP/1.0") => Version::HTTP_10,
-        None if b"HTTP/1.0".starts_with(rest) || b"HTTP/1.1".starts_with(rest) => return Err(Stop::Partial),
+        None if b"HTTP/1.0".starts_with(text) || b"HTTP/1.1".starts_with(text) => return Err(Stop::Partial),
         _ => return Err(Stop::Broken(Fault::Version)),
     };
-    match &rest["HTTP/1.1".len()..] {
+    match &text["HTTP/1.1".len()..] {
         [b'\r', b'\n', ..] => {}
         [] | [b'\r'] => return Err(Stop::Partial),
         [b'\n', ..] => return Err(Stop::BareLf),
         _ => return Err(Stop::Broken(Fault::LineEnd)),
     }
-    let length = method.len() + 1 + target.len() + 1 + "HTTP/1.1\r\n".len();
-    Ok(RequestLine { method, target, plain, version, length })
+    Ok(version)
 }
 
 /// Reads the field lines that start at `start`, at most `most` of them, and the empty line after them; answers where
@@ -152,28 +157,36 @@ fn trimmed(text: &[u8], Range { start, end }: Range<usize>) -> Range<usize> {
 
 /// Where the first byte from `at` on is that may not stand in a value: a control byte other than a tab.
 ///
-/// Sixteen bytes are looked at together while there is none among them, then eight.
+/// Sixteen bytes are looked at together while there are as many, then eight.
 #[inline]
 fn line_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let left = text.get(at..)?;
-        if let Some(block) = left.first_chunk::<16>()
-            && !block.iter().fold(false, |any, &byte| any | is_control(byte))
-        {
-            at += 16;
-            continue;
-        }
-        match left.first_chunk() {
-            Some(word) => match first_control(u64::from_le_bytes(*word)) {
-                8 => at += 8,
-                index if left[index] == b'\t' => at += index + 1,
-                index => return Some(at + index),
-            },
-            None => {
-                let index = left.iter().position(|&byte| is_control(byte) && byte != b'\t')?;
-                return Some(at + index);
+        let index = if let Some(block) = left.first_chunk::<16>() {
+            if !block.iter().fold(false, |any, &byte| any | is_control(byte)) {
+                at += 16;
+                continue;
             }
+            let both = u128::from_le_bytes(*block);
+            match first_control(both as u64) {
+                8 => 8 + first_control((both >> 64) as u64),
+                index => index,
+            }
+        } else if let Some(word) = left.first_chunk() {
+            match first_control(u64::from_le_bytes(*word)) {
+                8 => {
+                    at += 8;
+                    continue;
+                }
+                index => index,
+            }
+        } else {
+            left.iter().position(|&byte| is_control(byte))?
+        };
+        if left[index] != b'\t' {
+            return Some(at + index);
         }
+        at += index + 1;
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cepa_core::{Connection, LocalBoxFuture, Peer, Policy, TlsInfo};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use crate::{
     ends::{Ends, cancels},
@@ -89,9 +89,9 @@ impl Link {
         self.policy.get()
     }
 
-    /// Whether a running handler for this method is dropped when the client goes.
-    pub(crate) fn cancels(&self, method: &Method) -> bool {
-        cancels(self.policy.get().on_close, method)
+    /// Whether a running handler is dropped when the client goes, if its method is a safe one or not.
+    pub(crate) fn cancels(&self, safe: bool) -> bool {
+        cancels(self.policy.get().on_close, safe)
     }
 
     /// Says that the client is gone.

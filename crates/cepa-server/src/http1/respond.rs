@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cepa_core::{Body, OnUpgrade, Response};
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
-use super::{ConnectionHeader, Framing, Head, ResponseHead, outgoing::COPIED, reading::Reading};
+use super::{ConnectionHeader, Framing, ResponseHead, head::HeadInPlace, outgoing::COPIED, reading::Reading};
 use crate::floor::Floor;
 
 /// An unread request body of up to this many bytes is read and thrown away to keep the connection.
@@ -15,12 +15,39 @@ pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What the answer to a request depends on besides the response.
 pub(super) struct Respond {
-    pub(super) method: Method,
+    pub(super) method: Kind,
     version: Version,
     keep: bool,
     /// Whether the client would keep the connection: it may have sent its next request already.
     wants_keep: bool,
     upgrade: Upgrade,
+}
+
+/// What of a method its answer depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Head,
+    Connect,
+    /// Any other safe one (RFC 9110, section 9.2.1).
+    Safe,
+    Unsafe,
+}
+
+impl Kind {
+    #[inline]
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Safe,
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ if method.is_safe() => Self::Safe,
+            _ => Self::Unsafe,
+        }
+    }
+
+    pub(super) fn is_safe(self) -> bool {
+        matches!(self, Self::Head | Self::Safe)
+    }
 }
 
 /// Whether the connection may be handed to another protocol.
@@ -43,11 +70,12 @@ pub(super) enum Answer {
 }
 
 impl Respond {
-    pub(super) fn new(head: &Head, keep: bool) -> Self {
-        let asked = head.upgrade || head.method == Method::CONNECT;
+    pub(super) fn new(head: &HeadInPlace<'_>, keep: bool) -> Self {
+        let method = Kind::of(&head.method);
+        let asked = head.upgrade || method == Kind::Connect;
         let upgrade = if asked { Upgrade::Asked } else { Upgrade::NotAsked };
         let wants_keep = head.keep_alive;
-        Self { method: head.method.clone(), version: head.version, keep, wants_keep, upgrade }
+        Self { method, version: head.version, keep, wants_keep, upgrade }
     }
 
     /// Whether the connection ends by our will alone: the client may be sending meanwhile, and closing must wait for
@@ -86,12 +114,10 @@ impl Respond {
     /// Appends the head, and the body if it is at hand and small.
     pub(super) fn write(&mut self, response: &mut Response, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let upgrade = response.take_upgrade();
-        let connect = self.method == Method::CONNECT;
-        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if upgrade.is_some() != switches && !connect
-            || response.status().is_informational() && !switches
-            || upgrade.is_some() && self.upgrade != Upgrade::Asked
-            || upgrade.is_none() && connect && response.status().is_success()
+        let connect = self.method == Kind::Connect;
+        // Of other answers there is nothing to ask.
+        if (connect || upgrade.is_some() || response.status().is_informational())
+            && self.is_misuse(response.status(), upgrade.is_some())
         {
             return self.write_misuse(floor, output);
         }
@@ -136,13 +162,23 @@ impl Respond {
         }
     }
 
+    /// See [`write_misuse`](Self::write_misuse).
+    fn is_misuse(&self, status: StatusCode, upgrade: bool) -> bool {
+        let connect = self.method == Kind::Connect;
+        let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+        upgrade != switches && !connect
+            || status.is_informational() && !switches
+            || upgrade && self.upgrade != Upgrade::Asked
+            || !upgrade && connect && status.is_success()
+    }
+
     /// The app switched protocols where the client had not asked for it, or said 101 without a
     /// protocol to go on with, or gave another 1xx for its answer, or accepted a CONNECT without a tunnel.
     fn write_misuse(&mut self, floor: &Floor, output: &mut Vec<u8>) -> Answer {
         let mut response = Response::new();
         let status = if self.upgrade == Upgrade::Blocked {
             StatusCode::BAD_REQUEST
-        } else if self.method == Method::CONNECT {
+        } else if self.method == Kind::Connect {
             StatusCode::NOT_IMPLEMENTED
         } else {
             tracing::error!(target: "cepa::http1", "a response is informational, or switched protocols without being asked");
@@ -151,8 +187,8 @@ impl Respond {
         response.set_status(status);
         response.replace_body(status.canonical_reason().unwrap_or_default());
         self.keep = false;
-        if self.method == Method::CONNECT {
-            self.method = Method::GET;
+        if self.method == Kind::Connect {
+            self.method = Kind::Safe;
         }
         self.upgrade = Upgrade::NotAsked;
         self.write(&mut response, floor, output)
@@ -184,7 +220,7 @@ impl Respond {
 
     /// Whether there is no body after the head (RFC 9112, section 6.3).
     fn is_bodiless(&self, status: StatusCode) -> bool {
-        self.method == Method::HEAD
+        self.method == Kind::Head
             || status.is_informational()
             || status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED

@@ -4,14 +4,15 @@ use http::HeaderValue;
 
 use super::date::imf_fixdate;
 
-/// `server: …`, `date: …` and the empty line as one text, written once for many responses.
+/// The end of the line before, `server: …`, `date: …` and the empty line as one text, written once for many responses.
 #[derive(Clone, Debug)]
 pub struct Stamp {
     text: Vec<u8>,
-    /// Where the line of the date begins: behind that of the server, if there is one.
+    /// Where that of the server ends, if there is one, and the line of the date begins.
     date: usize,
 }
 
+const DATE: &[u8] = b"\r\ndate: ";
 const END: &[u8] = b"\r\n\r\n";
 
 impl Stamp {
@@ -20,12 +21,11 @@ impl Stamp {
     pub fn new(server: Option<&HeaderValue>, seconds: u64) -> Self {
         let mut text = Vec::new();
         if let Some(server) = server {
-            text.extend_from_slice(b"server: ");
+            text.extend_from_slice(b"\r\nserver: ");
             text.extend_from_slice(server.as_bytes());
-            text.extend_from_slice(b"\r\n");
         }
         let date = text.len();
-        text.extend_from_slice(b"date: ");
+        text.extend_from_slice(DATE);
         text.extend_from_slice(&imf_fixdate(seconds));
         text.extend_from_slice(END);
         Self { text, date }
@@ -34,7 +34,7 @@ impl Stamp {
     /// Changes the time.
     pub(crate) fn set_seconds(&mut self, seconds: u64) {
         let end = self.text.len() - END.len();
-        self.text[self.date + "date: ".len()..end].copy_from_slice(&imf_fixdate(seconds));
+        self.text[self.date + DATE.len()..end].copy_from_slice(&imf_fixdate(seconds));
     }
 
     /// Appends the end of a head, without those of its fields that the app has set.
@@ -47,7 +47,7 @@ impl Stamp {
             out.extend_from_slice(&self.text[..self.date]);
         }
         if has_date {
-            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(END);
         } else {
             out.extend_from_slice(&self.text[self.date..]);
         }
@@ -62,12 +62,12 @@ mod tests {
     fn what_the_app_has_set_is_left_out() {
         let server = HeaderValue::from_static("cepa");
         for (server, has_server, has_date, expected) in [
-            (None, false, false, "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"),
-            (None, false, true, "\r\n"),
-            (Some(&server), false, false, "server: cepa\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"),
-            (Some(&server), true, false, "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"),
-            (Some(&server), false, true, "server: cepa\r\n\r\n"),
-            (Some(&server), true, true, "\r\n"),
+            (None, false, false, "\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"),
+            (None, false, true, "\r\n\r\n"),
+            (Some(&server), false, false, "\r\nserver: cepa\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"),
+            (Some(&server), true, false, "\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"),
+            (Some(&server), false, true, "\r\nserver: cepa\r\n\r\n"),
+            (Some(&server), true, true, "\r\n\r\n"),
         ] {
             let mut stamp = Stamp::new(server, 0);
             stamp.set_seconds(784_111_777);

@@ -33,9 +33,10 @@ pub struct Target {
     path: u32,
 }
 
-/// Where the parts of a target lie.
+/// The same, where it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct TargetInPlace<'a> {
+    text: &'a [u8],
     form: Form,
     authority: usize,
     path: usize,
@@ -43,53 +44,72 @@ pub(crate) struct Parts {
     query: usize,
 }
 
-impl Parts {
-    /// The target with these parts, of the text that they were found in.
+impl<'a> TargetInPlace<'a> {
+    /// Reads the target of a request with this method, of which so many bytes are known to be [`PLAIN`].
     #[inline]
-    pub(crate) fn of(self, text: &[u8]) -> Target {
-        let Self { form, authority, path, query } = self;
-        // In authority form all of it is what an app calls the path.
-        let start = if form == Form::Absolute { path } else { 0 };
-        let target = cepa_core::Target::from_parts(text, start, query);
-        Target { target, form, authority: authority as u32, path: path as u32 }
+    pub(crate) fn parse(text: &'a [u8], plain: usize, method: &Method) -> Result<Self, Reject> {
+        if plain == text.len() && text.first() == Some(&b'/') && *method != Method::CONNECT {
+            return Ok(Self { text, form: Form::Origin, authority: 0, path: 0, query: plain });
+        }
+        Self::parse_any(text, plain, method)
+    }
+
+    #[inline(never)]
+    fn parse_any(text: &'a [u8], plain: usize, method: &Method) -> Result<Self, Reject> {
+        let query = path_end(text, plain).ok_or(Reject::Target)?;
+        if !text[query..].iter().all(|&byte| is_target_byte(byte)) {
+            return Err(Reject::Target);
+        }
+        let (form, authority, path) = match text {
+            _ if *method == Method::CONNECT => {
+                if !is_host_with_port(text) {
+                    return Err(Reject::Target);
+                }
+                (Form::Authority, 0, text.len())
+            }
+            [b'/', ..] => (Form::Origin, 0, 0),
+            b"*" if *method == Method::OPTIONS => (Form::Asterisk, 0, 0),
+            _ => {
+                let authority = after_scheme(text).ok_or(Reject::Target)?;
+                let rest = &text[authority..query];
+                let path = rest.iter().position(|&byte| byte == b'/').map_or(query, |at| authority + at);
+                if !is_valid_host(&text[authority..path]) {
+                    return Err(Reject::Target);
+                }
+                (Form::Absolute, authority, path)
+            }
+        };
+        Ok(Self { text, form, authority, path, query })
     }
 
     /// Which form the target has.
     pub(crate) fn form(self) -> Form {
         self.form
     }
+
+    /// The host and port in the target, see [`Target::authority`].
+    #[inline]
+    pub(crate) fn authority(self) -> Option<&'a [u8]> {
+        matches!(self.form, Form::Absolute | Form::Authority).then(|| &self.text[self.authority..self.path])
+    }
+
+    /// The target as an app sees it.
+    #[inline]
+    pub(crate) fn to_core(self) -> cepa_core::Target {
+        // In authority form all of it is what an app calls the path.
+        let start = if self.form == Form::Absolute { self.path } else { 0 };
+        cepa_core::Target::from_parts(self.text, start, self.query)
+    }
+}
+
+impl From<TargetInPlace<'_>> for Target {
+    fn from(target: TargetInPlace<'_>) -> Self {
+        let TargetInPlace { form, authority, path, .. } = target;
+        Self { target: target.to_core(), form, authority: authority as u32, path: path as u32 }
+    }
 }
 
 impl Target {
-    /// Reads the target of a request with this method, of which so many bytes are known to be [`PLAIN`].
-    #[inline]
-    pub(crate) fn parse(bytes: &[u8], plain: usize, method: &Method) -> Result<Parts, Reject> {
-        let query = path_end(bytes, plain).ok_or(Reject::Target)?;
-        if !bytes[query..].iter().all(|&byte| is_target_byte(byte)) {
-            return Err(Reject::Target);
-        }
-        let (form, authority, path) = match bytes {
-            _ if *method == Method::CONNECT => {
-                if !is_host_with_port(bytes) {
-                    return Err(Reject::Target);
-                }
-                (Form::Authority, 0, bytes.len())
-            }
-            [b'/', ..] => (Form::Origin, 0, 0),
-            b"*" if *method == Method::OPTIONS => (Form::Asterisk, 0, 0),
-            _ => {
-                let authority = after_scheme(bytes).ok_or(Reject::Target)?;
-                let rest = &bytes[authority..query];
-                let path = rest.iter().position(|&byte| byte == b'/').map_or(query, |at| authority + at);
-                if !is_valid_host(&bytes[authority..path]) {
-                    return Err(Reject::Target);
-                }
-                (Form::Absolute, authority, path)
-            }
-        };
-        Ok(Parts { form, authority, path, query })
-    }
-
     /// The whole target as it was sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -187,8 +207,11 @@ mod tests {
             ("BREW", "/pot", (Form::Origin, None, None, "/pot", None)),
         ];
         for (method, raw, expected) in table {
-            let parts = Target::parse(raw.as_bytes(), 0, &method.parse().unwrap()).unwrap();
-            let target = parts.of(raw.as_bytes());
+            let target = TargetInPlace::parse(raw.as_bytes(), 0, &method.parse().unwrap()).unwrap();
+            assert_eq!(target.to_core().as_str(), raw);
+            let in_place = target.authority();
+            let target = Target::from(target);
+            assert_eq!(in_place, target.authority().map(str::as_bytes));
             let parts = (target.form(), target.scheme(), target.authority(), target.path(), target.query());
             assert_eq!(parts, expected, "{raw}");
             assert_eq!(target.as_str(), raw);
@@ -235,7 +258,11 @@ mod tests {
             ("CONNECT", "a:443/"),
         ] {
             let method = method.parse().unwrap();
-            assert_eq!(Target::parse(raw.as_bytes(), 0, &method), Err(Reject::Target), "{method} {raw}");
+            assert_eq!(
+                TargetInPlace::parse(raw.as_bytes(), 0, &method),
+                Err(Reject::Target),
+                "{method} {raw}"
+            );
         }
     }
 }

@@ -13,15 +13,16 @@ use std::{
     time::Duration,
 };
 
-use cepa_core::{Headers, Response};
+use cepa_core::{Body, Headers, Request, Response};
 use http::StatusCode;
 use tokio::io::ReadBuf;
 
 use super::{
-    Head, HeadLimits, Preface, Reject, answer,
+    HeadLimits, Preface, Reject, answer,
     conn::{Conn, Waits},
-    date, decode_head,
+    date,
     exchange::Exchange,
+    head::{HeadInPlace, decode_head_in_place},
     incoming,
     link::Link,
     reading::Reading,
@@ -177,24 +178,27 @@ impl<S: Transport> Conn<S> {
             header_bytes: floor.limits.header_bytes,
             fields: floor.limits.headers,
         };
-        let mut headers = Headers::new();
-        let (head, length) = match decode_head(data, &mut self.scan, &limits, &mut headers) {
-            Ok(Some(decoded)) => decoded,
-            Ok(None) => return Step::NeedMore,
+        let (mut headers, mut head) = (Headers::new(), None);
+        let length = match decode_head_in_place(data, &mut self.scan, &limits, &mut headers, &mut head) {
+            Ok(length) => length,
             Err(reject) => return Step::Done(0, refuse(output, reject)),
         };
+        let Some(head) = head else { return Step::NeedMore };
         if self.link.is_tls() && is_misdirected(&self.link, &head, &headers) {
             answer(output, StatusCode::MISDIRECTED_REQUEST, &date::now());
             return Step::Done(0, Turn::Close { linger: true });
         }
         self.served = self.served.saturating_add(1);
-        let (body, taken, reading) = match incoming::body(&head, &data[length..], floor.limits.body) {
-            Ok(body) => body,
+        let (mut body, mut reading, rest) = (Body::empty(), None, &data[length..]);
+        let taken = match incoming::take_body(&head, rest, floor.limits.body, &mut body, &mut reading) {
+            Ok(taken) => taken,
             Err(reject) => return Step::Done(0, refuse(output, reject)),
         };
         let mut respond = Respond::new(&head, self.keeps(&head));
         self.link.begin(head.version == http::Version::HTTP_11);
-        let request = incoming::request(head, headers, body, &self.link);
+        incoming::settle_host(&head, &mut headers);
+        let target = head.target.to_core();
+        let request = Request::from_door(head.method, target, head.version, headers, body, self.link.clone());
         let mut app = floor.onion.handle(request);
         let used = length + taken;
         let response = match app.poll_response(cx) {
@@ -232,7 +236,7 @@ impl<S: Transport> Conn<S> {
     }
 
     /// Whether the connection may serve another request after this one.
-    fn keeps(&self, head: &Head) -> bool {
+    fn keeps(&self, head: &HeadInPlace<'_>) -> bool {
         let floor = self.floor();
         let limits = &floor.limits;
         let most = limits.requests_per_connection;
@@ -301,9 +305,10 @@ enum Step {
 }
 
 /// Whether a request names another server than the TLS handshake has.
-fn is_misdirected(link: &Link, head: &Head, headers: &Headers) -> bool {
-    let host = || std::str::from_utf8(headers.get("host")?).ok();
-    head.target.authority().or_else(host).is_some_and(|authority| link.is_misdirected(authority))
+fn is_misdirected(link: &Link, head: &HeadInPlace<'_>, headers: &Headers) -> bool {
+    let authority = head.target.authority().or_else(|| headers.get("host"));
+    let authority = authority.and_then(|authority| std::str::from_utf8(authority).ok());
+    authority.is_some_and(|authority| link.is_misdirected(authority))
 }
 
 fn refuse(output: &mut Vec<u8>, reject: Reject) -> Turn {

@@ -8,7 +8,7 @@ use http::{
 };
 
 use crate::{
-    http1::{Form, LONGEST_METHOD, Target, is_valid_host},
+    http1::{Form, LONGEST_METHOD, TargetInPlace, is_valid_host},
     limits::Limits,
     tls::authority_matches,
 };
@@ -66,9 +66,8 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
     if !authority_matches(server_name, authority) {
         return Err(StatusCode::MISDIRECTED_REQUEST.into());
     }
-    let text = path.as_str().as_bytes();
-    let target = match Target::parse(text, 0, &method) {
-        Ok(parts) if matches!(parts.form(), Form::Origin | Form::Asterisk) => parts.of(text).into_core(),
+    let target = match TargetInPlace::parse(path.as_str().as_bytes(), 0, &method) {
+        Ok(target) if matches!(target.form(), Form::Origin | Form::Asterisk) => target.to_core(),
         _ => return Err(StatusCode::BAD_REQUEST.into()),
     };
     let length = length(&headers)?;

@@ -38,7 +38,7 @@ impl Link {
 
     /// Whether a running handler for this method is dropped when the client goes.
     pub(super) fn cancels(&self, method: &Method) -> bool {
-        cancels(self.policy.get().on_close, method)
+        cancels(self.policy.get().on_close, method.is_safe())
     }
 
     /// Ends the time before the response. An app may keep its end of the link; it must not keep the stream.

@@ -3,10 +3,10 @@
 use std::{io, time::Duration};
 
 use cepa_core::Error;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::{
-    super::{conn::Conn, date, reject::answer_head},
+    super::{conn::Conn, date, reject::answer_head, respond::Kind},
     Client, Exchange, PARTING,
 };
 use crate::{floor::Floor, transport::Transport};
@@ -41,7 +41,7 @@ impl Exchange {
                 (self.keep, self.linger) = (false, true);
                 let mut head = conn.link.end_hints();
                 let body = answer_head(&mut head, StatusCode::SERVICE_UNAVAILABLE, &date::now());
-                if self.method != Method::HEAD {
+                if self.method != Kind::Head {
                     head.extend_from_slice(body.as_bytes());
                 }
                 self.outgoing.push(&head);
@@ -86,7 +86,7 @@ impl Exchange {
             at_most((limits.header_time.as_secs() as u32).saturating_sub(now.wrapping_sub(self.since)));
         }
         if let Client::Parting(since) = self.client
-            && conn.link.cancels(&self.method)
+            && conn.link.cancels(self.method.is_safe())
         {
             at_most(PARTING.saturating_sub(now.wrapping_sub(since)));
         }

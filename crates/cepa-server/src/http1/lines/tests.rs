@@ -72,7 +72,17 @@ fn a_control_byte_is_found_wherever_it_stands() {
             }
         }
     }
-    assert_eq!(line_end(b"\t\t\t\t\t\t\t\t\t\x7f", 0), Some(9));
+    // A tab is looked at as one, and passed.
+    for length in 0..40 {
+        for tab in 0..length {
+            let mut text = vec![b'a'; length];
+            text[tab] = b'\t';
+            text.push(0x7f);
+            assert_eq!(line_end(&text, 0), Some(length), "a tab at {tab} of {length}");
+            assert_eq!(line_end(&text[..length], 0), None, "a tab at {tab} of {length}");
+        }
+        assert_eq!(line_end(&[&vec![b'\t'; length][..], b"\x7f"].concat(), 0), Some(length));
+    }
     assert_eq!(line_end(b"a", 2), None);
 }
 

@@ -1,0 +1,184 @@
+//! The bodies of an exchange: the one that is sent, and the one that is received.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt, io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cepa_core::{Body, Error};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{Failure, Stage};
+
+/// How far the body that is sent has come, seen from outside of the connection that sends it.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    last: Cell<Instant>,
+    /// What the source of the body failed with.
+    failed: RefCell<Option<Error>>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { last: Cell::new(Instant::now()), failed: RefCell::default() })
+    }
+
+    /// Begins to count: the time it took to get a connection is none of the body's.
+    pub(super) fn begin(&self) {
+        self.last.set(Instant::now());
+    }
+
+    /// When something was last taken from the body.
+    pub(crate) fn last(&self) -> Instant {
+        self.last.get()
+    }
+
+    /// What the source of the body failed with: then the exchange failed for no fault of the other end.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        self.failed.take()
+    }
+}
+
+/// A body that is sent.
+pub(crate) struct Outgoing {
+    body: Body,
+    progress: Rc<Progress>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(body: Body, progress: Rc<Progress>) -> Self {
+        Self { body, progress }
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.body
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.progress.last.set(Instant::now());
+        Poll::Ready(frame.map(|frame| {
+            frame.map_err(|error| {
+                self.progress.failed.replace(Some(error));
+                io::Error::other("the body to be sent failed")
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// How long is waited for an answer's body, and how much of it is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    /// Most time without a piece.
+    pub(crate) pause: Option<Duration>,
+    /// When all of it must be there.
+    pub(crate) deadline: Option<Instant>,
+    /// Most bytes.
+    pub(crate) most: u64,
+}
+
+/// A body that is received; `K` is kept until it has ended.
+pub(crate) struct Received<K> {
+    body: Incoming,
+    wait: Wait,
+    left: u64,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The time of the pause at hand, and what it means when it is up.
+    until: Option<(Instant, Stage)>,
+    kept: Option<K>,
+}
+
+impl<K> Received<K> {
+    pub(crate) fn new(body: Incoming, wait: Wait, kept: K) -> Self {
+        Self { body, wait, left: wait.most, timer: None, until: None, kept: Some(kept) }
+    }
+
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        if self.until.is_none() {
+            let pause = self.wait.pause.map(|pause| (Instant::now() + pause, Stage::Pause));
+            let total = self.wait.deadline.map(|deadline| (deadline, Stage::Total));
+            self.until = [pause, total].into_iter().flatten().min_by_key(|(time, _)| *time);
+        }
+        let Some((time, stage)) = self.until else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(time)));
+        if timer.deadline() != time {
+            timer.as_mut().reset(time);
+        }
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Failure::Timeout(stage))
+    }
+
+    fn end(&mut self) {
+        self.kept = None;
+        self.timer = None;
+    }
+}
+
+impl<K: Unpin> HttpBody for Received<K> {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = &mut *self;
+        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(frame) => frame.map(|frame| frame.map_err(Failure::Http)),
+            Poll::Pending => Some(Err(ready!(this.poll_time(cx)))),
+        };
+        this.until = None;
+        let length = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.len() as u64),
+            _ => 0,
+        };
+        let frame = match this.left.checked_sub(length) {
+            Some(left) => {
+                this.left = left;
+                frame
+            }
+            None => Some(Err(Failure::TooLong(this.wait.most))),
+        };
+        if !matches!(frame, Some(Ok(_))) {
+            this.end();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<K> fmt::Debug for Received<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received").field("wait", &self.wait).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,349 @@
+//! The request as an upstream gets it.
+
+use std::net::IpAddr;
+
+use cepa_core::{Ctx, Error, Peer, Proxies, Request, Result};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    },
+    uri::PathAndQuery,
+};
+
+use super::{Forwarded, HostPolicy, Inner, upstream::Upstream};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The head of a request for whichever upstream gets it.
+pub(super) struct Head {
+    pub(super) method: Method,
+    /// The path, without what is stripped, and the query.
+    target: String,
+    headers: HeaderMap,
+    /// The protocol that the client wants to switch to, if it may.
+    pub(super) upgrade: Option<HeaderValue>,
+}
+
+impl Head {
+    pub(super) fn new(ctx: &Ctx, inner: &Inner) -> Result<Self> {
+        let target = target(ctx, &inner.options.strip)?;
+        let request = &ctx.request;
+        let mut headers = request.headers().clone();
+        let upgrade = asked_upgrade(request, &inner.options.upgrades);
+        let trailers = takes_trailers(&headers);
+        remove_hop_by_hop(&mut headers);
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(EXPECT);
+        // CGI programs would take it for the proxy that they are to use.
+        headers.remove("proxy");
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        forward(ctx, inner.options.forwarded, &mut headers)?;
+        if let Some(via) = &inner.via {
+            headers.append(VIA, via_of(via, request.version()));
+        }
+        Ok(Self { method: ctx.method().clone(), target, headers, upgrade })
+    }
+
+    /// The request for one upstream.
+    pub(super) fn request<B>(
+        &self,
+        upstream: &Upstream,
+        host: HostPolicy,
+        body: B,
+    ) -> Result<http::Request<B>> {
+        let target = PathAndQuery::try_from(format!("{}{}", upstream.base, self.target));
+        let target = target.map_err(|error| Error::status_only(400).with_cause(error))?;
+        let mut request = http::Request::new(body);
+        request.method_mut().clone_from(&self.method);
+        *request.uri_mut() = target.into();
+        request.headers_mut().clone_from(&self.headers);
+        if host == HostPolicy::Upstream || !self.headers.contains_key(HOST) {
+            request.headers_mut().insert(HOST, HeaderValue::try_from(upstream.origin.authority())?);
+        }
+        Ok(request)
+    }
+}
+
+/// The path and query that are sent on.
+fn target(ctx: &Ctx, strip: &str) -> Result<String> {
+    let path = ctx.path();
+    if climbs(path) {
+        // Behind a prefix it would lead out of what the prefix was to open.
+        return Err(Error::new(400, "the path has a segment `..`"));
+    }
+    let rest = match path.strip_prefix(strip) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    };
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    Ok(format!("{slash}{rest}{}", ctx.search()))
+}
+
+/// Whether a server could take a segment of a path for `..`: escaped, between backslashes, or with parameters after it.
+pub(super) fn climbs(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let (mut at, mut dots, mut only_dots) = (0, 0, true);
+    loop {
+        let (byte, length) = match bytes.get(at..) {
+            None | Some([]) => (b'/', 1),
+            Some([b'%', high, low, ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, 3),
+                _ => (b'%', 1),
+            },
+            Some([byte, ..]) => (*byte, 1),
+        };
+        match byte {
+            b'/' | b'\\' | b';' => {
+                if only_dots && dots == 2 {
+                    return true;
+                }
+                // What follows a `;` is a parameter of the segment, up to the next slash.
+                (dots, only_dots) = (0, byte != b';');
+            }
+            b'.' => dots += 1,
+            _ => only_dots = false,
+        }
+        if at >= bytes.len() {
+            return false;
+        }
+        at += length;
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+/// The protocol to switch to, if the client may have it. A request with a body does not switch: its body would be taken
+/// for the other protocol where the upstream does not read it.
+fn asked_upgrade(request: &Request, allowed: &[String]) -> Option<HeaderValue> {
+    if request.version() != Version::HTTP_11 || *request.method() != Method::GET || request.has_body() {
+        return None;
+    }
+    let asks = request.get_all("connection").flat_map(|line| line.split(','));
+    if !asks.into_iter().any(|option| option.trim().eq_ignore_ascii_case("upgrade")) {
+        return None;
+    }
+    let mut asked = request.get_all("upgrade");
+    let (protocol, further) = (asked.next()?.trim(), asked.next());
+    let known = allowed.iter().find(|known| known.eq_ignore_ascii_case(protocol));
+    known.filter(|_| further.is_none()).and_then(|known| HeaderValue::from_str(known).ok())
+}
+
+/// Whether the client takes trailers, which is all that `TE` may say to the next server.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(','));
+    codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// Removes what speaks of one connection (RFC 9110, section 7.6.1), and what `Connection` names.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    const KNOWN: [HeaderName; 7] =
+        [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+    if headers.contains_key(CONNECTION) {
+        let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let named: Vec<HeaderName> =
+            values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
+        for name in named {
+            // Nobody may have the host taken away: it says for whom the request is.
+            if name != HOST {
+                headers.remove(name);
+            }
+        }
+    }
+    for name in KNOWN {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
+        headers.remove(name);
+    }
+}
+
+/// Says who the client is. What came from a trusted proxy is continued; anything else is replaced, under whatever
+/// spelling a server may take for it.
+fn forward(ctx: &Ctx, how: Forwarded, headers: &mut HeaderMap) -> Result {
+    let peer = match ctx.connection().peer() {
+        Peer::Ip(address) => Some(address.ip().to_canonical()),
+        Peer::Unix(_) | Peer::None => None,
+    };
+    let (x, rfc) = trusted(ctx, peer);
+    let before_x = joined(headers, &X_FORWARDED_FOR).filter(|_| x);
+    let before_rfc = joined(headers, &FORWARDED).filter(|_| rfc);
+    let spoofs: Vec<HeaderName> = headers.keys().filter(|name| speaks_of_client(name)).cloned().collect();
+    for name in spoofs {
+        headers.remove(name);
+    }
+    if matches!(how, Forwarded::XForwarded | Forwarded::Both) {
+        let chain = match (before_x, peer) {
+            (Some(before), Some(peer)) => Some(format!("{before}, {peer}")),
+            (before, peer) => before.or_else(|| peer.map(|peer| peer.to_string())),
+        };
+        if let Some(chain) = chain {
+            headers.insert(X_FORWARDED_FOR, HeaderValue::try_from(chain)?);
+        }
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.protocol()));
+        if !ctx.host().is_empty() {
+            headers.insert(X_FORWARDED_HOST, HeaderValue::try_from(ctx.host())?);
+        }
+    }
+    if matches!(how, Forwarded::Forwarded | Forwarded::Both) {
+        let mut element = match peer {
+            Some(IpAddr::V6(address)) => format!("for=\"[{address}]\""),
+            Some(IpAddr::V4(address)) => format!("for={address}"),
+            None => "for=unknown".to_owned(),
+        };
+        element.push_str(";proto=");
+        element.push_str(ctx.protocol());
+        // A host has neither quotes nor backslashes: the door has checked it.
+        if !ctx.host().is_empty() {
+            element.push_str(&format!(";host=\"{}\"", ctx.host()));
+        }
+        let value = before_rfc.map_or(element.clone(), |before| format!("{before}, {element}"));
+        headers.insert(FORWARDED, HeaderValue::try_from(value)?);
+    }
+    Ok(())
+}
+
+/// Whether the peer is believed in `X-Forwarded-For`, and in `Forwarded`: it is a proxy that appends to one of them and
+/// passes the other on as it came.
+fn trusted(ctx: &Ctx, peer: Option<IpAddr>) -> (bool, bool) {
+    match ctx.settings().proxies.as_deref() {
+        Some(Proxies::XForwarded(trust)) => (trust.trusts_peer(peer), false),
+        Some(Proxies::Forwarded(trust)) => (false, trust.trusts_peer(peer)),
+        Some(Proxies::Everybody { header, .. }) => (*header == X_FORWARDED_FOR, false),
+        None => (false, false),
+    }
+}
+
+/// All lines of a list header as one.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
+}
+
+/// Whether a header says who the client is, also with `_` for `-`: CGI and its heirs take both for one.
+fn speaks_of_client(name: &HeaderName) -> bool {
+    const FAMILY: &[u8] = b"x-forwarded-";
+    let plain = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    let is = |known: &[u8]| plain.clone().eq(known.iter().copied());
+    plain.clone().take(FAMILY.len()).eq(FAMILY.iter().copied()) || is(b"forwarded") || is(b"x-real-ip")
+}
+
+/// `Via` with the version by which the message came.
+pub(super) fn via_of(via: &HeaderValue, version: Version) -> HeaderValue {
+    let number = match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2.0",
+        _ => return via.clone(),
+    };
+    let name = via.to_str().unwrap_or_default().trim_start_matches("1.1 ");
+    HeaderValue::from_str(&format!("{number} {name}")).unwrap_or_else(|_| via.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_climbs_is_found_however_it_is_written() {
+        let climbing = [
+            "/..",
+            "/../",
+            "/a/../b",
+            "/a/..",
+            "/a/%2e%2e/b",
+            "/a/.%2E/b",
+            "/a/%2e./b",
+            "/a/..%2fb",
+            "/a%2f..%2fb",
+            "/a/..%5cb",
+            "/a\\..\\b",
+            "/a/..;/b",
+            "/a/..;x=1/b",
+            "/a/%2e%2e%3b/b",
+        ];
+        let staying = [
+            "/",
+            "",
+            "/a/b",
+            "/a/./b",
+            "/...",
+            "/a/..b",
+            "/a/b..",
+            "/a..b",
+            "/.a",
+            "/a/%2e",
+            "/a;..",
+            "/a;b=../c",
+            "/%2",
+            "/%zz..",
+            "/a/..%",
+            "/%252e%252e/",
+        ];
+        for path in climbing {
+            assert!(climbs(path), "{path}");
+        }
+        for path in staying {
+            assert!(!climbs(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_is_removed() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, X-Mine"),
+            ("connection", "close, host, ,x y"),
+            ("x-mine", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("proxy-authorization", "x"),
+            ("host", "a"),
+            ("x-stays", "1"),
+            ("cookie", "a=b"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        remove_hop_by_hop(&mut headers);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["cookie", "host", "x-stays"]);
+    }
+
+    #[test]
+    fn what_speaks_of_the_client_is_known_by_any_spelling() {
+        for name in [
+            "forwarded",
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "x-forwarded_proto",
+            "x_real-ip",
+            "x-forwarded-anything",
+        ] {
+            assert!(speaks_of_client(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in ["x-forward", "forwarded-for", "host", "x-request-id"] {
+            assert!(!speaks_of_client(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn climbing_never_panics(path in r"[/.\\;%25eEfFcC]{0,20}") {
+            let _ = climbs(&path);
+        }
+    }
+}
