@@ -32,10 +32,9 @@ pub(crate) fn each(_: bool) -> Outcome {
 }
 
 fn is_clean(name: &str, features: &str) -> bool {
-    // Where something needs cryptography and does not say which.
+    // The features that need cryptography do not say which.
     let features = if name == LAYERS { format!("aws-lc-rs,{features}") } else { features.to_owned() };
-    let features = features.as_str();
-    let args = ["clippy", "--quiet", "--package", name, "--no-default-features", "--features", features];
+    let args = ["clippy", "--quiet", "--package", name, "--no-default-features", "--features", &features];
     succeeds(cargo(args).args(["--", "-D", "warnings"]))
 }
 
