@@ -1,5 +1,6 @@
 //! The app: layers, routes and settings, built into an onion that doors call.
 
+mod check;
 mod explain;
 mod handling;
 mod onion;
@@ -140,8 +141,8 @@ impl App {
     /// Resolves layers and routes into what doors call.
     ///
     /// # Errors
-    /// Every fault found: paths that do not parse, conflicting routes with both source places, names
-    /// used twice.
+    /// Every fault found, with its place in the source: paths that do not parse, conflicting routes, names used
+    /// twice, layers in a [wrong place](crate::Order) or without [what they need](Middleware::check).
     pub fn build(self) -> Result<Arc<Onion>, BuildError> {
         Onion::build(self)
     }

@@ -63,7 +63,7 @@ pub use self::{
     error::{Error, ErrorStatus, Result},
     handler::Handler,
     headers::Headers,
-    middleware::{LocalBoxFuture, Middleware, Next, Run},
+    middleware::{LocalBoxFuture, Middleware, Next, Run, StartError},
     order::Order,
     panic::Panicked,
     reply::{Html, Json, Reply, Text},

@@ -10,10 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Ctx, Order, Result, panic::catch};
+use crate::{Ctx, Order, Result, Settings, panic::catch};
 
 /// A boxed future that stays on its thread.
 pub type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Why a layer cannot work in the app that it was added to, see [`Middleware::check`].
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A layer of the onion.
 ///
@@ -63,6 +66,35 @@ pub trait Middleware: Send + Sync + 'static {
     /// Rules about its place among other layers, checked when the app is built; none by default.
     fn order(&self) -> Vec<Order> {
         Vec::new()
+    }
+
+    /// Whether it can work in an app with these settings, checked when the app is built; it can by default.
+    ///
+    /// The settings are those of the app that it is added to, with what that inherits.
+    ///
+    /// ```
+    /// use cepa_core::{App, Ctx, LocalBoxFuture, Middleware, Next, Result, Settings, StartError};
+    ///
+    /// struct Remember;
+    ///
+    /// impl Middleware for Remember {
+    ///     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
+    ///         next.run(ctx).boxed()
+    ///     }
+    ///
+    ///     fn check(&self, settings: &Settings) -> Result<(), StartError> {
+    ///         settings.keys.as_ref().map(drop).ok_or_else(|| "it signs a cookie: give the app keys".into())
+    ///     }
+    /// }
+    ///
+    /// let error = App::new().with(Remember).build().unwrap_err();
+    /// assert!(error.to_string().contains("signs a cookie"));
+    /// ```
+    ///
+    /// # Errors
+    /// What is missing, and what to do; the place of the layer in the source is added.
+    fn check(&self, _settings: &Settings) -> Result<(), StartError> {
+        Ok(())
     }
 
     /// What it is to the [rules](Order) of others: its own type, unless it stands for a layer that it wraps.

@@ -28,14 +28,19 @@
 //! 2. without it, `Origin`, or else `Referer`, must be the host that was asked, or trusted;
 //! 3. with none of the three, the request passes, unless [`Options::strict`] is set.
 //!
-//! [`Options::tokens`] adds tokens, for old browsers or as a second defence.
+//! [`Options::tokens`] adds tokens, for old browsers or as a second defence. Pages rendered with
+//! [`views`](crate::views()) have `{{ csrf_field() }}` for their forms and `{{ csrf_token }}` for their scripts; without
+//! tokens both are empty. What is rendered outside of the layer, such as the page of an error, knows a token only where
+//! one was already made.
 //!
 //! **Where it belongs**: inside of what logs and answers errors, outside of all that acts; with tokens of Koa's kind
-//! inside of [`session`](crate::session()).
+//! inside of [`session`](crate::session()), and with any tokens inside of [`inflate`](crate::inflate()).
 //!
 //! [Fetch Metadata]: https://www.w3.org/TR/fetch-metadata/
 
 mod origin;
+#[cfg_attr(not(feature = "views"), path = "csrf/no_pages.rs")]
+mod pages;
 mod token;
 
 use std::{borrow::Cow, sync::Arc};
@@ -47,6 +52,8 @@ use serde::Deserialize;
 use self::origin::Origins;
 pub(crate) use self::origin::is_origin;
 pub use self::{origin::OptionsError, token::CsrfExt};
+#[cfg(feature = "inflate")]
+use crate::inflate::Inflate;
 use crate::session;
 
 /// What is asked of requests that change something.
@@ -120,6 +127,7 @@ pub struct Csrf {
 impl Middleware for Csrf {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
         if self.options.tokens.is_none() {
+            pages::give_none(ctx);
             return match self.check_origin(ctx) {
                 Ok(()) => next.run(ctx).boxed(),
                 Err(error) => Box::pin(std::future::ready(Err(error))),
@@ -136,12 +144,15 @@ impl Middleware for Csrf {
     }
 
     fn order(&self) -> Vec<Order> {
-        match self.options.tokens {
-            Some(Tokens::Koa) => {
-                vec![Order::needs::<session::Layer>("the secret of its tokens is in the session")]
-            }
-            Some(Tokens::Egg) | None => Vec::new(),
+        let mut rules = Vec::new();
+        if self.options.tokens == Some(Tokens::Koa) {
+            rules.push(Order::needs::<session::Layer>("the secret of its tokens is in the session"));
         }
+        #[cfg(feature = "inflate")]
+        if self.options.tokens.is_some() {
+            rules.push(Order::inside_of::<Inflate>("it looks for the token in the body"));
+        }
+        rules
     }
 }
 

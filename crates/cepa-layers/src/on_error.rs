@@ -11,6 +11,8 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use self::report::Report;
+#[cfg(feature = "validate")]
+use crate::validate::Invalid;
 use crate::{problem::Problem, request_id::RequestId};
 
 /// How errors are answered.
@@ -42,7 +44,8 @@ pub enum Form {
 /// - Status, headers and public message are the error's, as [`Ctx::fail`] has them; with a 5xx status it is logged.
 ///   What layers have set on the response before stays.
 /// - `Accept` decides about the form, and `Vary` says so. Who takes none of them gets text.
-/// - A cause is never told, but for a [`Problem`], which is made to be.
+/// - A cause is never told, but for a [`Problem`] and for what [`validate`](mod@crate::validate) has found, which are
+///   made to be.
 ///
 /// ```
 /// use cepa_core::{App, Ctx, Error, Result};
@@ -82,8 +85,24 @@ pub struct Failure<'a> {
     pub title: &'a str,
     /// The message, where it says more than the title.
     pub detail: Option<&'a str>,
+    /// What validation has found; with the feature `validate`.
+    #[cfg(feature = "validate")]
+    pub invalid: Option<&'a Invalid>,
     /// The id of the request, see [`request_id`](crate::request_id()).
     pub id: Option<&'a str>,
+}
+
+impl<'a> Failure<'a> {
+    /// The field and the message of each finding of validation.
+    fn findings(&self) -> impl Iterator<Item = (String, &'a str)> {
+        #[cfg(feature = "validate")]
+        let findings = self.invalid.iter().flat_map(|invalid| &invalid.findings);
+        #[cfg(feature = "validate")]
+        let findings = findings.map(|finding| (finding.field(), &*finding.message));
+        #[cfg(not(feature = "validate"))]
+        let findings = std::iter::empty();
+        findings
+    }
 }
 
 impl OnError {
@@ -141,7 +160,14 @@ impl OnError {
         let detail = error.map(Error::public_message).filter(|message| !message.eq_ignore_ascii_case(title));
         let id = ctx.state::<RequestId>().cloned();
         let id = id.as_ref().map(RequestId::as_str);
-        let failure = Failure { status: status.as_u16(), title, detail, id };
+        let failure = Failure {
+            status: status.as_u16(),
+            title,
+            detail,
+            #[cfg(feature = "validate")]
+            invalid: error.and_then(Error::downcast_ref),
+            id,
+        };
         let report = self.options.development.then(|| Report::new(ctx, error));
         match form(ctx, self.options.prefer) {
             Form::Problem => problem(ctx, &failure, error, report.as_ref()),
@@ -168,8 +194,7 @@ impl OnError {
 }
 
 fn problem(ctx: &mut Ctx, failure: &Failure<'_>, error: Option<&Error>, report: Option<&Report>) -> Result {
-    let none = Problem::new();
-    let details = error.and_then(Error::downcast_ref::<Problem>).unwrap_or(&none);
+    let details = error.map(Problem::of).transpose()?.flatten().unwrap_or_default();
     let mut object = details.object(failure.status, failure.title, failure.detail);
     if let Some(report) = report {
         object.insert("development".to_owned(), serde_json::to_value(report)?);
@@ -181,7 +206,13 @@ fn problem(ctx: &mut Ctx, failure: &Failure<'_>, error: Option<&Error>, report: 
 fn text(ctx: &mut Ctx, failure: &Failure<'_>, report: Option<&Report>) -> Result {
     let text = match report {
         Some(report) => report.to_string(),
-        None => failure.detail.unwrap_or(failure.title).to_owned(),
+        None => {
+            let mut text = failure.detail.unwrap_or(failure.title).to_owned();
+            for (field, message) in failure.findings() {
+                text.extend(["\n", &field, ": ", message]);
+            }
+            text
+        }
     };
     ctx.set_type("text")?;
     ctx.set_body(text)

@@ -1,8 +1,13 @@
 //! Problem details (RFC 9457): what an error tells a program beyond its status and message.
 
+use std::borrow::Cow;
+
 use cepa_core::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+#[cfg(feature = "validate")]
+use crate::validate::Invalid;
 
 /// Details of an error that are meant for the client.
 ///
@@ -72,8 +77,20 @@ impl Problem {
 
     /// The error that carries these details. The message becomes the member `detail`.
     #[track_caller]
-    pub fn error(self, status: u16, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    pub fn error(self, status: u16, message: impl Into<Cow<'static, str>>) -> Error {
         Error::new(status, message).with_cause(self)
+    }
+
+    /// The details that an error carries, also those of failed validation.
+    pub(crate) fn of(error: &Error) -> Result<Option<Cow<'_, Self>>> {
+        if let Some(problem) = error.downcast_ref::<Self>() {
+            return Ok(Some(Cow::Borrowed(problem)));
+        }
+        #[cfg(feature = "validate")]
+        if let Some(invalid) = error.downcast_ref::<Invalid>() {
+            return invalid.problem().map(|problem| Some(Cow::Owned(problem)));
+        }
+        Ok(None)
     }
 
     /// The object that is sent.

@@ -21,6 +21,8 @@
 //! **Where it belongs**: outside of what makes pages, those of errors included. The answers to errors have the headers
 //! too. What a handler or an inner layer sets itself stays as it has set it.
 //!
+//! Pages rendered with [`views`](crate::views()) know the nonce: `<script nonce="{{ nonce }}">`.
+//!
 //! Sources: [Content Security Policy 3](https://www.w3.org/TR/CSP3/), RFC 6797 (HSTS), RFC 7034 (X-Frame-Options), the
 //! Fetch and HTML standards of the WHATWG for the rest.
 
@@ -30,6 +32,9 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, units::duration};
 use http::{HeaderName, HeaderValue, header};
 use serde::Deserialize;
+
+#[cfg(feature = "views")]
+use crate::views::Locals;
 
 /// What browsers are told. An empty text leaves a header out.
 #[derive(Clone, Debug, Deserialize)]
@@ -171,6 +176,13 @@ impl Middleware for SecureHeaders {
         if let Some(hsts) = hsts {
             response.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
+        // Also without a policy: templates are not to depend on it.
+        #[cfg(feature = "views")]
+        Locals::of(ctx).later(|ctx| {
+            let nonce = ctx.csp_nonce()?;
+            Locals::of(ctx).set("nonce", nonce);
+            Ok(())
+        });
         let Some(policy) = &self.policy else { return next.run(ctx).boxed() };
         Box::pin(async move {
             // On the way out, since only then it is known whether a page has asked for a nonce.
@@ -278,6 +290,10 @@ impl Hsts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        ViewsExt,
+        views::{self, views},
+    };
     use cepa_core::{App, test::block_on};
 
     fn app(options: Options) -> App {
@@ -326,6 +342,22 @@ mod tests {
         assert_eq!(first.text().len(), 22);
         let source = format!("script-src 'self' 'nonce-{}'; style-src", first.text());
         assert!(first.header("content-security-policy").contains(&source));
+    }
+
+    #[test]
+    fn pages_know_the_nonce() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.html"), "{{ nonce }}").unwrap();
+        let templates = views(views::Options { dir: dir.path().to_owned(), ..Default::default() }).unwrap();
+        let client = app(Options::default())
+            .provide(templates)
+            .get("/page", async |ctx: &mut Ctx| ctx.render("a.html", &()))
+            .test();
+        let answer = block_on(client.get("/page"));
+        let nonce = answer.text();
+        assert_eq!(nonce.len(), 22);
+        assert!(answer.header("content-security-policy").contains(&format!("'nonce-{nonce}'")));
+        assert!(!block_on(client.get("/")).header("content-security-policy").contains("nonce"));
     }
 
     #[test]

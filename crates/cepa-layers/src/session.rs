@@ -24,7 +24,7 @@
 //!
 //! **Where it belongs**: outside of everything that uses the session ([`csrf`](crate::csrf()) with tokens, what logs
 //! in), inside of what counts, logs and compresses. The app needs [keys](cepa_core::App::keys), unless
-//! [`Protection::None`] is chosen.
+//! [`Protection::None`] is chosen; without them it does not start.
 //!
 //! **In a cookie** a session costs no memory and no store; it holds about 3 KB, requests at the same time overwrite
 //! each other's changes, and it cannot be ended before its time where somebody has kept a copy. **In a store**
@@ -49,7 +49,7 @@ mod store;
 
 use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
 
-use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result};
+use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, Settings, StartError};
 
 use self::data::{Life, as_millis, since_1970};
 #[cfg(feature = "redb")]
@@ -169,6 +169,15 @@ impl Middleware for Layer {
 
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("session")
+    }
+
+    fn check(&self, settings: &Settings) -> Result<(), StartError> {
+        if settings.keys.is_none() && self.shared.protection() != Protection::None {
+            return Err(
+                "the app has no keys to protect its cookie with: give it some with `App::keys`".into()
+            );
+        }
+        Ok(())
     }
 }
 

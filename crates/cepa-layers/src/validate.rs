@@ -4,7 +4,8 @@
 //!
 //! Rules stand at the fields of a type, by [garde], or in the configuration, as [`Rules`] in the language of Egg's
 //! validation. [`ValidateExt`] reads a part of the request and applies them; what does not hold becomes an error with status
-//! 422 and an [`Invalid`] as its cause, which the layer [`validate()`] answers as problem details (RFC 9457):
+//! 422 and an [`Invalid`] as its cause, which the layer [`validate()`], or else [`on_error`](crate::on_error()),
+//! answers as problem details (RFC 9457):
 //!
 //! ```
 //! use cepa_core::{App, Ctx, Result};
@@ -34,8 +35,9 @@
 //! The findings name fields as garde does: where serde renames a field, `#[garde(rename = "…")]` does it for them. Give
 //! lists a `length` of their own, since each of their items may be at fault.
 //!
-//! The layer belongs inside of the one that answers all other errors, which gets what it lets pass: the errors of a
-//! client that would rather have HTML.
+//! The layer is for those who have no [`on_error`](crate::on_error()), or want problem details for all, or a `type` of
+//! their own. It belongs inside of the layer that answers all other errors, which gets what it lets pass: the errors of
+//! a client that would rather have HTML.
 
 mod finding;
 mod form;
@@ -48,7 +50,7 @@ use std::panic::Location;
 
 use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, de, media_type};
 use http::header;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub use self::{
@@ -82,16 +84,6 @@ pub struct Validate {
     options: Options,
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    title: &'a str,
-    status: u16,
-    #[serde(flatten)]
-    invalid: &'a Invalid,
-}
-
 impl Middleware for Validate {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
         Box::pin(async move {
@@ -106,12 +98,8 @@ impl Middleware for Validate {
             }
             ctx.fail(&error);
             ctx.set_type("application/problem+json")?;
-            ctx.set_json(&Problem {
-                kind: self.options.kind.as_deref().unwrap_or("about:blank"),
-                title: "Unprocessable Content",
-                status: error.status().as_u16(),
-                invalid,
-            })
+            let problem = invalid.problem()?.kind(self.options.kind.as_deref().unwrap_or("about:blank"));
+            ctx.set_json(&problem.object(error.status().as_u16(), "", Some(error.public_message())))
         })
     }
 }

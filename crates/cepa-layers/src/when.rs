@@ -2,7 +2,7 @@
 
 use std::{any::TypeId, borrow::Cow};
 
-use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result};
+use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result, Settings, StartError};
 use serde::Deserialize;
 
 /// What a request is asked.
@@ -103,6 +103,10 @@ impl<M: Middleware> Middleware for Conditional<M> {
 
     fn order(&self) -> Vec<Order> {
         self.layer.order()
+    }
+
+    fn check(&self, settings: &Settings) -> Result<(), StartError> {
+        self.layer.check(settings)
     }
 
     fn kind(&self) -> TypeId {

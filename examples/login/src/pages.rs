@@ -1,35 +1,15 @@
 //! The pages that people see, rendered from `templates/`.
 
-use cepa::{
-    layers::{CsrfExt, NonceExt},
-    prelude::*,
-};
-use minijinja::{Environment, UndefinedBehavior, context};
+use cepa::{layers::ViewsExt, prelude::*};
+use minijinja::context;
 use serde::Deserialize;
 
 use crate::{accounts::Accounts, visitor};
 
-/// All templates. Their names end in `.html`, so that every value is escaped.
-pub(crate) struct Pages(Environment<'static>);
-
-impl Pages {
-    pub(crate) fn new() -> Result<Self> {
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.add_template("layout.html", include_str!("../templates/layout.html"))?;
-        templates.add_template("home.html", include_str!("../templates/home.html"))?;
-        templates.add_template("login.html", include_str!("../templates/login.html"))?;
-        Ok(Self(templates))
-    }
-}
-
-/// Renders a page for this visitor alone, with the token that its form sends back.
+/// Renders a page for this visitor alone. What its form and its style need, the layers have left to the template.
 fn page(ctx: &mut Ctx, template: &str, account: &str, message: &str) -> Result {
-    let (nonce, token) = (ctx.csp_nonce()?, ctx.csrf_token()?);
     ctx.set_cache_control("no-store")?;
-    let Pages(templates) = ctx.provided()?;
-    let text = templates.get_template(template)?.render(context! { nonce, token, account, message })?;
-    ctx.set_body(Html(text))
+    ctx.render(template, &context! { account, message })
 }
 
 /// `GET /`: for those who are logged in.

@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use cepa::{
     core::units,
-    layers::multipart::{self, multipart},
+    layers::{
+        csrf,
+        multipart::{self, multipart},
+        secure_headers::{self, secure_headers},
+        views::{self, views},
+    },
     prelude::*,
     router::get,
 };
@@ -29,6 +34,10 @@ impl Default for Settings {
     }
 }
 
+/// Nothing that was sent here may run in the browser of who gets it, whatever it is: not even this host is trusted.
+const POLICY: &str = "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// Builds the app.
 ///
 /// # Errors
@@ -40,21 +49,17 @@ pub fn app(boot: &mut Boot) -> Result<App> {
     if options.folder == multipart::Options::default().folder {
         options.folder = shelf.folder().to_owned();
     }
+    let templates: views::Options = boot.config("views")?;
+    let templates = views::Options { dir: boot.root().join(&templates.dir), ..templates };
+    let headers =
+        secure_headers::Options { content_security_policy: POLICY.to_owned(), ..Default::default() };
     Ok(App::new()
-        .provide(pages::templates()?)
+        .provide(views(templates)?)
         .provide(shelf)
-        .with(harmless)
+        .with(secure_headers(headers)?)
+        // Outside of all that reads bodies: what another site's page sends is refused before it is read.
+        .with(csrf(Default::default())?)
         .with(multipart(options)?)
         .route("/", get(pages::list).post(pages::take).body_limit(settings.most))
         .get("/files/{id}", pages::download))
-}
-
-/// Nothing that was sent here may run in the browser of who gets it, whatever it is.
-async fn harmless(ctx: &mut Ctx, next: Next<'_>) -> Result {
-    ctx.set(
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-    )?;
-    ctx.set(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
-    next.run(ctx).await
 }

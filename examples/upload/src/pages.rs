@@ -2,27 +2,23 @@
 
 use std::io::Read;
 
-use cepa::{layers::multipart::MultipartExt as _, prelude::*, server::blocking};
-use minijinja::{Environment, context, value::Serde};
+use cepa::{
+    layers::{MultipartExt, ViewsExt},
+    prelude::*,
+    server::blocking,
+};
+use minijinja::{context, value::Serde};
 
 use crate::shelf::Shelf;
 
 /// Bytes of a file that are read at a time.
 const PIECE: u64 = 64 << 10;
 
-pub(crate) fn templates() -> Result<Environment<'static>> {
-    let mut templates = Environment::new();
-    // The name ends in `.html`, so that every value is escaped.
-    templates.add_template("list.html", include_str!("../templates/list.html"))?;
-    Ok(templates)
-}
-
 /// `GET /`: the form, and what there is.
-pub(crate) async fn list(ctx: &mut Ctx) -> Result<Html<String>> {
+pub(crate) async fn list(ctx: &mut Ctx) -> Result {
     let shelf = ctx.provided::<Shelf>()?.clone();
     let files = ctx.blocking(move || shelf.list()).await?;
-    let template = ctx.provided::<Environment<'static>>()?.get_template("list.html")?;
-    Ok(Html(template.render(context! { files => Serde(files) })?))
+    ctx.render("list.html", &context! { files => Serde(files) })
 }
 
 /// `POST /`: keeps the files of the form, and leads back to the page.

@@ -58,6 +58,7 @@ fn files_are_kept_and_handed_out() {
             let answer = client.get(&link).await;
             assert_eq!(answer.header("content-type"), "application/octet-stream");
             assert_eq!(answer.header("x-content-type-options"), "nosniff");
+            assert!(answer.header("content-security-policy").contains("script-src 'none'"));
             assert!(answer.header("content-disposition").starts_with("attachment; "));
             contents.push(answer.text().to_owned());
         }
@@ -83,6 +84,17 @@ fn what_is_refused_leaves_nothing() {
         assert_eq!(post(&client, cut).await.0, 400);
         assert_eq!(client.post("/").form(&[("note", "x")]).await.status(), 415);
         assert_eq!(count(folder), 0);
+    });
+}
+
+#[test]
+fn a_page_of_another_site_puts_nothing_on_the_shelf() {
+    visit(&[], async |client, folder| {
+        for (name, value) in [("origin", "https://evil.test"), ("sec-fetch-site", "same-site")] {
+            let call = client.post("/").header("content-type", "multipart/form-data; boundary=x");
+            let answer = call.header(name, value).body(form(&[("a", "x")])).await;
+            assert_eq!((answer.status().as_u16(), count(folder)), (403, 0));
+        }
     });
 }
 

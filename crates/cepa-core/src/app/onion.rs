@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
-use super::{Handling, order, settings::Settings};
+use super::{Handling, check, order, settings::Settings};
 use crate::{
     App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Result, Run,
     middleware::Core,
@@ -28,6 +28,7 @@ impl Onion {
     pub(super) fn build(app: App) -> Result<Arc<Self>, BuildError> {
         let mut faults = Vec::new();
         let onion = Self::resolve(app, &Settings::default(), &[], None, &mut faults);
+        check::check(&onion, &mut faults);
         order::check(&onion, &mut faults);
         if faults.is_empty() { Ok(Arc::new(onion)) } else { Err(BuildError(faults)) }
     }

@@ -12,13 +12,13 @@ use super::{
     route::{Endpoint, Layer, Route},
     table::{BELOW, Resolved, Table},
 };
-use crate::{connection::Policy, host};
+use crate::{StartError, connection::Policy, host};
 
 /// Why an app does not build: every fault found, each with its places in the source.
 #[derive(Debug)]
 pub struct BuildError(pub(crate) Vec<Fault>);
 
-/// One fault of an app's routes.
+/// One fault of an app's routes or layers.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Pattern { error: PatternError, place: &'static Location<'static> },
@@ -27,6 +27,7 @@ pub(crate) enum Fault {
     Host { host: String, place: &'static Location<'static> },
     Redirect { fault: RedirectFault, place: &'static Location<'static> },
     Order(OrderFault),
+    Layer { layer: Cow<'static, str>, error: StartError, place: &'static Location<'static> },
 }
 
 /// A layer that stands where its own rule does not want it.
@@ -80,6 +81,7 @@ impl fmt::Display for BuildError {
                 }
                 Fault::Redirect { fault, place } => write!(f, "{fault}\n  at {place}")?,
                 Fault::Order(fault) => fault.fmt(f)?,
+                Fault::Layer { layer, error, place } => write!(f, "{layer}: {error}\n  at {place}")?,
             }
         }
         Ok(())

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::When;
+use crate::{
+    ViewsExt, When, inflate,
+    views::{self, views},
+};
 use cepa_core::{
     App,
     cookie::Keys,
@@ -246,14 +249,134 @@ fn the_cookie_of_egg_is_for_scripts() {
     });
 }
 
+/// A client of an app with pages: one with a form, one without, one whose token handlers see as well.
+fn pages(tokens: Option<Tokens>) -> (tempfile::TempDir, Client) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("form.html", "{{ csrf_field() }}"),
+        ("token.html", "{{ csrf_token }}"),
+        ("plain.html", "plain"),
+        ("error.html", "{{ csrf_token|default('none') }}"),
+    ] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let templates = views(views::Options { dir: dir.path().to_owned(), ..Default::default() }).unwrap();
+    let app = App::new()
+        .keys(Keys::new(["k"]).unwrap())
+        .provide(templates)
+        .with(async |ctx: &mut Ctx, next: Next<'_>| match next.run(ctx).await {
+            Err(_) => ctx.render("error.html", &()),
+            Ok(()) => Ok(()),
+        })
+        .with(session(session::Options::koa()).unwrap())
+        .with(csrf(Options { tokens, ..Options::default() }).unwrap())
+        .get("/page/{name}", async |ctx: &mut Ctx| {
+            let name = ctx.param("name").unwrap_or_default().into_owned();
+            ctx.render(&name, &())
+        })
+        .get("/all", async |ctx: &mut Ctx| -> Result {
+            let first = ctx.view("token.html", &())?;
+            assert!(ctx.view("form.html", &())?.contains(&first));
+            assert_eq!(ctx.csrf_token()?, first);
+            ctx.rotate_csrf()?;
+            let second = ctx.view("token.html", &())?;
+            assert_ne!(first, second);
+            assert_eq!(ctx.csrf_token()?, second);
+            ctx.render("token.html", &())
+        })
+        .get("/fails", async |ctx: &mut Ctx| -> Result {
+            ctx.view("token.html", &())?;
+            Err(ctx.error(404, ""))
+        })
+        .post("/", async |_: &mut Ctx| "posted");
+    (dir, app.test())
+}
+
+#[test]
+fn pages_have_the_token() {
+    for kind in [Tokens::Koa, Tokens::Egg] {
+        for page in ["/page/token.html", "/page/form.html", "/all"] {
+            let (_dir, client) = pages(Some(kind));
+            block_on(async {
+                let text = client.get(page).await.text().to_owned();
+                let token = match text.strip_prefix(r#"<input type="hidden" name="_csrf" value=""#) {
+                    Some(rest) => rest.strip_suffix("\">").unwrap().to_owned(),
+                    None => text,
+                };
+                assert_eq!(client.post("/").form(&[("_csrf", &token)]).await.text(), "posted", "{page}");
+                // Once there is a secret, pages leave it alone.
+                assert_ne!(client.get(page).await.text(), token);
+                if page != "/all" {
+                    assert_eq!(client.post("/").form(&[("_csrf", &token)]).await.text(), "posted", "{page}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn only_pages_that_show_the_token_begin_a_session() {
+    let (_dir, client) = pages(Some(Tokens::Koa));
+    block_on(async {
+        assert_eq!(client.get("/page/plain.html").await.text(), "plain");
+        assert_eq!(
+            client.get("/fails").await.text(),
+            "none",
+            "nothing is left for pages outside of the layer"
+        );
+        assert_eq!(client.cookie("koa.sess"), None);
+        client.get("/page/form.html").await;
+        assert!(client.cookie("koa.sess").is_some());
+    });
+}
+
+#[test]
+fn a_page_without_a_session_can_be_rendered() {
+    let (dir, _) = pages(None);
+    let app = App::new()
+        .keys(Keys::new(["k"]).unwrap())
+        .provide(views(views::Options { dir: dir.path().to_owned(), ..Default::default() }).unwrap())
+        .with(session(session::Options::koa()).unwrap().except("/"))
+        .with(csrf(Options { tokens: Some(Tokens::Koa), ..Options::default() }).unwrap())
+        .get("/{name}", async |ctx: &mut Ctx| {
+            let name = ctx.param("name").unwrap_or_default().into_owned();
+            ctx.render(&name, &())
+        });
+    let client = app.test();
+    assert_eq!(block_on(client.get("/plain.html")).text(), "plain");
+    assert_eq!(block_on(client.get("/form.html")).status(), 500);
+}
+
+#[test]
+fn without_tokens_the_field_is_empty() {
+    let (_dir, client) = pages(None);
+    block_on(async {
+        for page in ["/page/form.html", "/page/token.html"] {
+            let answer = client.get(page).await;
+            assert_eq!((answer.status().as_u16(), answer.text()), (200, ""));
+        }
+    });
+}
+
+#[test]
+fn tokens_in_compressed_forms_can_be_read() {
+    let layer = |tokens| csrf(Options { tokens, ..Options::default() }).unwrap();
+    let inflate = || inflate(Default::default());
+    for tokens in [None, Some(Tokens::Egg)] {
+        assert!(App::new().with(inflate()).with(layer(tokens)).build().is_ok());
+        assert_eq!(App::new().with(layer(tokens)).with(inflate()).build().is_ok(), tokens.is_none());
+    }
+}
+
 #[test]
 fn tokens_in_a_session_need_one() {
     let layer = |tokens| csrf(Options { tokens: Some(tokens), ..Options::default() }).unwrap();
     let session = || session(session::Options::koa()).unwrap();
-    assert!(App::new().with(session()).with(layer(Tokens::Koa).except("/hook")).build().is_ok());
-    assert!(App::new().with(session().except("/static")).with(layer(Tokens::Koa)).build().is_ok());
+    let app = || App::new().keys(Keys::new(["k"]).unwrap());
+    assert!(app().with(session()).with(layer(Tokens::Koa).except("/hook")).build().is_ok());
+    assert!(app().with(session().except("/static")).with(layer(Tokens::Koa)).build().is_ok());
     assert!(App::new().with(layer(Tokens::Egg)).build().is_ok());
-    let error = App::new().with(layer(Tokens::Koa).except("/hook")).with(session()).build().unwrap_err();
+    let error = app().with(layer(Tokens::Koa).except("/hook")).with(session()).build().unwrap_err();
     assert!(error.to_string().contains("csrf has to be further in than session"), "{error}");
 }
 

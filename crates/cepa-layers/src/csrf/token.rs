@@ -14,11 +14,11 @@ use cepa_core::{
 };
 use sha1::{Digest as _, Sha1};
 
-use super::{Csrf, OptionsError, Tokens, is_harmless};
+use super::{Csrf, OptionsError, Tokens, is_harmless, pages};
 use crate::SessionExt;
 
 /// The name of the field that has the token.
-const FIELD: &str = "_csrf";
+pub(super) const FIELD: &str = "_csrf";
 const HEADERS: [&str; 4] = ["csrf-token", "xsrf-token", "x-csrf-token", "x-xsrf-token"];
 /// The name of the secret in the session, as in koa-csrf.
 const SECRET: &str = "secret";
@@ -47,12 +47,20 @@ pub trait CsrfExt {
 }
 
 /// What the layer leaves on a request.
-struct Given {
+pub(super) struct Given {
     tokens: Tokens,
     cookie: Arc<str>,
     /// Of the cookie of this request or response.
     secret: Option<String>,
-    token: Option<String>,
+    pub(super) token: Option<String>,
+    /// What templates know of it.
+    pub(super) pages: pages::Pages,
+}
+
+impl Given {
+    fn new(tokens: Tokens, cookie: Arc<str>, secret: Option<String>) -> Self {
+        Self { tokens, cookie, secret, token: None, pages: Default::default() }
+    }
 }
 
 impl CsrfExt for Ctx {
@@ -62,37 +70,49 @@ impl CsrfExt for Ctx {
         if let Some(token) = &given.token {
             return Ok(token.clone());
         }
-        let (tokens, known) = (given.tokens, given.secret.clone());
-        let known = match tokens {
-            Tokens::Koa => self.session()?.get::<String>(SECRET).unwrap_or_default(),
-            Tokens::Egg => known,
-        };
-        let secret = match known {
-            Some(secret) => secret,
-            None => set_secret(self)?,
-        };
-        let token = make(&salt()?, &secret);
-        if let Some(given) = self.state_mut::<Given>() {
-            given.token = Some(token.clone());
+        if !pages::accept_offer(self)? {
+            let secret = match known_secret(self)? {
+                Some(secret) => secret,
+                None => set_secret(self, new_secret()?)?,
+            };
+            let token = make(&salt()?, &secret);
+            self.state_mut::<Given>().ok_or_else(missing)?.token = Some(token);
         }
-        Ok(token)
+        self.state::<Given>().and_then(|given| given.token.clone()).ok_or_else(missing)
     }
 
     #[track_caller]
     fn rotate_csrf(&mut self) -> Result {
-        set_secret(self).map(drop)
+        set_secret(self, new_secret()?)?;
+        // A page that is rendered from now on needs another token than one before.
+        pages::give_token(self);
+        Ok(())
     }
 }
 
-fn missing() -> Error {
+pub(super) fn missing() -> Error {
     Error::new(500, "there are no tokens here: add the layer `csrf` with `tokens` around this one")
 }
 
-/// Gives the visitor a new secret.
-fn set_secret(ctx: &mut Ctx) -> Result<String> {
-    let secret = BASE64.encode(random::<18>()?);
+/// The secret that the visitor has.
+pub(super) fn known_secret(ctx: &mut Ctx) -> Result<Option<String>> {
+    let given = ctx.state::<Given>().ok_or_else(missing)?;
+    match given.tokens {
+        // A value of another type is none.
+        Tokens::Koa => Ok(ctx.session()?.get(SECRET).unwrap_or_default()),
+        Tokens::Egg => Ok(given.secret.clone()),
+    }
+}
+
+pub(super) fn new_secret() -> Result<String> {
+    Ok(BASE64.encode(random::<18>()?))
+}
+
+/// Gives the visitor a secret. Tokens of another are void.
+pub(super) fn set_secret(ctx: &mut Ctx, secret: String) -> Result<String> {
     let given = ctx.state_mut::<Given>().ok_or_else(missing)?;
     given.token = None;
+    given.pages.withdraw();
     match given.tokens {
         Tokens::Koa => ctx.session()?.set(SECRET, &secret)?,
         Tokens::Egg => {
@@ -119,26 +139,28 @@ impl Csrf {
             Tokens::Egg => self.cookie_secret(ctx),
         };
         let is_known = secret.is_some();
-        ctx.insert(Given { tokens, cookie: Arc::clone(&self.cookie), secret, token: None });
+        ctx.insert(Given::new(tokens, Arc::clone(&self.cookie), secret));
         if !is_harmless(ctx) {
-            let secret = match tokens {
-                Tokens::Koa => ctx.session()?.get::<String>(SECRET).unwrap_or_default(),
-                Tokens::Egg => ctx.state::<Given>().and_then(|given| given.secret.clone()),
-            };
-            let sent = self.sent(ctx).await?;
-            let is_good = secret.zip(sent.as_ref()).is_some_and(|(secret, sent)| {
-                // Scripts of Egg's send the cookie as it is.
-                verify(&secret, sent) || tokens == Tokens::Egg && is_same(secret.as_bytes(), sent.as_bytes())
-            });
-            if !is_good {
-                return Err(Error::new(403, self.refusal(sent.is_none())));
-            }
+            self.check_token(ctx, tokens).await?;
         }
         if tokens == Tokens::Egg && !is_known {
             // Scripts read the cookie; they do not wait for a page with a form.
-            set_secret(ctx)?;
+            set_secret(ctx, new_secret()?)?;
         }
-        next.run(ctx).await
+        pages::give_token(ctx);
+        let result = next.run(ctx).await;
+        pages::end(ctx, result.is_ok())?;
+        result
+    }
+
+    async fn check_token(&self, ctx: &mut Ctx, tokens: Tokens) -> Result {
+        let secret = known_secret(ctx)?;
+        let sent = self.sent(ctx).await?;
+        let is_good = secret.zip(sent.as_ref()).is_some_and(|(secret, sent)| {
+            // Scripts of Egg's send the cookie as it is.
+            verify(&secret, sent) || tokens == Tokens::Egg && is_same(secret.as_bytes(), sent.as_bytes())
+        });
+        if is_good { Ok(()) } else { Err(Error::new(403, self.refusal(sent.is_none()))) }
     }
 
     fn refusal(&self, is_missing: bool) -> &'static str {
@@ -235,7 +257,7 @@ fn is_url_safe(byte: u8) -> bool {
 }
 
 /// Eight letters and digits.
-fn salt() -> Result<String> {
+pub(super) fn salt() -> Result<String> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     Ok(random::<8>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
 }

@@ -1,6 +1,8 @@
 use cepa_core::{App, test::block_on};
+use serde_json::json;
 
 use super::*;
+use crate::{ValidateExt, validate};
 
 fn app(on_error: OnError) -> App {
     App::new()
@@ -75,6 +77,39 @@ fn only_what_is_public_is_told() {
         }
         assert_eq!(client.head("/breaks").await.text(), "");
     });
+}
+
+#[derive(Deserialize, garde::Validate)]
+struct User {
+    #[garde(range(max = 150))]
+    age: u8,
+}
+
+#[test]
+fn what_validation_has_found_is_told_in_every_form() {
+    let user = async |ctx: &mut Ctx| ctx.valid_json::<User>().await.map(|user| user.age.to_string());
+    let client = App::new().with(on_error(Options::default())).post("/", user).test();
+    let with_layer = App::new().with(on_error(Options::default())).with(validate(Default::default()));
+    let with_layer = with_layer.post("/", user).test();
+    let call = |client: &cepa_core::test::Client, accept: &str| {
+        block_on(client.post("/").header("accept", accept).json(&json!({ "age": 200 })))
+    };
+    let answer = call(&client, "*/*");
+    assert_eq!((answer.status().as_u16(), answer.header("content-type")), (422, "application/problem+json"));
+    let mut told: serde_json::Value = answer.json();
+    let finding = json!({
+        "detail": "greater than 150", "pointer": "#/age", "field": "age", "code": "invalid"
+    });
+    assert_eq!(told["errors"], json!([finding]));
+    told["type"] = "about:blank".into();
+    assert_eq!(told, call(&with_layer, "*/*").json::<serde_json::Value>(), "the layer's answer is the same");
+    for client in [client, with_layer] {
+        let page = call(&client, "text/html");
+        assert!(page.text().contains("<li>age: greater than 150\n"), "{}", page.text());
+        assert_eq!(page.status(), 422);
+    }
+    let client = App::new().with(on_error(Options::default())).post("/", user).test();
+    assert_eq!(call(&client, "text/plain").text(), "Validation Failed\nage: greater than 150");
 }
 
 #[test]

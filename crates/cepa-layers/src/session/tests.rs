@@ -6,6 +6,7 @@ use super::{
     data::{Data, Life},
     *,
 };
+use crate::When;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cepa_core::{
     App,
@@ -458,6 +459,23 @@ fn the_innermost_layer_counts_and_none_is_an_error() {
         client.get("/in").await;
         assert!(client.cookie("inner").is_some() && client.cookie("outer").is_none());
     });
+}
+
+#[test]
+fn an_app_without_keys_does_not_start() {
+    let open = || Options { protection: Some(Protection::None), ..Options::default() };
+    for (layer, starts) in [
+        (session(Options::default()).unwrap(), false),
+        (session(Options::koa()).unwrap(), false),
+        (session(Options::default()).unwrap().store(Memory::default()), false),
+        (session(open()).unwrap(), true),
+        (session(open()).unwrap().store(Memory::default()), true),
+    ] {
+        let built = App::new().with(layer.except("/static")).build();
+        let text = built.as_ref().map_or_else(ToString::to_string, |_| String::new());
+        assert_eq!(built.is_ok(), starts, "{text}");
+        assert!(starts || text.contains("session: the app has no keys") && text.contains(file!()), "{text}");
+    }
 }
 
 #[test]

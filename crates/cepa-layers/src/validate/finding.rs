@@ -2,9 +2,13 @@
 
 use std::{borrow::Cow, fmt, fmt::Write};
 
-use cepa_core::{Error, de};
+use cepa_core::{Error, Result, de};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use crate::Problem;
+
+/// What is wrong with the request as a whole, for programs; as in Egg.
+const CODE: &str = "invalid_param";
 /// Most characters of a message: some name what the client has sent.
 const MAX_MESSAGE: usize = 300;
 /// Most findings that are kept.
@@ -130,6 +134,18 @@ impl Invalid {
         Self { part, findings }
     }
 
+    /// The problem details (RFC 9457) that tell it, without the member `detail`, which is the message of the error.
+    ///
+    /// # Errors
+    /// None that is known: findings are text.
+    pub fn problem(&self) -> Result<Problem> {
+        Problem::new().title("Unprocessable Content").with("code", CODE)?.with("errors", self.told())
+    }
+
+    fn told(&self) -> Vec<Told<'_>> {
+        self.findings.iter().map(|finding| Told { part: self.part, finding }).collect()
+    }
+
     /// The error of a request that has this wrong.
     #[track_caller]
     pub fn into_error(self) -> Error {
@@ -139,11 +155,10 @@ impl Invalid {
 
 impl Serialize for Invalid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let errors: Vec<_> = self.findings.iter().map(|finding| Told { part: self.part, finding }).collect();
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("detail", &self.to_string())?;
-        map.serialize_entry("code", "invalid_param")?;
-        map.serialize_entry("errors", &errors)?;
+        map.serialize_entry("code", CODE)?;
+        map.serialize_entry("errors", &self.told())?;
         map.end()
     }
 }

@@ -1,6 +1,6 @@
 //! What layers leave for the pages of one request.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use cepa_core::{Ctx, Result};
 use minijinja::{
@@ -42,11 +42,17 @@ use serde::Serialize;
 /// ```
 #[derive(Clone, Default)]
 pub struct Locals {
-    values: Vec<(Cow<'static, str>, Value)>,
+    values: Vec<(Cow<'static, str>, Local)>,
     later: Vec<Later>,
 }
 
 const MAX_LATER: usize = 100;
+
+#[derive(Clone)]
+enum Local {
+    Made(Value),
+    ToBeMade(Arc<dyn Fn() -> Value + Send + Sync>),
+}
 
 /// What is run before a page is rendered.
 type Later = fn(&mut Ctx) -> Result;
@@ -59,12 +65,21 @@ impl Locals {
 
     /// Gives a name a value; a later one replaces it. Text is escaped where a template shows it.
     pub fn set<T: Serialize>(&mut self, name: impl Into<Cow<'static, str>>, value: T) -> &mut Self {
-        self.put(name.into(), Value::from(Serde(value)))
+        self.put(name.into(), Local::Made(Value::from(Serde(value))))
+    }
+
+    /// Gives a name a value that is made whenever a template asks for it, and not if none does.
+    pub fn set_with<T: Serialize>(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        make: impl Fn() -> T + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.put(name.into(), Local::ToBeMade(Arc::new(move || Value::from(Serde(make())))))
     }
 
     /// Gives a name markup that templates show as it stands: it must not hold what a client has sent.
     pub fn set_html(&mut self, name: impl Into<Cow<'static, str>>, markup: impl Into<String>) -> &mut Self {
-        self.put(name.into(), Value::from_safe_string(markup.into()))
+        self.put(name.into(), Local::Made(Value::from_safe_string(markup.into())))
     }
 
     /// Gives a name a function that templates call: `{{ t("greeting") }}`. It runs only where it is called.
@@ -74,7 +89,13 @@ impl Locals {
         R: FunctionResult,
         A: for<'a> FunctionArgs<'a>,
     {
-        self.put(name.into(), Value::from_function(function))
+        self.put(name.into(), Local::Made(Value::from_function(function)))
+    }
+
+    /// Takes a name away.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.values.retain(|(known, _)| known != name);
+        self
     }
 
     /// Has a function run once, before the first page of this request is rendered.
@@ -96,11 +117,15 @@ impl Locals {
     }
 
     /// The value of a name.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    pub fn get(&self, name: &str) -> Option<Value> {
+        let (_, local) = self.values.iter().find(|(known, _)| known == name)?;
+        Some(match local {
+            Local::Made(value) => value.clone(),
+            Local::ToBeMade(make) => make(),
+        })
     }
 
-    fn put(&mut self, name: Cow<'static, str>, value: Value) -> &mut Self {
+    fn put(&mut self, name: Cow<'static, str>, value: Local) -> &mut Self {
         match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some((_, present)) => *present = value,
             None => self.values.push((name, value)),

@@ -29,7 +29,7 @@ impl Object for Scope {
             return Some(value);
         }
         if let Some(value) = self.locals.get(name) {
-            return Some(value.clone());
+            return Some(value);
         }
         (name == "url_for").then(|| {
             let urls = self.urls.clone();

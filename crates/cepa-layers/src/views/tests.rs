@@ -33,6 +33,9 @@ fn app(views: Views) -> App {
             locals
                 .set("nonce", "a&b")
                 .set_html("csrf_field", "<input>")
+                .set_with("made", || Some("a&b"))
+                .set("v", "taken away")
+                .remove("v")
                 .set_function("twice", |n: u32| n * 2);
             next.run(ctx).await
         })
@@ -80,13 +83,13 @@ fn templates_know_locals_globals_filters_and_routes_also_inside_of_macros() {
         (
             "page.html",
             "{% extends 'layout.html' %}{% from 'parts/link.html' import link %}{% block main %}\
-             {{ link(7) }} {{ nonce }} {{ csrf_field }} {{ twice(4) }} {{ 'x'|loud }}{% endblock %}",
+             {{ link(7) }} {{ nonce }} {{ csrf_field }} {{ twice(4) }} {{ made }} {{ 'x'|loud }}{% endblock %}",
         ),
     ]);
     let views = views(options(&dir)).unwrap();
     let views = views.global("title", "Onion").filter("loud", |text: String| format!("{text}!"));
     let answer = block_on(app(views).test().get("/page.html"));
-    let expected = "<t>Onion</t>&#x2f;users&#x2f;7?tab=a+b a&amp;b a&amp;b <input> 8 x!";
+    let expected = "<t>Onion</t>&#x2f;users&#x2f;7?tab=a+b a&amp;b a&amp;b <input> 8 a&amp;b x!";
     assert_eq!(answer.text(), expected);
 }
 
