@@ -1,5 +1,7 @@
 //! Leaves the sending of files to the web server in front.
 //!
+//! With the feature `files`.
+//!
 //! nginx, Apache with `mod_xsendfile` and lighttpd send a file themselves when a response names it in a header: the app
 //! decides who may have it, and its worker is free at once.
 //!
@@ -12,7 +14,9 @@ use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result, percent};
 use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 
-use crate::{compress::Compress, static_files::StaticFiles};
+#[cfg(feature = "compress")]
+use crate::compress::Compress;
+use crate::static_files::StaticFiles;
 
 /// The server in front, by the header that it reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -147,10 +151,12 @@ impl Middleware for SendfileHeader {
     }
 
     fn order(&self) -> Vec<Order> {
-        vec![
+        let orders = [
+            #[cfg(feature = "compress")]
             Order::inside_of::<Compress>("the file is sent as it is"),
             Order::outside_of::<StaticFiles>("it names the files that are found there"),
-        ]
+        ];
+        orders.into()
     }
 }
 

@@ -42,6 +42,8 @@ mod memory;
 mod options;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 mod save;
 mod store;
 
@@ -52,6 +54,8 @@ use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, Settings, 
 use self::data::{Life, as_millis, since_1970};
 #[cfg(feature = "redb")]
 pub use self::redb::{Redb, RedbError};
+#[cfg(feature = "redis")]
+pub use self::redis::{Redis, RedisOptions, RedisOptionsError};
 pub use self::{
     change::Write,
     current::Session,

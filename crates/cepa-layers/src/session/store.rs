@@ -13,7 +13,8 @@ pub type StoreError = Box<dyn Error + Send + Sync>;
 /// Keeps the sessions of all workers.
 ///
 /// A store holds, for each id, a text (the JSON of koa-session) and the time after which it may forget it. It does not
-/// look into the text. [`Memory`](super::Memory) and, with the feature `redb`, `Redb` are such stores.
+/// look into the text. [`Memory`](super::Memory) and, with the features `redb` and `redis`, `Redb` and `Redis` are
+/// such stores.
 ///
 /// Nothing is lost as long as [`save`](Self::save) is atomic: it hands the text that is there now to
 /// [`Write::apply`], which may be called again where a store has to try again, and keeps what comes out.
