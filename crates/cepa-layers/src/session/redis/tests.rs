@@ -1,5 +1,6 @@
 //! Tests of the Redis store, against a server that each of them starts for itself.
 
+use cepa_programs::needs;
 use std::{
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
@@ -124,6 +125,7 @@ fn a_write(new: Option<Json>) -> Write {
 
 #[test]
 fn sessions_are_kept_under_hashes_and_expire() {
+    needs!("redis-server");
     run(async {
         let server = Server::start().await;
         let client = client(server.store());
@@ -148,6 +150,7 @@ fn sessions_are_kept_under_hashes_and_expire() {
 
 #[test]
 fn a_destroyed_session_stays_so_and_another_writer_is_not_overwritten() {
+    needs!("redis-server");
     run(async {
         let server = Server::start().await;
         let (store, id) = (server.store(), SessionId::random(Ids::Random).unwrap());
@@ -173,6 +176,7 @@ fn a_destroyed_session_stays_so_and_another_writer_is_not_overwritten() {
 
 #[test]
 fn workers_lose_none_of_each_others_updates() {
+    needs!("redis-server");
     const EACH: usize = 150;
     const WORKERS: usize = 3;
     run(async {
@@ -211,6 +215,7 @@ fn workers_lose_none_of_each_others_updates() {
 
 #[test]
 fn a_server_may_start_late_and_again() {
+    needs!("redis-server");
     run(async {
         let mut server = Server::start().await;
         server.kill();
@@ -242,6 +247,7 @@ fn a_server_may_start_late_and_again() {
 
 #[test]
 fn a_server_that_says_nothing_holds_nobody_up() {
+    needs!("redis-server");
     run(async {
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let timeout = Duration::from_millis(200);
@@ -264,6 +270,7 @@ fn a_server_that_says_nothing_holds_nobody_up() {
 
 #[test]
 fn options_are_checked_at_start_and_hide_the_password() {
+    needs!("redis-server");
     let with = |url: &str| RedisOptions { url: url.to_owned(), ..RedisOptions::default() };
     for url in ["", "localhost", "http://localhost", "rediss://localhost", "redis://localhost/x"] {
         assert!(matches!(Redis::new(with(url)), Err(RedisOptionsError::Url(_))), "{url}");
