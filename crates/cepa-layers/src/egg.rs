@@ -55,7 +55,7 @@
 //! OpenSSL's `EVP_BytesToKey` over a key of the ring with MD5, one round, no salt; the text is the URL-safe base64 with
 //! its padding.
 
-mod keys;
+pub(crate) mod keys;
 #[cfg(test)]
 mod tests;
 

@@ -33,6 +33,7 @@
 
 mod forward;
 mod health;
+mod path;
 mod request;
 mod response;
 mod tunnel;

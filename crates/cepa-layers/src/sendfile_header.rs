@@ -15,8 +15,9 @@ use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 
 #[cfg(feature = "compress")]
-use crate::compress::Compress;
+pub use crate::files::WholeFile;
 use crate::static_files::StaticFiles;
+use crate::{compress::Compress, files::Wanted};
 
 /// The server in front, by the header that it reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -66,16 +67,6 @@ pub enum OptionsError {
     #[error("{0:?} needs `internal`, the location that nginx has it at")]
     NoLocation(PathBuf),
 }
-
-/// The file that a response consists of, left on the ctx by who answered with it: the whole file, unchanged.
-///
-/// Its path is absolute and was checked; the response's body may be the same file, for where nobody is in front.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WholeFile(pub PathBuf);
-
-/// Left on the ctx on the way in, so that a file's path is only looked for where somebody wants it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted;
 
 /// A layer that puts the name of a file in the place of a body.
 ///

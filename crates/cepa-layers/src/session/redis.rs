@@ -19,7 +19,8 @@ use self::link::Numbered;
 use super::{
     change::Write,
     data::as_millis,
-    store::{Record, SessionId, Store, StoreError},
+    record::Record,
+    store::{SessionId, Store, StoreError},
 };
 
 /// The length of what stands before the text of a session: random letters, others after each write, by which a writer

@@ -1,6 +1,6 @@
 //! Where sessions are kept that are not in a cookie.
 
-use std::{error::Error, fmt, sync::Arc, time::SystemTime};
+use std::{error::Error, fmt, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use cepa_core::LocalBoxFuture;
@@ -41,21 +41,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn remove<'a>(&'a self, id: &'a SessionId) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
         (**self).remove(id)
-    }
-}
-
-/// What a store is to keep.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The text.
-    pub json: Vec<u8>,
-    /// When it may be forgotten.
-    pub expires: SystemTime,
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record").field("expires", &self.expires).finish_non_exhaustive()
     }
 }
 
