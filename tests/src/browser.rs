@@ -1,8 +1,7 @@
 //! Has Chromium run a script of `tests/browser`, in a profile of its own and with a deadline.
 
 use std::{
-    env,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -10,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use cepa_programs::{find, has_not_run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,15 +27,15 @@ const GRACE: Duration = Duration::from_secs(5);
 /// When the script fails, or is not done in time: its output is in the message.
 pub fn browse(script: &str, mut given: Value) {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
-    let found = find("chromium", "apt-get install chromium")
-        .and_then(|chromium| Ok((chromium, find("node", "apt-get install nodejs npm")?)))
+    let both = found("chromium", "apt-get install chromium")
+        .and_then(|chromium| Ok((chromium, found("node", "apt-get install nodejs npm")?)))
         .and_then(|found| match scripts.join("node_modules/puppeteer-core").is_dir() {
             true => Ok(found),
             false => Err("no puppeteer-core; npm ci --ignore-scripts --prefix tests/browser".to_owned()),
         });
-    let (chromium, node) = match found {
+    let (chromium, node) = match both {
         Ok(found) => found,
-        Err(missing) => return skip(script, &missing),
+        Err(missing) => return has_not_run(script, &missing),
     };
     let home = tempfile::tempdir().expect("there is room for a directory");
     given["chromium"] = json!(chromium);
@@ -47,18 +47,8 @@ pub fn browse(script: &str, mut given: Value) {
     assert!(status.is_some_and(|status| status.success()), "{script}: {ended}\n{output}");
 }
 
-fn find(name: &str, how_to_get: &str) -> Result<PathBuf, String> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
-    found.ok_or_else(|| format!("no {name}; {how_to_get}"))
-}
-
-fn skip(script: &str, missing: &str) {
-    let nobody_watches = env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "0" && ci != "false");
-    assert!(!nobody_watches, "{script}: {missing}");
-    // What a test prints by the macros is not shown when it passes.
-    let line = format!("\n*** {script} HAS NOT RUN: {missing}\n\n");
-    io::stderr().write_all(line.as_bytes()).expect("there is a standard error");
+fn found(name: &str, how_to_get: &str) -> Result<PathBuf, String> {
+    find(name).ok_or_else(|| format!("no {name}; {how_to_get}"))
 }
 
 /// Runs a program to its end, or to the deadline; how it ended, and what it wrote.

@@ -1,5 +1,6 @@
 //! Clients made by others: curl and hyper.
 
+use cepa_programs::needs;
 use std::{
     future::poll_fn,
     pin::Pin,
@@ -96,6 +97,7 @@ fn curl(server: &Served, path: &str, flags: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn curl_reads() {
+    needs!("curl");
     let server = serve(app()).unwrap();
     let status = ["-o", "/dev/null", "-w", "%{http_version} %{http_code} %{size_download}"];
     let table: [(&str, &[&str], &str); 8] = [
@@ -117,6 +119,7 @@ fn curl_reads() {
 
 #[test]
 fn curl_asks_without_a_body() {
+    needs!("curl");
     let server = serve(app()).unwrap();
     let (code, text) = curl(&server, "/text", &["-I"]);
     assert!(
@@ -138,6 +141,7 @@ fn curl_asks_without_a_body() {
 
 #[test]
 fn curl_sends() {
+    needs!("curl");
     let server = serve(app()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -1,5 +1,6 @@
 //! Files and compressed bodies over sockets: what curl makes of them, and what a client costs that does not read.
 
+use cepa_programs::needs;
 use std::{
     fs,
     process::Command,
@@ -62,6 +63,7 @@ fn curl(server: &Served, path: &str, flags: &[&str]) -> Vec<u8> {
 
 #[test]
 fn curl_reads_every_coding() {
+    needs!("curl");
     let _turn = turn();
     let (_root, server) = site();
     for path in ["/text", "/stream"] {
@@ -80,6 +82,7 @@ fn curl_reads_every_coding() {
 
 #[test]
 fn curl_goes_on_with_a_download() {
+    needs!("curl");
     let _turn = turn();
     let (root, server) = site();
     let part = root.path().join("part");

@@ -1,5 +1,6 @@
 //! The layers that ask for passwords, limit and log, over sockets, as curl meets them.
 
+use cepa_programs::needs;
 use std::{fs, process::Command, time::Duration};
 
 use cepa_core::{App, Ctx, Result, router::get};
@@ -22,6 +23,7 @@ async fn name(ctx: &mut Ctx) -> String {
 
 #[test]
 fn curl_signs_in_with_sha_256() {
+    needs!("curl");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("users");
     fs::write(&file, digest_auth::entry("ada", "staff only", "a \"secret\"")).unwrap();
@@ -42,6 +44,7 @@ fn curl_signs_in_with_sha_256() {
 
 #[test]
 fn limits_hold_for_all_workers_together() {
+    needs!("curl");
     let few = rate_limit::Options { limit: 4, per: Duration::from_secs(3600), ..Default::default() };
     let app = App::new().with(on_error(Default::default())).with(rate_limit(few).unwrap()).get("/", name);
     let server = Serving::new(app).workers(3).start().unwrap();
@@ -53,6 +56,7 @@ fn limits_hold_for_all_workers_together() {
 
 #[test]
 fn time_and_places_are_limited_under_a_server() {
+    needs!("curl");
     let quick = timeout::Options { after: Duration::from_millis(50), status: 504 };
     let one = concurrency_limit::Options {
         at_once: 1,

@@ -1,6 +1,7 @@
 //! HTTP/1.1 over TLS, with clients of rustls, curl and none.
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+use cepa_programs::needs;
 use std::{
     io::{BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -278,6 +279,7 @@ fn a_client_that_takes_nothing_is_aborted_and_one_that_leaves_rudely_does_not_en
 
 #[test]
 fn curl_is_served() {
+    needs!("curl");
     let files = Files::new();
     let (server, _) = probed(&files);
     for version in ["--tlsv1.3", "--tls-max"] {

@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything a change must pass, each step timed, all of them run even if one fails.
 
 use crate::Failure;
+use crate::features;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::process::{cargo, succeeds, succeeds_watched};
@@ -11,8 +12,15 @@ use std::time::{Duration, Instant};
 type Step = (&'static str, fn(bool) -> Outcome);
 
 /// Quick ones first. The tests come last so that their lines stand at the end of the log.
-const STEPS: [Step; 6] =
-    [("fmt", fmt), ("clippy", clippy), ("doc", doc), ("deny", deny), ("fuzz", fuzz::smoke), ("test", test)];
+const STEPS: [Step; 7] = [
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("features", features::each),
+    ("doc", doc),
+    ("deny", deny),
+    ("fuzz", fuzz::smoke),
+    ("test", test),
+];
 
 /// `ci [--install] [STEP…]`
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
@@ -43,10 +51,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 }
 
 fn table(ended: &[(&str, Outcome, Duration)]) -> String {
-    let mut text = format!("{:<8}{:<9}{:>9}\n", "step", "result", "time");
+    let mut text = format!("{:<9}{:<9}{:>9}\n", "step", "result", "time");
     for (name, outcome, time) in ended {
         let (result, remark) = outcome.parts();
-        let line = format!("{name:<8}{result:<9}{:>7.1} s  {remark}", time.as_secs_f64());
+        let line = format!("{name:<9}{result:<9}{:>7.1} s  {remark}", time.as_secs_f64());
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -63,7 +71,7 @@ fn clippy(_: bool) -> Outcome {
 }
 
 fn doc(_: bool) -> Outcome {
-    let args = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+    let args = ["doc", "--workspace", "--no-deps", "--document-private-items", "--features", "cepa/full"];
     Outcome::of(succeeds(cargo(args).env("RUSTDOCFLAGS", "-D warnings")))
 }
 
@@ -145,9 +153,9 @@ mod tests {
             ("deny", Outcome::Skipped("no cargo-deny".into()), Duration::ZERO),
         ];
         let want = "\
-step    result        time
-fmt     ok           1.2 s
-deny    skipped      0.0 s  no cargo-deny
+step     result        time
+fmt      ok           1.2 s
+deny     skipped      0.0 s  no cargo-deny
 ";
         assert_eq!(table(&ended), want);
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod features;
 mod fuzz;
 mod guide;
 mod outcome;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask <task>
 
-  ci [--install] [STEP…]      everything a change must pass: fmt, clippy, doc, deny, fuzz, test
+  ci [--install] [STEP…]      everything a change must pass: fmt, clippy, features, doc, deny, fuzz, test
                               (named steps: only those; --install or CI=true: get missing cargo tools)
   fuzz [--install] [--seconds N] [TARGET…]
                               run the fuzz targets, N seconds each (default 10)

@@ -41,7 +41,7 @@ pub struct Bus {
 /// How much a [`Bus`] may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusLimits {
-    /// Names of each kind (shares, counters, maps, queues), of all apps together. Default 65,536.
+    /// Names of each kind (shares, counters, maps, queues), of all apps together. Default 8,192.
     pub names: usize,
     /// Entries of one [`ShareMap`]. Default 1,000,000.
     pub map_entries: usize,
@@ -56,7 +56,7 @@ pub struct BusLimits {
 impl Default for BusLimits {
     fn default() -> Self {
         Self {
-            names: 65_536,
+            names: 8_192,
             map_entries: 1_000_000,
             lock_waiters: 10_000,
             subscribers: 4_000_000,

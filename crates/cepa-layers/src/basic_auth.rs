@@ -1,5 +1,7 @@
 //! Asks for a name and password by HTTP's Basic scheme (RFC 7617), and compares them with a file of bcrypt hashes.
 //!
+//! With the feature `basic_auth`.
+//!
 //! It belongs inside of [`logger`](crate::logger()), which writes the name, and of
 //! [`rate_limit`](crate::rate_limit()), which slows those down who guess. The password travels with each request, so
 //! use it over TLS alone.

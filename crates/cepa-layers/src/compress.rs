@@ -1,5 +1,7 @@
 //! Compresses what is worth it, in the coding that the client likes best.
 //!
+//! With the feature `compress`. The codings `br` and `zstd` have features of their own, `brotli` and `zstd`.
+//!
 //! It stands outwards of everything that looks at bodies or sets `ETag` ([`conditional`](crate::conditional()),
 //! [`static_files`](crate::static_files())), and inwards of the logger, which then counts the bytes that are sent.
 //!
@@ -19,10 +21,13 @@ use self::{encoder::Encoder, stream::Compressed};
 /// A content coding (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Coding {
-    /// Zstandard (RFC 8878).
+    /// Zstandard (RFC 8878); with the feature `zstd`.
+    #[cfg(feature = "zstd")]
     Zstd,
-    /// Brotli (RFC 7932).
+    /// Brotli (RFC 7932); with the feature `brotli`.
+    #[cfg(feature = "brotli")]
     Br,
     /// gzip (RFC 1952).
     Gzip,
@@ -31,10 +36,22 @@ pub enum Coding {
 }
 
 impl Coding {
+    /// All that there are, the best first.
+    const ALL: &[Self] = &[
+        #[cfg(feature = "zstd")]
+        Self::Zstd,
+        #[cfg(feature = "brotli")]
+        Self::Br,
+        Self::Gzip,
+        Self::Deflate,
+    ];
+
     /// As `Accept-Encoding` and `Content-Encoding` name it.
     pub const fn name(self) -> &'static str {
         match self {
+            #[cfg(feature = "zstd")]
             Self::Zstd => "zstd",
+            #[cfg(feature = "brotli")]
             Self::Br => "br",
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
@@ -46,7 +63,8 @@ impl Coding {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// The codings to use; the first wins where a client likes several alike. Default `zstd`, `br`, `gzip`, `deflate`.
+    /// The codings to use; the first wins where a client likes several alike. Default `zstd`, `br`, `gzip`,
+    /// `deflate`; the first two with their features.
     pub codings: Vec<Coding>,
     /// Smaller bodies are sent as they are, default `1 KiB`. Streams of unknown length are compressed.
     #[serde(with = "units::size")]
@@ -58,8 +76,10 @@ pub struct Options {
     /// Whether streams of events are compressed, default no: each would keep some hundred KiB as long as it is open.
     pub event_streams: bool,
     /// Quality of Brotli, 0 to 11, default 4.
+    #[cfg(feature = "brotli")]
     pub brotli_quality: u8,
     /// Level of Zstandard, 1 to 19, default 3.
+    #[cfg(feature = "zstd")]
     pub zstd_level: u8,
     /// Level of gzip and deflate, 1 to 9, default 6.
     pub gzip_level: u8,
@@ -68,11 +88,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            codings: vec![Coding::Zstd, Coding::Br, Coding::Gzip, Coding::Deflate],
+            codings: Coding::ALL.to_vec(),
             threshold: 1 << 10,
             whole: 64 << 10,
             event_streams: false,
+            #[cfg(feature = "brotli")]
             brotli_quality: 4,
+            #[cfg(feature = "zstd")]
             zstd_level: 3,
             gzip_level: 6,
         }
@@ -134,7 +156,9 @@ pub enum Decision {
 /// A level out of its range, or no codings.
 pub fn compress(options: Options) -> Result<Compress, OptionsError> {
     let levels = [
+        #[cfg(feature = "brotli")]
         ("brotli_quality", options.brotli_quality, 0, 11),
+        #[cfg(feature = "zstd")]
         ("zstd_level", options.zstd_level, 1, 19),
         ("gzip_level", options.gzip_level, 1, 9),
     ];

@@ -39,6 +39,8 @@
 //! [Fetch Metadata]: https://www.w3.org/TR/fetch-metadata/
 
 mod origin;
+#[cfg_attr(not(feature = "views"), path = "csrf/no_pages.rs")]
+mod pages;
 mod token;
 
 use std::{borrow::Cow, sync::Arc};
@@ -50,7 +52,9 @@ use serde::Deserialize;
 use self::origin::Origins;
 pub(crate) use self::origin::is_origin;
 pub use self::{origin::OptionsError, token::CsrfExt};
-use crate::{inflate::Inflate, session, views::Locals};
+#[cfg(feature = "inflate")]
+use crate::inflate::Inflate;
+use crate::session;
 
 /// What is asked of requests that change something.
 #[derive(Clone, Debug, Deserialize)]
@@ -123,7 +127,7 @@ pub struct Csrf {
 impl Middleware for Csrf {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
         if self.options.tokens.is_none() {
-            Locals::of(ctx).later(token::no_token_in_pages);
+            pages::give_none(ctx);
             return match self.check_origin(ctx) {
                 Ok(()) => next.run(ctx).boxed(),
                 Err(error) => Box::pin(std::future::ready(Err(error))),
@@ -144,6 +148,7 @@ impl Middleware for Csrf {
         if self.options.tokens == Some(Tokens::Koa) {
             rules.push(Order::needs::<session::Layer>("the secret of its tokens is in the session"));
         }
+        #[cfg(feature = "inflate")]
         if self.options.tokens.is_some() {
             rules.push(Order::inside_of::<Inflate>("it looks for the token in the body"));
         }

@@ -1,5 +1,7 @@
 //! Lists the files of directories.
 //!
+//! With the feature `files`.
+//!
 //! It stands inwards of [`static_files`](crate::static_files()) over the same root, which answers for the files and
 //! for directories that have an index. There is no listing without this layer.
 

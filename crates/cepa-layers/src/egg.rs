@@ -1,5 +1,7 @@
 //! Cookies and sessions that [Egg](https://www.eggjs.org) has encrypted, for the time in which an app moves.
 //!
+//! With the feature `egg`.
+//!
 //! With Egg's own `keys`, [`session()`] reads its `EGG_SESS` cookies, so that nobody is logged out, and writes them as
 //! long as both systems serve the site; [`Keys`] does so with any other cookie.
 //!
@@ -53,7 +55,7 @@
 //! OpenSSL's `EVP_BytesToKey` over a key of the ring with MD5, one round, no salt; the text is the URL-safe base64 with
 //! its padding.
 
-mod keys;
+pub(crate) mod keys;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,7 @@
 //! An HTTP client for apps, which does not reach what it should not.
 //!
+//! With the feature `client`.
+//!
 //! A [`Client`] is made once, provided to the app, and asked through the ctx:
 //!
 //! ```

@@ -2,14 +2,19 @@
 
 mod name;
 mod root;
+mod whole;
 
 use cepa_core::{Ctx, Result, location::is_local};
 use http::{Method, StatusCode};
 
-pub use self::root::{RootError, Symlinks};
 pub(crate) use self::{
     name::Named,
     root::{Opened, Root},
+    whole::Wanted,
+};
+pub use self::{
+    root::{RootError, Symlinks},
+    whole::WholeFile,
 };
 
 /// What of a request's path lies below `prefix`, without the slash between them; `None` where it is elsewhere, or the

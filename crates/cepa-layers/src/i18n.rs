@@ -1,5 +1,7 @@
 //! The language of a request, and messages in it.
 //!
+//! With the feature `i18n`.
+//!
 //! A folder has a file for each locale, `en.toml`, `de.toml`, `zh-tw.json`, whose tables nest as one likes:
 //!
 //! ```toml
@@ -37,6 +39,8 @@
 mod catalog;
 mod message;
 mod plural;
+#[cfg(feature = "views")]
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -47,7 +51,6 @@ use cepa_core::{
     cookie::{self, CookieOptions, SameSite},
 };
 use http::header;
-use minijinja::value::{Kwargs, Rest, Value};
 use serde::Deserialize;
 
 use self::catalog::{Catalog, MAX_NAME, normalise};
@@ -56,7 +59,6 @@ pub use self::{
     message::{Arg, Message},
     plural::Category,
 };
-use crate::views::Locals;
 
 /// Where messages are, and how a request's locale is found.
 #[derive(Clone, Debug, Deserialize)]
@@ -210,29 +212,8 @@ impl I18n {
 /// Makes a locale that of the request, for handlers and for templates.
 fn set(ctx: &mut Ctx, chosen: Chosen) {
     ctx.insert(chosen);
-    Locals::of(ctx).later(|ctx| {
-        if let Some(chosen) = ctx.state::<Chosen>().cloned() {
-            let locals = Locals::of(ctx).set("locale", chosen.catalog.name(chosen.place));
-            locals.set_function("t", move |key: &str, unnamed: Rest<Value>, named: Kwargs| {
-                chosen.tell(key, &unnamed, &named)
-            });
-        }
-        Ok(())
-    });
-}
-
-impl Chosen {
-    /// What templates call: `t("greeting", name="Ada")`, `t("%s of %s", 1, 2)`.
-    fn tell(&self, key: &str, unnamed: &[Value], named: &Kwargs) -> Result<String, minijinja::Error> {
-        let mut message = self.catalog.message(self.place, key);
-        for value in unnamed {
-            message = message.arg(value.to_string());
-        }
-        for name in named.args() {
-            message = message.with(name, named.get::<Value>(name)?.to_string());
-        }
-        Ok(message.to_string())
-    }
+    #[cfg(feature = "views")]
+    template::offer(ctx);
 }
 
 /// The locale of a request, for a ctx that has passed the layer.

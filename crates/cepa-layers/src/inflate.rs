@@ -1,4 +1,6 @@
 //! Takes the content coding off request bodies, so that all inwards of it read plain bytes.
+//!
+//! With the feature `inflate`. The codings `br` and `zstd` have features of their own, `brotli` and `zstd`.
 
 mod decoder;
 mod stream;
@@ -15,7 +17,7 @@ use self::{decoder::Decoder, stream::Inflating};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// The codings that are understood, default all; any other is refused with 415.
+    /// The codings that are understood, default all that there are; any other is refused with 415.
     pub codings: Vec<Coding>,
     /// The most bytes that one byte of the request may become once the body is larger than 1 MiB, default 200: 413
     /// past it. Text and logs seldom come to 30.
@@ -32,33 +34,45 @@ impl Default for Options {
 /// A content coding (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Coding {
     /// `gzip` or `x-gzip`, of one or more members (RFC 1952).
     Gzip,
     /// `deflate`: a zlib stream (RFC 1950), or as some clients send it, a bare deflate stream (RFC 1951).
     Deflate,
-    /// `br` (RFC 7932), windows of at most 16 MiB.
+    /// `br` (RFC 7932), windows of at most 16 MiB; with the feature `brotli`.
+    #[cfg(feature = "brotli")]
     Br,
-    /// `zstd` (RFC 8878), windows of at most 8 MiB (RFC 9659).
+    /// `zstd` (RFC 8878), windows of at most 8 MiB (RFC 9659); with the feature `zstd`.
+    #[cfg(feature = "zstd")]
     Zstd,
 }
 
 impl Coding {
-    const ALL: [Self; 4] = [Self::Gzip, Self::Deflate, Self::Br, Self::Zstd];
+    const ALL: &[Self] = &[
+        Self::Gzip,
+        Self::Deflate,
+        #[cfg(feature = "brotli")]
+        Self::Br,
+        #[cfg(feature = "zstd")]
+        Self::Zstd,
+    ];
 
     /// The name in header fields.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
+            #[cfg(feature = "brotli")]
             Self::Br => "br",
+            #[cfg(feature = "zstd")]
             Self::Zstd => "zstd",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
         let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip" } else { name };
-        Self::ALL.into_iter().find(|coding| coding.name().eq_ignore_ascii_case(name))
+        Self::ALL.iter().copied().find(|coding| coding.name().eq_ignore_ascii_case(name))
     }
 }
 

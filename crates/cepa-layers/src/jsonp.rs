@@ -5,10 +5,11 @@
 //! A script is loaded with the cookies of its site and read by whoever loads it: for new clients allow
 //! cross-origin requests instead.
 
-use cepa_core::{Body, Ctx, Error, LocalBoxFuture, Middleware, Next, Order, Result, location, media_type};
+use cepa_core::{Body, Ctx, Error, LocalBoxFuture, Middleware, Next, Result, location, media_type};
 use http::{HeaderValue, Method, header};
 use serde::Deserialize;
 
+#[cfg(feature = "compress")]
 use crate::compress::Compress;
 
 /// For whom, and how it is asked for.
@@ -83,8 +84,9 @@ impl Middleware for Jsonp {
         })
     }
 
-    fn order(&self) -> Vec<Order> {
-        vec![Order::inside_of::<Compress>("it wraps JSON, and not what became of it")]
+    #[cfg(feature = "compress")]
+    fn order(&self) -> Vec<cepa_core::Order> {
+        vec![cepa_core::Order::inside_of::<Compress>("it wraps JSON, and not what became of it")]
     }
 }
 

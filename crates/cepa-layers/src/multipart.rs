@@ -1,6 +1,8 @@
 //! Reads `multipart/form-data`, the bodies of forms with files (RFC 7578): part by part, or as a whole with its files
 //! kept in memory or on disk.
 //!
+//! With the feature `multipart`.
+//!
 //! ```
 //! use cepa_core::{App, Ctx, Result};
 //! use cepa_layers::multipart::{self, MultipartExt as _, multipart};

@@ -11,7 +11,9 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use self::report::Report;
-use crate::{problem::Problem, request_id::RequestId, validate::Invalid};
+#[cfg(feature = "validate")]
+use crate::validate::Invalid;
+use crate::{problem::Problem, request_id::RequestId};
 
 /// How errors are answered.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -83,10 +85,24 @@ pub struct Failure<'a> {
     pub title: &'a str,
     /// The message, where it says more than the title.
     pub detail: Option<&'a str>,
-    /// What validation has found.
+    /// What validation has found; with the feature `validate`.
+    #[cfg(feature = "validate")]
     pub invalid: Option<&'a Invalid>,
     /// The id of the request, see [`request_id`](crate::request_id()).
     pub id: Option<&'a str>,
+}
+
+impl<'a> Failure<'a> {
+    /// The field and the message of each finding of validation.
+    fn findings(&self) -> impl Iterator<Item = (String, &'a str)> {
+        #[cfg(feature = "validate")]
+        let findings = self.invalid.iter().flat_map(|invalid| &invalid.findings);
+        #[cfg(feature = "validate")]
+        let findings = findings.map(|finding| (finding.field(), &*finding.message));
+        #[cfg(not(feature = "validate"))]
+        let findings = std::iter::empty();
+        findings
+    }
 }
 
 impl OnError {
@@ -144,8 +160,14 @@ impl OnError {
         let detail = error.map(Error::public_message).filter(|message| !message.eq_ignore_ascii_case(title));
         let id = ctx.state::<RequestId>().cloned();
         let id = id.as_ref().map(RequestId::as_str);
-        let invalid = error.and_then(Error::downcast_ref);
-        let failure = Failure { status: status.as_u16(), title, detail, invalid, id };
+        let failure = Failure {
+            status: status.as_u16(),
+            title,
+            detail,
+            #[cfg(feature = "validate")]
+            invalid: error.and_then(Error::downcast_ref),
+            id,
+        };
         let report = self.options.development.then(|| Report::new(ctx, error));
         match form(ctx, self.options.prefer) {
             Form::Problem => problem(ctx, &failure, error, report.as_ref()),
@@ -186,8 +208,8 @@ fn text(ctx: &mut Ctx, failure: &Failure<'_>, report: Option<&Report>) -> Result
         Some(report) => report.to_string(),
         None => {
             let mut text = failure.detail.unwrap_or(failure.title).to_owned();
-            for finding in failure.invalid.iter().flat_map(|invalid| &invalid.findings) {
-                text.extend(["\n", &finding.field(), ": ", &finding.message]);
+            for (field, message) in failure.findings() {
+                text.extend(["\n", &field, ": ", message]);
             }
             text
         }

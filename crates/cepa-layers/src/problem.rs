@@ -6,6 +6,7 @@ use cepa_core::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+#[cfg(feature = "validate")]
 use crate::validate::Invalid;
 
 /// Details of an error that are meant for the client.
@@ -85,7 +86,11 @@ impl Problem {
         if let Some(problem) = error.downcast_ref::<Self>() {
             return Ok(Some(Cow::Borrowed(problem)));
         }
-        error.downcast_ref::<Invalid>().map(|invalid| invalid.problem().map(Cow::Owned)).transpose()
+        #[cfg(feature = "validate")]
+        if let Some(invalid) = error.downcast_ref::<Invalid>() {
+            return invalid.problem().map(|problem| Some(Cow::Owned(problem)));
+        }
+        Ok(None)
     }
 
     /// The object that is sent.

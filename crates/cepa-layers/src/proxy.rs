@@ -1,5 +1,7 @@
 //! A reverse proxy: requests that other servers answer.
 //!
+//! With the feature `client`.
+//!
 //! As a layer it answers whatever reaches it, so it is given a [condition](crate::When); mounted, it answers what is
 //! below its prefix, which the other servers then do not see. It belongs inside of the layers that decide who may ask,
 //! and outside of those that read the body.
@@ -31,6 +33,7 @@
 
 mod forward;
 mod health;
+mod path;
 mod request;
 mod response;
 mod tunnel;

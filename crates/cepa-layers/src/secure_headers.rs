@@ -33,6 +33,7 @@ use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, units::dur
 use http::{HeaderName, HeaderValue, header};
 use serde::Deserialize;
 
+#[cfg(feature = "views")]
 use crate::views::Locals;
 
 /// What browsers are told. An empty text leaves a header out.
@@ -176,6 +177,7 @@ impl Middleware for SecureHeaders {
             response.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         // Also without a policy: templates are not to depend on it.
+        #[cfg(feature = "views")]
         Locals::of(ctx).later(|ctx| {
             let nonce = ctx.csp_nonce()?;
             Locals::of(ctx).set("nonce", nonce);

@@ -1,5 +1,7 @@
 //! Leaves the sending of files to the web server in front.
 //!
+//! With the feature `files`.
+//!
 //! nginx, Apache with `mod_xsendfile` and lighttpd send a file themselves when a response names it in a header: the app
 //! decides who may have it, and its worker is free at once.
 //!
@@ -12,7 +14,10 @@ use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result, percent};
 use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 
-use crate::{compress::Compress, static_files::StaticFiles};
+#[cfg(feature = "compress")]
+pub use crate::files::WholeFile;
+use crate::static_files::StaticFiles;
+use crate::{compress::Compress, files::Wanted};
 
 /// The server in front, by the header that it reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -62,16 +67,6 @@ pub enum OptionsError {
     #[error("{0:?} needs `internal`, the location that nginx has it at")]
     NoLocation(PathBuf),
 }
-
-/// The file that a response consists of, left on the ctx by who answered with it: the whole file, unchanged.
-///
-/// Its path is absolute and was checked; the response's body may be the same file, for where nobody is in front.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WholeFile(pub PathBuf);
-
-/// Left on the ctx on the way in, so that a file's path is only looked for where somebody wants it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted;
 
 /// A layer that puts the name of a file in the place of a body.
 ///
@@ -147,10 +142,12 @@ impl Middleware for SendfileHeader {
     }
 
     fn order(&self) -> Vec<Order> {
-        vec![
+        let orders = [
+            #[cfg(feature = "compress")]
             Order::inside_of::<Compress>("the file is sent as it is"),
             Order::outside_of::<StaticFiles>("it names the files that are found there"),
-        ]
+        ];
+        orders.into()
     }
 }
 

@@ -40,8 +40,11 @@ mod data;
 mod load;
 mod memory;
 mod options;
+mod record;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 mod save;
 mod store;
 
@@ -52,12 +55,15 @@ use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, Settings, 
 use self::data::{Life, as_millis, since_1970};
 #[cfg(feature = "redb")]
 pub use self::redb::{Redb, RedbError};
+#[cfg(feature = "redis")]
+pub use self::redis::{Redis, RedisOptions, RedisOptionsError};
 pub use self::{
     change::Write,
     current::Session,
     memory::{Capacity, Memory},
     options::{Ids, Options, OptionsError, Protection},
-    store::{Record, SessionId, Store, StoreError},
+    record::Record,
+    store::{SessionId, Store, StoreError},
 };
 
 /// A layer that gives each visitor a [`Session`], kept in a cookie; [`Layer::store`] keeps it elsewhere.
@@ -109,7 +115,7 @@ struct Shared {
     secure_name: String,
     /// Of an app that comes from Egg.
     #[cfg(feature = "egg")]
-    egg: Option<crate::egg::Keys>,
+    egg: Option<crate::egg::keys::Keys>,
 }
 
 /// What the layer leaves on a request. A session in a cookie is read when it is first asked for.
@@ -132,7 +138,7 @@ impl Layer {
     }
 
     #[cfg(feature = "egg")]
-    pub(crate) fn with_egg(options: Options, keys: crate::egg::Keys) -> Result<Self, OptionsError> {
+    pub(crate) fn with_egg(options: Options, keys: crate::egg::keys::Keys) -> Result<Self, OptionsError> {
         options.check()?;
         options.check_egg()?;
         Ok(Self { shared: Arc::new(Shared { egg: Some(keys), ..Shared::new(options) }) })

@@ -1,5 +1,7 @@
 //! Serves the files below a directory.
 //!
+//! With the feature `files`.
+//!
 //! It stands inwards of what every answer passes (logger, errors, secure headers, compression) and outwards of what
 //! only the app's own pages need (session, csrf, bodies): a file then costs none of that. What it does not find goes
 //! on inwards.

@@ -1,5 +1,7 @@
 //! Input that is checked before it is used, and answers that say field by field what is wrong.
 //!
+//! With the feature `validate`.
+//!
 //! Rules stand at the fields of a type, by [garde], or in the configuration, as [`Rules`] in the language of Egg's
 //! validation. [`ValidateExt`] reads a part of the request and applies them; what does not hold becomes an error with status
 //! 422 and an [`Invalid`] as its cause, which the layer [`validate()`], or else [`on_error`](crate::on_error()),

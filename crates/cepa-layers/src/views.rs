@@ -1,5 +1,7 @@
 //! Pages from templates, by [minijinja].
 //!
+//! With the feature `views`.
+//!
 //! [`views()`] makes a value that the app [provides](cepa_core::App::provide), and [`ViewsExt`] lets a ctx render:
 //!
 //! ```no_run

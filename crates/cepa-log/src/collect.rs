@@ -1,6 +1,6 @@
 //! From `tracing` to records: a layer of a subscriber.
 
-use std::{cell::RefCell, fmt, time::SystemTime};
+use std::{cell::RefCell, fmt, sync::Arc, time::SystemTime};
 
 use tracing::{
     Event, Metadata, Subscriber,
@@ -17,8 +17,8 @@ use tracing_subscriber::{
 
 use crate::{
     level::Level,
-    log::Log,
     record::{Field, Fields, Record, SpanAt, Value},
+    shared::Shared,
 };
 
 /// The field of an event that says `fatal` or `mark`, which `tracing` has no levels for.
@@ -26,11 +26,11 @@ const SEVERITY: &str = "severity";
 
 /// Writes events.
 #[derive(Debug)]
-pub(crate) struct Lines(pub(crate) Log);
+pub(crate) struct Lines(pub(crate) Arc<Shared>);
 
 /// Says which events and spans are of interest.
 #[derive(Debug)]
-pub(crate) struct Wanted(pub(crate) Log);
+pub(crate) struct Wanted(pub(crate) Arc<Shared>);
 
 impl Wanted {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
@@ -39,7 +39,7 @@ impl Wanted {
             true => Level::Mark,
             false => Level::of(*metadata.level()),
         };
-        level >= self.0.shared().rules.of(metadata.target()).level
+        level >= self.0.rules.of(metadata.target()).level
     }
 }
 
@@ -54,7 +54,7 @@ impl<S> Filter<S> for Wanted {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        let least = self.0.shared().rules.iter().map(|rule| rule.level).min()?;
+        let least = self.0.rules.iter().map(|rule| rule.level).min()?;
         Some(match least {
             Level::All | Level::Trace => LevelFilter::TRACE,
             Level::Debug => LevelFilter::DEBUG,
@@ -89,7 +89,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let Some(span) = ctx.span(id) else { return };
         let mut fields = Fields::default();
         attributes.record(&mut Visitor::new(&mut fields));
-        span.extensions_mut().replace(OfSpan { started: (self.0.shared().clock)(), fields });
+        span.extensions_mut().replace(OfSpan { started: (self.0.clock)(), fields });
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, ctx: Context<'_, S>) {
@@ -146,7 +146,7 @@ impl Lines {
         let record = Record {
             level: severity.unwrap_or_else(|| Level::of(*metadata.level())),
             category: metadata.target(),
-            moment: self.0.shared().zone.at((self.0.shared().clock)()),
+            moment: self.0.zone.at((self.0.clock)()),
             message: &fields.text[message],
             fields: own,
             spans,
@@ -156,7 +156,7 @@ impl Lines {
             line: metadata.line(),
             module: metadata.module_path().unwrap_or_default(),
         };
-        self.0.shared().write(&record, line);
+        self.0.write(&record, line);
         // An event as long as may be is rare, and its room not kept.
         fields.text.shrink_to(KEPT);
         line.shrink_to(KEPT);

@@ -27,6 +27,7 @@ mod plan;
 mod queue;
 mod record;
 mod roll;
+mod shared;
 #[cfg(test)]
 mod test;
 mod time;

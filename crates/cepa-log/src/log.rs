@@ -1,7 +1,7 @@
 //! A log, running.
 
 use std::{
-    fmt, io,
+    io,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -10,14 +10,11 @@ use tracing::Subscriber;
 use tracing_subscriber::{Layer, layer::SubscriberExt, registry, registry::LookupSpan};
 
 use crate::{
-    category::Rules,
     collect::{Lines, Wanted},
-    layout::Format,
     options::{LogConfig, LogConfigError},
-    plan::{Kind, Output, Plan, Property, Target},
+    plan::{Kind, Plan, Target},
     queue::Queue,
-    record::Record,
-    time::Zone,
+    shared::{Door, Shared},
     writer::{Clock, Sink, Writer, file::RollingFile, files::Files},
 };
 
@@ -28,21 +25,6 @@ use crate::{
 /// write what is left and end.
 #[derive(Clone, Debug)]
 pub struct Log(Arc<Shared>);
-
-/// What all clones share; when it is gone, the queues are closed.
-pub(crate) struct Shared {
-    pub(crate) rules: Rules<Output>,
-    pub(crate) zone: Zone,
-    pub(crate) clock: Clock,
-    writers: Vec<Door>,
-}
-
-/// The way to a writer.
-struct Door {
-    format: Arc<Format>,
-    property: Option<Property>,
-    queue: Arc<Queue>,
-}
 
 /// Why a log cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +105,7 @@ impl Log {
     /// # Ok::<(), cepa_log::LogError>(())
     /// ```
     pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
-        Lines(self.clone()).with_filter(Wanted(self.clone()))
+        Lines(self.0.clone()).with_filter(Wanted(self.0.clone()))
     }
 
     /// Makes it the log of the process.
@@ -138,7 +120,7 @@ impl Log {
     /// Opens all files anew by their names, for a program that moves log files away; lines that are on their way
     /// may go to either file, none is lost.
     pub fn reopen(&self) {
-        for writer in &self.shared().writers {
+        for writer in &self.0.writers {
             writer.queue.reopen();
         }
     }
@@ -148,61 +130,15 @@ impl Log {
     /// A program calls it before it ends. It blocks the thread.
     pub fn flush(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
-        let tickets: Vec<_> =
-            self.shared().writers.iter().map(|writer| writer.queue.ask_to_flush()).collect();
-        let waits = self.shared().writers.iter().zip(tickets);
+        let tickets: Vec<_> = self.0.writers.iter().map(|writer| writer.queue.ask_to_flush()).collect();
+        let waits = self.0.writers.iter().zip(tickets);
         // Each is waited for, also when one was too slow.
         waits.fold(true, |all, (writer, ticket)| writer.queue.wait(ticket, until) && all)
     }
 
     /// How many lines were lost since the start, because a queue was full or a file could not be written.
     pub fn lost(&self) -> u64 {
-        self.shared().writers.iter().map(|writer| writer.queue.lost()).sum()
-    }
-
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.0
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        for writer in &self.writers {
-            writer.queue.close();
-        }
-    }
-}
-
-impl Shared {
-    /// Hands an event to all writers that it is for.
-    pub(crate) fn write(&self, record: &Record<'_>, line: &mut String) {
-        let rule = self.rules.of(record.category);
-        if record.level < rule.level {
-            return;
-        }
-        for output in &rule.appenders {
-            if !output.filters.iter().all(|filter| filter.passes(record)) {
-                continue;
-            }
-            let writer = &self.writers[output.target];
-            let key = match &writer.property {
-                Some(property) => match property.key(record) {
-                    None => continue,
-                    key => key,
-                },
-                None => None,
-            };
-            line.clear();
-            writer.format.write(record, line);
-            line.push('\n');
-            writer.queue.push(line, record.moment.second(), key);
-        }
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("writers", &self.writers.len()).finish_non_exhaustive()
+        self.0.writers.iter().map(|writer| writer.queue.lost()).sum()
     }
 }
 

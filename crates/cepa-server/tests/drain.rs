@@ -1,5 +1,6 @@
 //! A stream that would go on for ever learns that the server drains, through either door.
 
+use cepa_programs::needs;
 use std::{
     io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
@@ -12,6 +13,7 @@ use tokio::task::spawn_local;
 
 #[test]
 fn a_stream_ends_when_the_server_drains() {
+    needs!("curl");
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         let app = App::new().get("/", async |ctx: &mut Ctx| {
             let draining = ctx.draining();

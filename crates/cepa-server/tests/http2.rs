@@ -1,6 +1,7 @@
 //! HTTP/2 end to end: a server on a real socket, and clients of others where they are installed.
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+use cepa_programs::needs;
 use std::{
     fs,
     path::Path,
@@ -52,15 +53,9 @@ fn serve(name: &str) -> (Running, u16, u16) {
     (running, ports[0], ports[1])
 }
 
-/// Runs a program; `None` when it is not installed.
-fn program(name: &str, arguments: &[&str]) -> Option<Output> {
-    match Command::new(name).args(arguments).output() {
-        Ok(output) => Some(output),
-        Err(error) => {
-            eprintln!("left out: {name}: {error}");
-            None
-        }
-    }
+/// What a program that others have made prints.
+fn program(name: &str, arguments: &[&str]) -> Output {
+    Command::new(name).args(arguments).output().unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn text(output: &Output) -> String {
@@ -69,6 +64,7 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn curl_speaks_http2_in_cleartext_and_over_tls() {
+    needs!("curl");
     let (running, plain, tls) = serve("curl");
     let plain = format!("http://localhost:{plain}");
     let tls = format!("https://localhost:{tls}");
@@ -78,15 +74,15 @@ fn curl_speaks_http2_in_cleartext_and_over_tls() {
             let url = format!("{origin}{path}");
             program("curl", &[&["-sk", "--ipv4", "-m", "20", flag, "-w", format, &url], more].concat())
         };
-        let Some(first) = curl("/about", &[]) else { return };
+        let first = curl("/about", &[]);
         let host = origin.split_once("://").unwrap().1;
         assert!(text(&first).starts_with(&format!("{about} {host}\n2 200 ")), "{}", text(&first));
-        assert!(text(&curl("/large", &[]).unwrap()).ends_with("\n2 200 3145728"));
+        assert!(text(&curl("/large", &[])).ends_with("\n2 200 3145728"));
         let large = Path::new(env!("CARGO_TARGET_TMPDIR")).join("curl/upload");
         fs::write(&large, vec![b'y'; 2 << 20]).unwrap();
         let upload = format!("@{}", large.display());
-        assert!(text(&curl("/pipe", &["--data-binary", &upload]).unwrap()).ends_with("\n2 200 2097152"));
-        let head = text(&curl("/", &["-I"]).unwrap());
+        assert!(text(&curl("/pipe", &["--data-binary", &upload])).ends_with("\n2 200 2097152"));
+        let head = text(&curl("/", &["-I"]));
         assert!(head.contains("content-length: 12\r\n") && head.contains("date: "), "{head}");
     }
     running.stop().unwrap();
@@ -94,16 +90,14 @@ fn curl_speaks_http2_in_cleartext_and_over_tls() {
 
 #[test]
 fn nghttp_and_h2load_find_no_fault() {
+    needs!("h2load", "nghttp2-client");
     let (running, plain, _) = serve("nghttp");
     let origin = format!("http://127.0.0.1:{plain}");
-    if let Some(output) = program("nghttp", &["-nv", "--no-dep", &format!("{origin}/large")]) {
-        let log = text(&output);
-        assert!(log.contains(":status: 200"), "{log}");
-        assert!(!log.contains("RST_STREAM") && !log.contains("error_code=PROTOCOL_ERROR"), "{log}");
-    }
+    let log = text(&program("nghttp", &["-nv", "--no-dep", &format!("{origin}/large")]));
+    assert!(log.contains(":status: 200"), "{log}");
+    assert!(!log.contains("RST_STREAM") && !log.contains("error_code=PROTOCOL_ERROR"), "{log}");
     let load = ["-n", "5000", "-c", "10", "-m", "50", &origin];
-    if let Some(output) = program("h2load", &load) {
-        assert!(text(&output).contains("5000 succeeded, 0 failed, 0 errored"), "{}", text(&output));
-    }
+    let log = text(&program("h2load", &load));
+    assert!(log.contains("5000 succeeded, 0 failed, 0 errored"), "{log}");
     running.stop().unwrap();
 }

@@ -20,7 +20,9 @@
 //!
 //! In reading order: [`run`] makes a program of an app, with a command line; a [`Boot`] tells the app its
 //! configuration; [`serve()`] is for programs that have a command line of their own. What apps are written with is in
-//! the [`prelude`], all of it in [`core`]; the server is in [`server`].
+//! the [`prelude`], all of it in [`core`]; the layers are in `layers`; the server is in [`server`].
+//!
+//! The feature `layers`, on by default, is for `cepa::layers`; which of them need a feature of the same name is said there.
 
 mod boot;
 mod command;
@@ -39,6 +41,8 @@ use std::{process::ExitCode, sync::Arc};
 pub use bytes;
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
+#[cfg(feature = "layers")]
+pub use cepa_layers as layers;
 /// The log that the section `log` of the configuration describes, for programs that [`serve()`] by themselves.
 pub use cepa_log as log;
 pub use cepa_server as server;

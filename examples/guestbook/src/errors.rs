@@ -1,7 +1,6 @@
 //! How failures are told: to people as a page, to programs as JSON.
 
-use cepa::prelude::*;
-use cepa_layers::ViewsExt;
+use cepa::{layers::ViewsExt, prelude::*};
 use minijinja::{context, value::Serde};
 use serde::Serialize;
 

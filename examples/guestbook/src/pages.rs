@@ -1,9 +1,11 @@
 //! The pages that people see, rendered from `templates/`.
 
-use cepa::prelude::*;
-use cepa_layers::{
-    ViewsExt,
-    views::{Options, Views, ViewsError, views},
+use cepa::{
+    layers::{
+        ViewsExt,
+        views::{Options, Views, ViewsError, views},
+    },
+    prelude::*,
 };
 use minijinja::{context, value::Serde};
 use serde::Deserialize;

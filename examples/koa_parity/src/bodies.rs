@@ -1,10 +1,10 @@
 //! What `koa-bodyparser` does: a body by its type, as a value and as it was sent.
 
-use cepa_core::{App, Ctx, Error, Next, Result, form::Nesting};
-use cepa_layers::{
+use cepa::layers::{
     body_limits::{self, body_limits},
     inflate,
 };
+use cepa_core::{App, Ctx, Error, Next, Result, form::Nesting};
 use serde_json::{Value, json};
 
 const JSON: [&str; 5] = [

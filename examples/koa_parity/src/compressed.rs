@@ -1,10 +1,10 @@
 //! Compressed bodies: what `koa-compress` does.
 
-use cepa_core::{App, Body, Ctx, Result};
-use cepa_layers::{
+use cepa::layers::{
     When,
     compress::{self, Coding, Decision, compress},
 };
+use cepa_core::{App, Body, Ctx, Result};
 use http::header;
 use serde_json::{Value, json};
 

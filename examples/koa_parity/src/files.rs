@@ -2,8 +2,8 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
+use cepa::layers::static_files::{self, static_files};
 use cepa_core::{App, Ctx, date};
-use cepa_layers::static_files::{self, static_files};
 
 const PUBLIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/koa/public");
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cepa_core::{App, Ctx, Error, Result, cookie::SameSite, router::Router};
-use cepa_layers::{
+use cepa::layers::{
     SessionExt,
     session::{Layer, Memory, Options, Protection, session},
 };
+use cepa_core::{App, Ctx, Error, Result, cookie::SameSite, router::Router};
 use serde_json::{Value, json};
 
 use crate::keys;

@@ -1,11 +1,11 @@
 //! Tokens against cross-site requests: what `koa-csrf` does, with a session that ends with the browser.
 
-use cepa_core::{App, Ctx, Result};
-use cepa_layers::{
+use cepa::layers::{
     CsrfExt, When,
     csrf::{self, Tokens},
     session,
 };
+use cepa_core::{App, Ctx, Result};
 use http::Method;
 use serde_json::{Value, json};
 

@@ -2,14 +2,14 @@
 
 use cepa::{
     cookie::Keys,
+    layers::{
+        csrf::{self, Tokens, csrf},
+        secure_headers,
+        session::{Memory, session},
+        views::{self, views},
+    },
     prelude::*,
     router::{get, post},
-};
-use cepa_layers::{
-    csrf::{self, Tokens, csrf},
-    secure_headers,
-    session::{Memory, session},
-    views::{self, views},
 };
 use serde::Deserialize;
 

@@ -1,7 +1,6 @@
 //! The pages that people see, rendered from `templates/`.
 
-use cepa::prelude::*;
-use cepa_layers::ViewsExt;
+use cepa::{layers::ViewsExt, prelude::*};
 use minijinja::context;
 use serde::Deserialize;
 

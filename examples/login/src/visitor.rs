@@ -1,7 +1,6 @@
 //! Who is logged in.
 
-use cepa::prelude::*;
-use cepa_layers::SessionExt;
+use cepa::{layers::SessionExt, prelude::*};
 
 /// The name of the account in the session.
 const ACCOUNT: &str = "account";

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use cepa::{core::units, prelude::*, router::get};
-use cepa_layers::{
-    csrf,
-    multipart::{self, multipart},
-    secure_headers::{self, secure_headers},
-    views::{self, views},
+use cepa::{
+    core::units,
+    layers::{
+        csrf,
+        multipart::{self, multipart},
+        secure_headers::{self, secure_headers},
+        views::{self, views},
+    },
+    prelude::*,
+    router::get,
 };
 use serde::Deserialize;
 

@@ -2,8 +2,11 @@
 
 use std::io::Read;
 
-use cepa::{prelude::*, server::blocking};
-use cepa_layers::{MultipartExt, ViewsExt};
+use cepa::{
+    layers::{MultipartExt, ViewsExt},
+    prelude::*,
+    server::blocking,
+};
 use minijinja::{context, value::Serde};
 
 use crate::shelf::Shelf;

@@ -6,8 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use cepa::{prelude::*, server::blocking};
-use cepa_layers::multipart::File;
+use cepa::{layers::multipart::File, prelude::*, server::blocking};
 use serde::{Deserialize, Serialize};
 
 /// A folder of files; a clone is the same one.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's answer, also where tests share code")]
 
+use cepa_programs::needs;
 use std::{fs, process::Command};
 
 use cepa::{App, ServerConfig, core::test::Client, prelude::Boot};
@@ -111,6 +112,7 @@ fn ids_do_not_become_paths() {
 
 #[test]
 fn curl_sends_files_and_gets_them_back() {
+    needs!("curl");
     let folder = tempfile::tempdir().unwrap();
     let here = tempfile::tempdir().unwrap();
     let sent = here.path().join("sent one.bin");

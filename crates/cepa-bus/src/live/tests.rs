@@ -162,32 +162,3 @@ async fn subscribers_too_many_are_503() {
     news(&bus).notify(&String::new()).unwrap();
     assert!(matches!(held.next().await, Some(Delivery::Message(_))));
 }
-
-/// `cargo test --release -p cepa-bus -- --ignored --nocapture parked`
-#[test]
-#[ignore = "measures the memory of the process, which must do nothing else"]
-fn a_parked_stream_costs_less_than_a_kilobyte() {
-    const COUNT: usize = 100_000;
-    let resident = || {
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
-        let bus = Bus::new();
-        let queue = news(&bus);
-        let before = resident();
-        for _ in 0..COUNT {
-            let mut body = body(queue.subscribe().unwrap(), Box::pin(pending()));
-            tokio::task::spawn_local(async move { while body.chunk().await.is_some() {} });
-        }
-        tokio::time::sleep(SECOND).await;
-        let each = (resident() - before) / COUNT;
-        let started = std::time::Instant::now();
-        queue.notify(&"one".into()).unwrap();
-        println!("{each} bytes per parked stream; to wake {COUNT} took {:?}", started.elapsed());
-        assert_eq!(queue.count(), COUNT);
-        assert!(each <= 1024, "{each}");
-    });
-}

@@ -25,7 +25,7 @@ use crate::{
 pub struct QueueOptions {
     /// Most messages kept; at least one is. Default 128.
     pub keep: usize,
-    /// Most bytes of messages kept, besides the last one. Default 1 MiB.
+    /// Most bytes of messages kept, besides the last one. Default 256 KiB.
     pub keep_bytes: usize,
     /// Most bytes of one message as JSON, up to 1 GiB. Default 64 KiB.
     pub message: usize,
@@ -33,7 +33,7 @@ pub struct QueueOptions {
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        Self { keep: 128, keep_bytes: 1 << 20, message: 64 << 10 }
+        Self { keep: 128, keep_bytes: 256 << 10, message: 64 << 10 }
     }
 }
 

@@ -4,13 +4,7 @@
 //! the secret, looks different each time (so that compression tells nothing of it), and needs no key. SHA-1 is asked
 //! for a preimage here, not for a collision.
 
-use std::{
-    hint::black_box,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{hint::black_box, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use cepa_core::{
@@ -18,17 +12,13 @@ use cepa_core::{
     cookie::{CookieOptions, SameSite},
     form,
 };
-use minijinja::Value;
 use sha1::{Digest as _, Sha1};
 
-use super::{Csrf, OptionsError, Tokens, is_harmless};
-use crate::{SessionExt, views::Locals};
+use super::{Csrf, OptionsError, Tokens, is_harmless, pages};
+use crate::SessionExt;
 
 /// The name of the field that has the token.
-const FIELD: &str = "_csrf";
-/// The names that templates know.
-const TOKEN: &str = "csrf_token";
-const FUNCTION: &str = "csrf_field";
+pub(super) const FIELD: &str = "_csrf";
 const HEADERS: [&str; 4] = ["csrf-token", "xsrf-token", "x-csrf-token", "x-xsrf-token"];
 /// The name of the secret in the session, as in koa-csrf.
 const SECRET: &str = "secret";
@@ -57,27 +47,19 @@ pub trait CsrfExt {
 }
 
 /// What the layer leaves on a request.
-struct Given {
+pub(super) struct Given {
     tokens: Tokens,
     cookie: Arc<str>,
     /// Of the cookie of this request or response.
     secret: Option<String>,
-    token: Option<String>,
-    offer: Option<Offer>,
-    /// Whether the request is on its way out: what it needs a secret for comes too late.
-    is_over: bool,
-}
-
-/// A token for a visitor who has no secret yet, and gets one only if the page that is rendered takes the token.
-struct Offer {
-    secret: String,
-    token: String,
-    is_taken: Arc<AtomicBool>,
+    pub(super) token: Option<String>,
+    /// What templates know of it.
+    pub(super) pages: pages::Pages,
 }
 
 impl Given {
     fn new(tokens: Tokens, cookie: Arc<str>, secret: Option<String>) -> Self {
-        Self { tokens, cookie, secret, token: None, offer: None, is_over: false }
+        Self { tokens, cookie, secret, token: None, pages: Default::default() }
     }
 }
 
@@ -88,7 +70,7 @@ impl CsrfExt for Ctx {
         if let Some(token) = &given.token {
             return Ok(token.clone());
         }
-        if !accept_offer(self)? {
+        if !pages::accept_offer(self)? {
             let secret = match known_secret(self)? {
                 Some(secret) => secret,
                 None => set_secret(self, new_secret()?)?,
@@ -103,17 +85,17 @@ impl CsrfExt for Ctx {
     fn rotate_csrf(&mut self) -> Result {
         set_secret(self, new_secret()?)?;
         // A page that is rendered from now on needs another token than one before.
-        Locals::of(self).later(token_in_pages);
+        pages::give_token(self);
         Ok(())
     }
 }
 
-fn missing() -> Error {
+pub(super) fn missing() -> Error {
     Error::new(500, "there are no tokens here: add the layer `csrf` with `tokens` around this one")
 }
 
 /// The secret that the visitor has.
-fn known_secret(ctx: &mut Ctx) -> Result<Option<String>> {
+pub(super) fn known_secret(ctx: &mut Ctx) -> Result<Option<String>> {
     let given = ctx.state::<Given>().ok_or_else(missing)?;
     match given.tokens {
         // A value of another type is none.
@@ -122,14 +104,15 @@ fn known_secret(ctx: &mut Ctx) -> Result<Option<String>> {
     }
 }
 
-fn new_secret() -> Result<String> {
+pub(super) fn new_secret() -> Result<String> {
     Ok(BASE64.encode(random::<18>()?))
 }
 
 /// Gives the visitor a secret. Tokens of another are void.
-fn set_secret(ctx: &mut Ctx, secret: String) -> Result<String> {
+pub(super) fn set_secret(ctx: &mut Ctx, secret: String) -> Result<String> {
     let given = ctx.state_mut::<Given>().ok_or_else(missing)?;
-    (given.token, given.offer) = (None, None);
+    given.token = None;
+    given.pages.withdraw();
     match given.tokens {
         Tokens::Koa => ctx.session()?.set(SECRET, &secret)?,
         Tokens::Egg => {
@@ -148,62 +131,6 @@ fn set_secret(ctx: &mut Ctx, secret: String) -> Result<String> {
     Ok(secret)
 }
 
-/// Gives the visitor the secret of the token on offer; whether there was one.
-fn accept_offer(ctx: &mut Ctx) -> Result<bool> {
-    let Some(offer) = ctx.state_mut::<Given>().and_then(|given| given.offer.take()) else { return Ok(false) };
-    set_secret(ctx, offer.secret)?;
-    ctx.state_mut::<Given>().ok_or_else(missing)?.token = Some(offer.token);
-    Ok(true)
-}
-
-/// Gives templates `csrf_token` and `csrf_field()`, before the first page of a request is rendered.
-fn token_in_pages(ctx: &mut Ctx) -> Result {
-    let given = ctx.state::<Given>().ok_or_else(missing)?;
-    if let Some(token) = given.token.clone() {
-        put_in_pages(ctx, token, Arc::default());
-        return Ok(());
-    }
-    if given.is_over {
-        return Ok(());
-    }
-    // A page for which the session layer does not run can still be rendered, as long as it shows no token.
-    let Ok(known) = known_secret(ctx) else { return Ok(()) };
-    match known {
-        Some(_) => {
-            let token = ctx.csrf_token()?;
-            put_in_pages(ctx, token, Arc::default());
-        }
-        None => {
-            let secret = new_secret()?;
-            let offer = Offer { token: make(&salt()?, &secret), secret, is_taken: Arc::default() };
-            put_in_pages(ctx, offer.token.clone(), Arc::clone(&offer.is_taken));
-            ctx.state_mut::<Given>().ok_or_else(missing)?.offer = Some(offer);
-        }
-    }
-    Ok(())
-}
-
-/// The same where requests need no token, so that templates do not depend on it.
-pub(super) fn no_token_in_pages(ctx: &mut Ctx) -> Result {
-    let field = || Value::from_safe_string(String::new());
-    Locals::of(ctx).set(TOKEN, "").set_function(FUNCTION, field);
-    Ok(())
-}
-
-fn put_in_pages(ctx: &mut Ctx, token: String, is_taken: Arc<AtomicBool>) {
-    let field = format!(r#"<input type="hidden" name="{FIELD}" value="{token}">"#);
-    let also_taken = Arc::clone(&is_taken);
-    let token = move || {
-        is_taken.store(true, Ordering::Relaxed);
-        token.clone()
-    };
-    let field = move || {
-        also_taken.store(true, Ordering::Relaxed);
-        Value::from_safe_string(field.clone())
-    };
-    Locals::of(ctx).set_with(TOKEN, token).set_function(FUNCTION, field);
-}
-
 impl Csrf {
     pub(super) async fn with_tokens(&self, ctx: &mut Ctx, next: Next<'_>) -> Result {
         let Some(tokens) = self.options.tokens else { return next.run(ctx).await };
@@ -220,18 +147,9 @@ impl Csrf {
             // Scripts read the cookie; they do not wait for a page with a form.
             set_secret(ctx, new_secret()?)?;
         }
-        Locals::of(ctx).later(token_in_pages);
+        pages::give_token(ctx);
         let result = next.run(ctx).await;
-        let given = ctx.state_mut::<Given>().ok_or_else(missing)?;
-        given.is_over = true;
-        if let Some(offer) = &given.offer {
-            if result.is_ok() && offer.is_taken.load(Ordering::Relaxed) {
-                accept_offer(ctx)?;
-            } else {
-                // A page further out must not show a token that nothing is kept for.
-                Locals::of(ctx).remove(TOKEN).remove(FUNCTION);
-            }
-        }
+        pages::end(ctx, result.is_ok())?;
         result
     }
 
@@ -339,7 +257,7 @@ fn is_url_safe(byte: u8) -> bool {
 }
 
 /// Eight letters and digits.
-fn salt() -> Result<String> {
+pub(super) fn salt() -> Result<String> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     Ok(random::<8>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
 }

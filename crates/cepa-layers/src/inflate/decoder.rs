@@ -1,14 +1,17 @@
-//! One face for the four decoders: bytes in, bytes out, nothing kept but what the coding itself needs.
+//! One face for all decoders: bytes in, bytes out, nothing kept but what the coding itself needs.
 
 use std::io;
 
+#[cfg(feature = "brotli")]
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState, enc::StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
+#[cfg(feature = "zstd")]
 use zstd::stream::raw::{DParameter, Decoder as Zstd, Operation};
 
 use super::Coding;
 
 /// The largest zstd window that a server must take, and that this one does (RFC 9659): 8 MiB.
+#[cfg(feature = "zstd")]
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// The window of deflate, 32 KiB, the only one that clients use.
 const DEFLATE_WINDOW_LOG: u8 = 15;
@@ -19,7 +22,9 @@ pub(super) enum Decoder {
     /// The first byte will say whether there is a zlib header.
     Deflate,
     Deflated(Decompress),
+    #[cfg(feature = "brotli")]
     Br(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
+    #[cfg(feature = "zstd")]
     Zstd(Zstd<'static>),
 }
 
@@ -41,11 +46,13 @@ impl Decoder {
         Ok(match coding {
             Coding::Gzip => Self::Gzip(Decompress::new_gzip(DEFLATE_WINDOW_LOG)),
             Coding::Deflate => Self::Deflate,
+            #[cfg(feature = "brotli")]
             Coding::Br => {
                 let alloc = StandardAlloc::default;
                 // Strict: no windows past those of the RFC.
                 Self::Br(Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())))
             }
+            #[cfg(feature = "zstd")]
             Coding::Zstd => {
                 let mut decoder = Zstd::new()?;
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
@@ -62,6 +69,7 @@ impl Decoder {
                 *self = Self::Gzip(Decompress::new_gzip(DEFLATE_WINDOW_LOG));
                 true
             }
+            #[cfg(feature = "zstd")]
             Self::Zstd(_) => true,
             _ => false,
         }
@@ -80,7 +88,9 @@ impl Decoder {
                 }
             },
             Self::Gzip(decoder) | Self::Deflated(decoder) => deflated(decoder, input, output),
+            #[cfg(feature = "brotli")]
             Self::Br(state) => brotli(state, input, output),
+            #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => {
                 let status = decoder.run_on_buffers(input, output).map_err(|_| Broken)?;
                 let (read, written) = (status.bytes_read, status.bytes_written);
@@ -100,6 +110,7 @@ fn deflated(decoder: &mut Decompress, input: &[u8], output: &mut [u8]) -> Result
     })
 }
 
+#[cfg(feature = "brotli")]
 fn brotli(
     state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     input: &[u8],

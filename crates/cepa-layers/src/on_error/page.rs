@@ -11,7 +11,7 @@ use super::{
 
 /// The page that tells what may be told, without a style: no policy can get in its way.
 pub(super) fn plain(_: &Ctx, failure: &Failure<'_>) -> Result<String> {
-    let Failure { status, title, detail, invalid, id } = failure;
+    let Failure { status, title, detail, id, .. } = failure;
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\
@@ -20,10 +20,10 @@ pub(super) fn plain(_: &Ctx, failure: &Failure<'_>) -> Result<String> {
     if let Some(detail) = detail {
         put(&mut page, format_args!("<p>{}</p>\n", html_escape(detail)));
     }
-    if let Some(invalid) = invalid {
+    let mut findings = failure.findings().peekable();
+    if findings.peek().is_some() {
         page.push_str("<ul>\n");
-        for finding in &invalid.findings {
-            let (field, message) = (finding.field(), &finding.message);
+        for (field, message) in findings {
             put(&mut page, format_args!("<li>{}: {}\n", html_escape(&field), html_escape(message)));
         }
         page.push_str("</ul>\n");

@@ -4,7 +4,7 @@ use std::{fmt, io, net::IpAddr, path::PathBuf};
 
 use cepa_core::Error;
 
-/// Why a request to another server failed. It is the cause of the [`Error`](cepa_core::Error) that handlers get, found
+/// Why a request to another server failed. It is the cause of the [`Error`] that handlers get, found
 /// by [`downcast_ref`](cepa_core::Error::downcast_ref); no client ever reads it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {

@@ -12,7 +12,7 @@ use http::{
     uri::PathAndQuery,
 };
 
-use super::{Forwarded, HostPolicy, Inner, upstream::Upstream};
+use super::{Forwarded, HostPolicy, Inner, path::climbs, upstream::Upstream};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -83,41 +83,6 @@ fn target(ctx: &Ctx, strip: &str) -> Result<String> {
     };
     let slash = if rest.starts_with('/') { "" } else { "/" };
     Ok(format!("{slash}{rest}{}", ctx.search()))
-}
-
-/// Whether a server could take a segment of a path for `..`: escaped, between backslashes, or with parameters after it.
-pub(super) fn climbs(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    let (mut at, mut dots, mut only_dots) = (0, 0, true);
-    loop {
-        let (byte, length) = match bytes.get(at..) {
-            None | Some([]) => (b'/', 1),
-            Some([b'%', high, low, ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, 3),
-                _ => (b'%', 1),
-            },
-            Some([byte, ..]) => (*byte, 1),
-        };
-        match byte {
-            b'/' | b'\\' | b';' => {
-                if only_dots && dots == 2 {
-                    return true;
-                }
-                // What follows a `;` is a parameter of the segment, up to the next slash.
-                (dots, only_dots) = (0, byte != b';');
-            }
-            b'.' => dots += 1,
-            _ => only_dots = false,
-        }
-        if at >= bytes.len() {
-            return false;
-        }
-        at += length;
-    }
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 /// The protocol to switch to, if the client may have it. A request with a body does not switch: its body would be taken

@@ -167,7 +167,7 @@ impl Upstream {
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let place = Place::Host(name.to_ascii_lowercase().into(), port);
         let base = uri.path().trim_end_matches('/').to_owned();
-        if super::request::climbs(&base) {
+        if super::path::climbs(&base) {
             return Err(invalid("its path has `..`"));
         }
         Ok(Self::new(Origin { tls, place }, base))

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     data::{Data, Life},
-    store::Record,
+    record::Record,
 };
 
 /// A store forgets a session that ends with the browser after so long without a write: 30 days.

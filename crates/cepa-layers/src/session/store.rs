@@ -1,6 +1,6 @@
 //! Where sessions are kept that are not in a cookie.
 
-use std::{error::Error, fmt, sync::Arc, time::SystemTime};
+use std::{error::Error, fmt, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use cepa_core::LocalBoxFuture;
@@ -13,7 +13,8 @@ pub type StoreError = Box<dyn Error + Send + Sync>;
 /// Keeps the sessions of all workers.
 ///
 /// A store holds, for each id, a text (the JSON of koa-session) and the time after which it may forget it. It does not
-/// look into the text. [`Memory`](super::Memory) and, with the feature `redb`, `Redb` are such stores.
+/// look into the text. [`Memory`](super::Memory) and, with the features `redb` and `redis`, `Redb` and `Redis` are
+/// such stores.
 ///
 /// Nothing is lost as long as [`save`](Self::save) is atomic: it hands the text that is there now to
 /// [`Write::apply`], which may be called again where a store has to try again, and keeps what comes out.
@@ -40,21 +41,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn remove<'a>(&'a self, id: &'a SessionId) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
         (**self).remove(id)
-    }
-}
-
-/// What a store is to keep.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The text.
-    pub json: Vec<u8>,
-    /// When it may be forgotten.
-    pub expires: SystemTime,
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record").field("expires", &self.expires).finish_non_exhaustive()
     }
 }
 

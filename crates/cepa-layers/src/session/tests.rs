@@ -22,7 +22,7 @@ fn keys() -> Keys {
     Keys::new(KEYS).unwrap()
 }
 
-fn app(layer: Layer) -> App {
+pub(super) fn app(layer: Layer) -> App {
     App::new()
         .keys(keys())
         .with(layer)
@@ -74,7 +74,7 @@ fn lines(answer: &Answer) -> usize {
 }
 
 /// The cookie of a session in a store, as a client has kept it.
-fn store_cookie(client: &Client) -> String {
+pub(super) fn store_cookie(client: &Client) -> String {
     let value = |name| client.cookie(name).unwrap();
     format!("cepa.sess={}; cepa.sess.sig={}", value("cepa.sess"), value("cepa.sess.sig"))
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     conditional::{Outcome, evaluate},
-    sendfile_header::{Wanted, WholeFile},
+    files::{Wanted, WholeFile},
 };
 
 pub(super) fn respond(ctx: &mut Ctx, entry: &Entry, loader: &Loader) -> Result {

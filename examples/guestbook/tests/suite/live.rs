@@ -1,5 +1,6 @@
 //! The stream of new entries, over sockets.
 
+use cepa_programs::needs;
 use std::{
     io::{BufRead, BufReader, Lines},
     process::{Child, ChildStdout, Stdio},
@@ -51,6 +52,7 @@ fn sign(book: &Served, message: &str) {
 
 #[test]
 fn everybody_who_listens_hears_of_an_entry() {
+    needs!("curl");
     let shelf = Shelf::new();
     let book = shelf.serve();
     sign(&book, "before anybody listened");
@@ -65,6 +67,7 @@ fn everybody_who_listens_hears_of_an_entry() {
 
 #[test]
 fn who_was_cut_off_hears_what_was_missed() {
+    needs!("curl");
     let shelf = Shelf::new();
     let book = shelf.serve();
     for message in ["one", "two", "three"] {
@@ -83,6 +86,7 @@ fn who_was_cut_off_hears_what_was_missed() {
 
 #[test]
 fn the_stream_ends_when_the_server_stops() {
+    needs!("curl");
     let shelf = Shelf::new();
     let book = shelf.serve();
     let mut listener = Listener::new(&book, &[], "/live");

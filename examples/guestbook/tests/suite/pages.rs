@@ -1,6 +1,7 @@
 //! What a person with a browser sees.
 
 use crate::fixture::{Shelf, visit};
+use cepa_programs::needs;
 
 #[test]
 fn signing_leads_to_a_page_that_thanks_once_and_knows_the_name() {
@@ -117,6 +118,7 @@ fn failures_are_pages_with_their_status() {
 
 #[test]
 fn a_browser_signs_over_a_socket_and_a_restart_keeps_the_entry() {
+    needs!("curl");
     let shelf = Shelf::new();
     let jar = shelf.path("cookies");
     let jar = jar.to_str().unwrap();
