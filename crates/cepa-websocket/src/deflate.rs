@@ -35,8 +35,7 @@ pub struct Deflate {
     #[serde(with = "cepa_core::units::size")]
     pub from: usize,
     /// Whether a message may refer to the ones before it, if the client agrees; off by default. Small messages that
-    /// are alike become much smaller; a connection then keeps about 300 KB with `window_bits` of 15, and about 30 KB
-    /// with 9, for as long as it is open.
+    /// are alike become much smaller; a connection then keeps up to about 340 KB for as long as it is open.
     pub context_takeover: bool,
     /// The largest window, as a power of two: 9 (512 bytes) to 15 (32 KiB), default 15.
     pub window_bits: u8,

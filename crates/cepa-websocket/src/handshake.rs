@@ -70,7 +70,7 @@ impl WebSocketExt for Ctx {
         let draining = self.connection().draining();
         let times = Times::new(options);
         self.response.on_upgrade(Box::new(move |io| {
-            let socket = Socket::new(io, decoder, encoder, times, protocol, draining);
+            let socket = Box::new(Socket::new(io, decoder, encoder, times, protocol, draining));
             Box::pin(socket::run(socket, run))
         }));
         Ok(())

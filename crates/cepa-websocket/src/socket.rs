@@ -404,8 +404,8 @@ impl Socket {
     }
 }
 
-/// Runs a handler, then closes.
-pub(crate) async fn run<F>(mut socket: Socket, handler: F)
+/// Runs a handler, then closes. In a box, or the future would hold the socket twice.
+pub(crate) async fn run<F>(mut socket: Box<Socket>, handler: F)
 where
     F: AsyncFnOnce(&mut Socket) -> Result,
 {

@@ -16,28 +16,46 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Further than anything waits for.
 const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The times of [`Options`].
+/// The times of [`Options`], and the rate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     rate: u32,
-    message: Duration,
-    ping: Duration,
-    pong: Duration,
-    stall: Duration,
-    close: Duration,
+    message: Millis,
+    ping: Millis,
+    pong: Millis,
+    stall: Millis,
+    close: Millis,
+}
+
+/// A time in a quarter of a `Duration`'s room, up to 49 days.
+#[derive(Clone, Copy, Debug)]
+struct Millis(u32);
+
+impl Millis {
+    fn new(time: Duration) -> Self {
+        Self(u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Zero is no limit.
+    fn or_never(time: Duration) -> Self {
+        if time.is_zero() { Self(u32::MAX) } else { Self::new(time) }
+    }
+
+    fn after(self, since: Instant) -> Instant {
+        since + Duration::from_millis(u64::from(self.0))
+    }
 }
 
 impl Times {
     pub(crate) fn new(options: &Options) -> Self {
-        let or_never = |time: Duration| if time.is_zero() { FAR } else { time.min(FAR) };
         let close = if options.close_time.is_zero() { Duration::from_secs(5) } else { options.close_time };
         Self {
             rate: if options.rate == 0 { u32::MAX } else { options.rate },
-            message: or_never(options.message_time),
-            ping: or_never(options.ping),
-            pong: or_never(options.pong),
-            stall: or_never(options.write_stall),
-            close: close.min(FAR),
+            message: Millis::or_never(options.message_time),
+            ping: Millis::or_never(options.ping),
+            pong: Millis::or_never(options.pong),
+            stall: Millis::or_never(options.write_stall),
+            close: Millis::new(close),
         }
     }
 }
@@ -171,7 +189,8 @@ impl Clock {
     /// What comes next, and when.
     fn next(&self, open: bool, reads: bool) -> (Instant, Due) {
         let Times { message, ping, pong, stall, close, .. } = self.times;
-        let after = |since: Option<Instant>, time: Duration, due: Due| since.map(|since| (since + time, due));
+        let after =
+            |since: Option<Instant>, time: Millis, due: Due| since.map(|since| (time.after(since), due));
         let ending = if open { None } else { Some(self.ending.unwrap_or(self.came)) };
         let over = reads && self.is_over_rate();
         // What a client sends while it is not heard is no reason to end it.
@@ -184,11 +203,11 @@ impl Clock {
         let all = [
             after(ending, close, Due::End),
             after(self.stalled, stall, Due::Stall),
-            after(over.then_some(self.window), WINDOW, Due::Rate),
+            over.then_some((self.window + WINDOW, Due::Rate)),
             alive.filter(|_| heard),
             after(self.message, message, Due::Message).filter(|_| heard),
         ];
-        let never = (self.came + 2 * FAR, Due::Rate);
+        let never = (self.came + FAR, Due::Rate);
         all.into_iter().flatten().min_by_key(|(at, _)| *at).unwrap_or(never)
     }
 }

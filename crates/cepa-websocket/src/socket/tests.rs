@@ -260,7 +260,7 @@ async fn a_handler_that_returns_or_fails_closes() {
     for (fails, code) in [(false, 1000_u16), (true, 1011)] {
         let (socket, far) = open(&Options::default());
         run(
-            socket,
+            Box::new(socket),
             async move |_: &mut Socket| {
                 if fails { Err(cepa_core::Error::new(500, "no")) } else { Ok(()) }
             },
@@ -294,4 +294,17 @@ impl Socket {
     fn output_bytes(&self) -> usize {
         self.output.held()
     }
+}
+#[test]
+fn a_silent_socket_is_small() {
+    let echo = async |socket: &mut Socket| {
+        while let Some(message) = socket.recv().await? {
+            socket.send(message).await?;
+        }
+        Ok(())
+    };
+    let (socket, _) = open(&Options::default());
+    assert!(size_of_val(&socket) <= 512, "{}", size_of_val(&socket));
+    let run = run(Box::new(socket), echo);
+    assert!(size_of_val(&run) <= 256, "{}", size_of_val(&run));
 }
