@@ -61,9 +61,9 @@ fn app(options: Options) -> App {
 }
 
 fn client(server: &Served, path: &str) -> WebSocket<TcpStream> {
-    let stream = TcpStream::connect(server.address()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (client, answer) = tungstenite::client(format!("ws://a{path}"), stream).unwrap();
+    let stream = TcpStream::connect(server.address()).expect("the server listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time that is not zero");
+    let (client, answer) = tungstenite::client(format!("ws://a{path}"), stream).expect("the server switches");
     assert_eq!(answer.status(), 101);
     client
 }
@@ -97,17 +97,12 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// The code of the Close frame that comes next, after which the connection ends in order.
 #[track_caller]
 fn closed_with(wire: &mut Wire) -> u16 {
-    let (rest, ended) = {
-        let head = wire.read_exact(2).expect("a frame comes");
-        assert_eq!(head[0], 0x88);
-        let payload = wire.read_exact(usize::from(head[1])).unwrap();
-        wire.finish();
-        let (rest, ended) = wire.rest();
-        assert!(rest.is_empty());
-        (payload, ended)
-    };
-    assert_eq!(ended, Ended::Closed);
-    u16::from_be_bytes([rest[0], rest[1]])
+    let head = wire.read_exact(2).expect("a frame comes");
+    assert_eq!(head[0], 0x88);
+    let payload = wire.read_exact(usize::from(head[1])).expect("a frame comes whole");
+    wire.finish();
+    assert_eq!(wire.rest(), (Vec::new(), Ended::Closed));
+    u16::from_be_bytes([payload[0], payload[1]])
 }
 
 #[test]

@@ -47,20 +47,8 @@ impl WebSocketExt for Ctx {
         }
         let accept = accept(key)?;
         let protocol = choose_protocol(self.request.fields(), &options.protocols);
-        let mut decoder = Decoder::new(options.limits());
-        let mut encoder = Encoder::default();
-        #[cfg(feature = "deflate")]
-        let extensions = options.deflate.as_ref().and_then(|deflate| {
-            crate::deflate::negotiate(texts(self.request.fields(), "sec-websocket-extensions"), deflate)
-        });
+        let (decoder, encoder) = codec(self, options);
         let headers = self.response.headers_mut();
-        #[cfg(feature = "deflate")]
-        if let Some((agreed, answer)) = extensions {
-            decoder = decoder.with_deflate(&agreed);
-            encoder = Encoder::with_deflate(&agreed);
-            let answer = HeaderValue::try_from(answer).expect("the answer is names and numbers");
-            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
-        }
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         if let Some(protocol) = &protocol {
@@ -143,6 +131,24 @@ fn choose_protocol(fields: &Headers, ours: &[String]) -> Option<Box<str>> {
     let offered =
         |name: &str| tokens(fields, "sec-websocket-protocol").take(PROTOCOLS).any(|offered| offered == name);
     ours.iter().find(|name| offered(name)).map(|name| name.as_str().into())
+}
+
+/// The codec, with the compression that is agreed on.
+#[cfg(feature = "deflate")]
+fn codec(ctx: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
+    let decoder = Decoder::new(options.limits());
+    let offers = texts(ctx.request.fields(), "sec-websocket-extensions");
+    let agreed = options.deflate.as_ref().and_then(|deflate| crate::deflate::negotiate(offers, deflate));
+    let Some((agreed, answer)) = agreed else { return (decoder, Encoder::default()) };
+    let answer = HeaderValue::try_from(answer).expect("the answer is names and numbers");
+    ctx.response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+    (decoder.with_deflate(&agreed), Encoder::with_deflate(&agreed))
+}
+
+/// The codec.
+#[cfg(not(feature = "deflate"))]
+fn codec(_: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
+    (Decoder::new(options.limits()), Encoder::default())
 }
 
 /// The values of a header that are text.
