@@ -9,6 +9,7 @@ mod cookies;
 mod http1;
 mod multipart;
 mod query;
+mod websocket;
 
 pub use self::{
     accept::accept,
@@ -16,17 +17,19 @@ pub use self::{
     http1::{http1_chunked, http1_head},
     multipart::multipart,
     query::query,
+    websocket::websocket,
 };
 
 /// A target: what `fuzz_targets/<name>.rs` and `seeds/<name>/` are called, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("accept", accept),
     ("cookies", cookies),
     ("http1_chunked", http1_chunked),
     ("http1_head", http1_head),
     ("multipart", multipart),
     ("query", query),
+    ("websocket", websocket),
 ];

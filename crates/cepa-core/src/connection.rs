@@ -171,6 +171,10 @@ pub trait Io {
 
     /// Says that nothing more will be written.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>>;
+
+    /// Makes the end of the connection a reset, where there is such a thing: what the kernel holds for a peer that takes
+    /// nothing is thrown away.
+    fn abort(&mut self) {}
 }
 
 /// Runs with the raw connection after the 101 (or the 200 of an extended CONNECT) was sent.

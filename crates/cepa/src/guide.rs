@@ -65,6 +65,9 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide/src/egg.md")]
     struct Egg;
+
+    #[doc = include_str!("../../../docs/guide/src/websocket.md")]
+    struct WebSocket;
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@
 //! configuration; [`serve()`] is for programs that have a command line of their own. What apps are written with is in
 //! the [`prelude`], all of it in [`core`]; the layers are in `layers`; the server is in [`server`].
 //!
+//! `bus` has shares and queues, `websocket` what its name says; both are features, on by default.
 //! The feature `layers`, on by default, is for `cepa::layers`; which of them need a feature of the same name is said there.
 
 mod boot;
@@ -39,6 +40,9 @@ use std::{process::ExitCode, sync::Arc};
 // `tokio` is not among them: an app that uses it chooses its features in a dependency of its own, and cargo makes
 // the two one.
 pub use bytes;
+/// Shares, queues and a messenger, and the event streams and long polls of queues.
+#[cfg(feature = "bus")]
+pub use cepa_bus as bus;
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
 #[cfg(feature = "layers")]
@@ -47,6 +51,9 @@ pub use cepa_layers as layers;
 pub use cepa_log as log;
 pub use cepa_server as server;
 pub use cepa_server::{Running, ServerConfig, ServerError};
+/// WebSocket.
+#[cfg(feature = "websocket")]
+pub use cepa_websocket as websocket;
 pub use http;
 /// What apps log with: `cepa::tracing::info!(..)`.
 pub use tracing;

@@ -49,4 +49,8 @@ impl<S: Transport> Io for Raw<S> {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
+
+    fn abort(&mut self) {
+        self.io.abort();
+    }
 }

@@ -1,0 +1,443 @@
+//! A WebSocket as a handler has it.
+//!
+//! It works whenever the handler waits in one of its methods: pings are answered, the client is pinged, the drain is
+//! heard of. While it waits for the client it holds no buffer.
+
+mod clock;
+mod output;
+mod scratch;
+
+use std::{
+    borrow::Cow,
+    fmt,
+    future::poll_fn,
+    io,
+    task::{Context, Poll, ready},
+};
+
+use cepa_core::{Io, LocalBoxFuture, Result};
+use tokio::time::Instant;
+
+pub(crate) use self::clock::Times;
+use self::{clock::Clock, output::Output};
+use crate::{
+    Close, CloseCode, Decoder, Event, Message, Prepared, ProtocolError, SocketError, encode::Encoder,
+};
+
+/// How many reads and events are worked on before others get their turn: a client that never stops sending must not
+/// hold up the thread.
+const STEPS: u32 = 64;
+/// Bytes that are thrown away of what a client sends after it was told that it must go.
+const THROWN: usize = 1 << 20;
+
+/// An open WebSocket.
+///
+/// [`recv`](Self::recv) must be waited in for the WebSocket to live: it also answers pings and sends them. It is safe to
+/// cancel, so that it stands beside other things to wait for in a `select!`.
+pub struct Socket {
+    io: Box<dyn Io>,
+    decoder: Decoder,
+    encoder: Encoder,
+    output: Output,
+    /// Bytes that came and are not decoded yet, and how many of them are.
+    left: Vec<u8>,
+    decoded: usize,
+    clock: Clock,
+    draining: LocalBoxFuture<'static, ()>,
+    /// Reads and events until others get their turn.
+    steps: u32,
+    phase: Phase,
+    error: Option<SocketError>,
+    close: Option<Box<Close>>,
+    protocol: Option<Box<str>>,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// We have said Close, and wait for the client to say it.
+    Closing,
+    /// What is to be written goes out, then nothing more; then, if the client may still send, it is read to its end.
+    Finishing {
+        linger: bool,
+    },
+    /// Reads and throws away, or the client would be reset before it has read the Close. So many bytes may come.
+    Lingering(usize),
+    Ended,
+}
+
+/// What reading comes to, when it does not come to an event.
+enum Failure {
+    End,
+    Io(io::Error),
+    Protocol(ProtocolError),
+}
+
+impl Socket {
+    pub(crate) fn new(
+        io: Box<dyn Io>,
+        decoder: Decoder,
+        encoder: Encoder,
+        times: Times,
+        protocol: Option<Box<str>>,
+        draining: LocalBoxFuture<'static, ()>,
+    ) -> Self {
+        Self {
+            io,
+            decoder,
+            encoder,
+            output: Output::default(),
+            left: Vec::new(),
+            decoded: 0,
+            clock: Clock::new(times),
+            draining,
+            steps: STEPS,
+            phase: Phase::Open,
+            error: None,
+            close: None,
+            protocol,
+        }
+    }
+
+    /// The next message; `None` once the WebSocket is closed in order, by the client, by [`close`](Self::close), or with
+    /// 1001 because the server drains.
+    ///
+    /// When it is cancelled nothing is lost.
+    ///
+    /// # Errors
+    /// What has ended the WebSocket out of order, told once; the client was told its code, where there is one.
+    pub async fn recv(&mut self) -> Result<Option<Message>, SocketError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Sends a message: waits until it is written to the connection.
+    ///
+    /// When it is cancelled the message goes out whole or not at all.
+    ///
+    /// # Errors
+    /// [`SocketError::Closed`] once either end has said Close, or what has ended the WebSocket.
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SocketError> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| {
+            self.poll_send(cx, &mut |socket| match message.take() {
+                Some(message) => {
+                    let encoder = &mut socket.encoder;
+                    socket.output.set(|out| encoder.encode(message, out));
+                    true
+                }
+                None => false,
+            })
+        })
+        .await
+    }
+
+    /// Sends a message that is sent to many, see [`Prepared`].
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send).
+    pub async fn send_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        let mut message = Some(message);
+        poll_fn(|cx| {
+            self.poll_send(cx, &mut |socket| match message.take() {
+                Some(message) => {
+                    socket.output.set(|_| message.bytes());
+                    true
+                }
+                None => false,
+            })
+        })
+        .await
+    }
+
+    /// Closes the WebSocket, and waits until the client has agreed, for at most
+    /// [`Options::close_time`](crate::Options::close_time). Messages that still come are thrown away.
+    ///
+    /// The reason is for logs; it is cut at 123 bytes. Closing twice does nothing.
+    pub async fn close(&mut self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
+        self.start_close(Close::new(code, reason));
+        while let Ok(Some(_)) = self.recv().await {}
+    }
+
+    /// The Close that the client has sent, if it has.
+    pub fn closed_with(&self) -> Option<&Close> {
+        self.close.as_deref()
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// Whether messages can still be sent.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, SocketError>> {
+        loop {
+            match self.phase {
+                Phase::Ended => return Poll::Ready(self.error.take().map_or(Ok(None), Err)),
+                Phase::Open | Phase::Closing => match self.poll_event(cx) {
+                    Poll::Ready(Ok(event)) => {
+                        if let Some(message) = self.take(event) {
+                            return Poll::Ready(Ok(Some(message)));
+                        }
+                    }
+                    Poll::Ready(Err(failure)) => self.fail(failure),
+                    Poll::Pending => {
+                        if !self.poll_clock(cx, true) {
+                            return Poll::Pending;
+                        }
+                    }
+                },
+                Phase::Finishing { .. } | Phase::Lingering(_) => {
+                    if self.poll_finish(cx).is_pending() && !self.poll_clock(cx, true) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what waits, lets `next` put a message into the output, and writes that, until it has none.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        next: &mut dyn FnMut(&mut Self) -> bool,
+    ) -> Poll<Result<(), SocketError>> {
+        loop {
+            if self.phase != Phase::Open {
+                return Poll::Ready(Err(self.error.take().unwrap_or(SocketError::Closed)));
+            }
+            match self.poll_output(cx) {
+                Poll::Ready(Ok(())) => {
+                    if !next(self) {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Poll::Ready(Err(error)) => self.end(Some(error.into())),
+                Poll::Pending => {
+                    if !self.poll_clock(cx, false) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (polled, moved) = self.output.poll(cx, &mut *self.io);
+        self.clock.written(polled.is_pending(), moved);
+        polled
+    }
+
+    /// The next event of the client; what waits to be written is written beside.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        loop {
+            // A client that takes no answers is heard on, and cut by the clock.
+            if let Poll::Ready(Err(error)) = self.poll_output(cx) {
+                return Poll::Ready(Err(Failure::Io(error)));
+            }
+            if self.clock.is_over_rate() {
+                return Poll::Pending;
+            }
+            if self.steps == 0 {
+                self.steps = STEPS;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.steps -= 1;
+            let event = if self.left.is_empty() { ready!(self.read(cx)) } else { self.decode_left() };
+            match event {
+                Ok(None) => {}
+                Ok(Some(event)) => return Poll::Ready(Ok(event)),
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+        }
+    }
+
+    fn decode_left(&mut self) -> Result<Option<Event>, Failure> {
+        let (taken, event) =
+            self.decoder.decode(&mut self.left[self.decoded..]).map_err(Failure::Protocol)?;
+        self.decoded += taken;
+        if self.decoded == self.left.len() {
+            (self.left, self.decoded) = (Vec::new(), 0);
+        }
+        Ok(event)
+    }
+
+    /// Reads once, into a buffer of the thread; what is not decoded at once is kept.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Failure>> {
+        scratch::with_input(|input| {
+            let length = match ready!(self.io.poll_read(cx, input)) {
+                Ok(0) => return Poll::Ready(Err(Failure::End)),
+                Ok(length) => length,
+                Err(error) => return Poll::Ready(Err(Failure::Io(error))),
+            };
+            self.clock.read();
+            let decoded = self.decoder.decode(&mut input[..length]);
+            let (taken, event) = match decoded {
+                Ok(decoded) => decoded,
+                Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
+            };
+            if taken < length {
+                self.left = input[taken..length].to_vec();
+            }
+            Poll::Ready(Ok(event))
+        })
+    }
+
+    /// Does what an event asks for; gives the message, if it is one.
+    fn take(&mut self, event: Event) -> Option<Message> {
+        match event {
+            Event::Message(message) => {
+                self.clock.message();
+                (self.phase == Phase::Open).then_some(message)
+            }
+            Event::Ping(payload) => {
+                self.clock.control();
+                self.output.pong(payload);
+                None
+            }
+            Event::Pong(_) => {
+                self.clock.control();
+                None
+            }
+            Event::Close(close) => {
+                if self.phase == Phase::Open {
+                    self.output.close(Close { code: close.code, reason: Cow::Borrowed("") });
+                }
+                self.close = Some(Box::new(close));
+                self.finish(false);
+                None
+            }
+        }
+    }
+
+    fn start_close(&mut self, close: Close) {
+        if self.phase == Phase::Open {
+            self.output.close(close);
+            self.phase = Phase::Closing;
+            self.clock.start_end();
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        match failure {
+            Failure::End => self.end(Some(SocketError::Gone)),
+            Failure::Io(error) => self.end(Some(error.into())),
+            Failure::Protocol(error) => self.refuse(error.code(), error.into()),
+        }
+    }
+
+    /// Tells the client why it must go.
+    fn refuse(&mut self, code: CloseCode, error: SocketError) {
+        if self.phase == Phase::Open {
+            self.output.close(Close::new(code, error.to_string()));
+        }
+        self.error = Some(error);
+        self.finish(true);
+    }
+
+    fn finish(&mut self, linger: bool) {
+        if self.phase == Phase::Open {
+            self.clock.start_end();
+        }
+        (self.left, self.decoded) = (Vec::new(), 0);
+        self.phase = Phase::Finishing { linger };
+    }
+
+    fn end(&mut self, error: Option<SocketError>) {
+        (self.left, self.decoded) = (Vec::new(), 0);
+        self.output = Output::default();
+        self.error = self.error.take().or(error);
+        self.phase = Phase::Ended;
+    }
+
+    /// Ends without a word to a client that would not hear it; what waits in the kernel is thrown away as well.
+    fn abort(&mut self, error: Option<SocketError>) {
+        self.io.abort();
+        self.end(error);
+    }
+
+    /// Writes the last bytes and ends the connection.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Phase::Finishing { linger } = self.phase {
+            let written = ready!(self.poll_output(cx));
+            let shut = if written.is_ok() { ready!(self.io.poll_shutdown(cx)) } else { written };
+            match (shut, linger) {
+                (Ok(()), true) => self.phase = Phase::Lingering(THROWN),
+                _ => self.end(None),
+            }
+        }
+        while let Phase::Lingering(left) = self.phase {
+            let read = scratch::with_input(|input| self.io.poll_read(cx, input));
+            match ready!(read) {
+                Ok(length @ 1..) if length < left => self.phase = Phase::Lingering(left - length),
+                _ => self.end(None),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Looks at the drain and at the clock; `false` if there is nothing to do but to wait, for which both are asked to
+    /// wake the task.
+    fn poll_clock(&mut self, cx: &mut Context<'_>, reads: bool) -> bool {
+        if self.phase == Phase::Open && self.draining.as_mut().poll(cx).is_ready() {
+            self.start_close(Close::new(CloseCode::GOING_AWAY, ""));
+            return true;
+        }
+        let open = self.phase == Phase::Open;
+        let Poll::Ready(due) = self.clock.poll(cx, open, reads, self.decoder.is_partial()) else {
+            return false;
+        };
+        match due {
+            clock::Due::Rate => {}
+            clock::Due::Ping => self.output.ping(),
+            clock::Due::Pong => self.abort(Some(SocketError::PongTime)),
+            clock::Due::Message => self.refuse(CloseCode::POLICY, SocketError::MessageTime),
+            clock::Due::Stall => self.abort(Some(SocketError::WriteStall)),
+            clock::Due::End => self.abort(None),
+        }
+        true
+    }
+}
+
+/// Runs a handler, then closes. In a box, or the future would hold the socket twice.
+pub(crate) async fn run<F>(mut socket: Box<Socket>, handler: F)
+where
+    F: AsyncFnOnce(&mut Socket) -> Result,
+{
+    let result = handler(&mut socket).await;
+    let code = match &result {
+        Ok(()) => CloseCode::NORMAL,
+        Err(_) => CloseCode::INTERNAL,
+    };
+    if let Err(error) = &result {
+        let (open, status) = (socket.is_open(), error.status().as_u16());
+        if open && error.downcast_ref::<SocketError>().is_none() {
+            tracing::error!(target: "cepa::websocket", %error, status, place = %error.place(), "a handler failed");
+        } else {
+            tracing::debug!(target: "cepa::websocket", %error, "a WebSocket ended");
+        }
+    }
+    socket.close(code, "").await;
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("phase", &self.phase)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The moment it is.
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests;
