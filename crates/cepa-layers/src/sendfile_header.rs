@@ -15,9 +15,9 @@ use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 
 #[cfg(feature = "compress")]
+use crate::compress::Compress;
 pub use crate::files::WholeFile;
-use crate::static_files::StaticFiles;
-use crate::{compress::Compress, files::Wanted};
+use crate::{files::Wanted, static_files::StaticFiles};
 
 /// The server in front, by the header that it reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
