@@ -14,7 +14,7 @@ fn resident() -> usize {
     statm.split(' ').nth(1).expect("a second number").parse::<usize>().expect("a number of pages") * 4096
 }
 
-#[tokio::test(flavor = "current_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_parked_stream_costs_less_than_a_kilobyte() {
     let bus = Bus::new();
     let queue = bus.queue::<String>("news").expect("a name");
@@ -32,8 +32,8 @@ async fn a_parked_stream_costs_less_than_a_kilobyte() {
                 let mut body = response.into_parts().3;
                 tokio::task::spawn_local(async move { while body.chunk().await.is_some() {} });
             }
-            // Each waits now.
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            // Paused time goes on once each of them waits.
+            tokio::time::sleep(Duration::from_millis(1)).await;
             assert_eq!(queue.count(), COUNT);
             let each = (resident() - before) / COUNT;
             println!("{each} bytes for each parked stream");

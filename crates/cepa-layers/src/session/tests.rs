@@ -355,7 +355,8 @@ fn requests_at_the_same_time_cannot_bring_a_session_back() {
             ctx.session()?.set("user", "loki")
         })
         .test();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         for (path, left) in [("/slow", 0), ("/slow-login", 1)] {
             client.get("/set/a/1").await;
