@@ -79,7 +79,7 @@ fn doc(_: bool) -> Outcome {
 /// reach it.
 fn deny(install: bool) -> Outcome {
     if !DENY.is_ready(install) {
-        return Outcome::Skipped(format!("no cargo-deny; {}", DENY.how_to_get()));
+        return Outcome::missing(format!("no cargo-deny; {}", DENY.how_to_get()), install);
     }
     let passed = succeeds(&mut cargo(["deny", "check", "bans", "licenses", "sources"]));
     let remark = "advisories not checked here: `cargo deny check advisories` where github.com is reachable";

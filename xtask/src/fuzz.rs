@@ -65,10 +65,12 @@ fn fuzz(targets: &[String], seconds: u64, install: bool) -> Outcome {
         return Outcome::Failed("replay".into());
     }
     if find("c++").is_none() {
-        return Outcome::Passed("replayed only: no C++ compiler for libFuzzer (apt-get install g++)".into());
+        let why = "replayed only: no C++ compiler for libFuzzer (apt-get install g++)";
+        return Outcome::missing(why.into(), install);
     }
     if !FUZZ.is_ready(install) {
-        return Outcome::Passed(format!("replayed only: no cargo-fuzz; {}", FUZZ.how_to_get()));
+        let why = format!("replayed only: no cargo-fuzz; {}", FUZZ.how_to_get());
+        return Outcome::missing(why, install);
     }
     let broken: Vec<&str> =
         targets.iter().map(String::as_str).filter(|target| !drive(target, seconds)).collect();

@@ -15,6 +15,11 @@ impl Outcome {
         if passed { Outcome::Passed(String::new()) } else { Outcome::Failed(String::new()) }
     }
 
+    /// What could not be run for want of a tool: a failure where the tool was to be installed.
+    pub(crate) fn missing(why: String, was_to_be_installed: bool) -> Outcome {
+        if was_to_be_installed { Outcome::Failed(why) } else { Outcome::Skipped(why) }
+    }
+
     pub(crate) fn parts(&self) -> (&'static str, &str) {
         match self {
             Outcome::Passed(remark) => ("ok", remark),
