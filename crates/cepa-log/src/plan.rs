@@ -149,6 +149,21 @@ fn simple_appender(format: Simple) -> (String, Appender) {
     ("console".to_owned(), Appender::Stderr(ConsoleOptions { layout }))
 }
 
+/// The folder, the beginning and the end of the names of what an appender writes; any beginning where it is `None`.
+fn files_of(kind: &Kind) -> Option<(PathBuf, Option<&str>, &str)> {
+    let (place, stem, extension) = match kind {
+        Kind::File(place) => {
+            let names = &place.rotation.names;
+            (place, Some(names.stem.as_str()), names.extension.as_str())
+        }
+        Kind::Files { place, extension, .. } => (place, None, extension.as_str()),
+        Kind::Console(_) => return None,
+    };
+    // `logs` and `./logs` are one folder.
+    let folder = std::path::absolute(&place.folder).unwrap_or_else(|_| place.folder.clone());
+    Some((folder.components().collect(), stem, extension))
+}
+
 struct Planner<'a> {
     appenders: &'a BTreeMap<String, Appender>,
     config: &'a LogConfig,
@@ -219,22 +234,23 @@ impl Planner<'_> {
         };
         let format = Format::new(layout, kind.is_coloured());
         let format = Arc::new(format.map_err(|error| Error::Pattern(name.to_owned(), error))?);
-        if let Kind::File(place) = &kind {
-            self.check_other_files(name, place)?;
-        }
+        self.check_other_files(name, &kind)?;
         self.targets.push(Target { name: name.to_owned(), format, property, kind });
         Ok(self.targets.len() - 1)
     }
 
     /// Two writers that roll one file would lose lines.
-    fn check_other_files(&self, name: &str, place: &Place) -> Result<(), Error> {
-        let same = |target: &&Target| match &target.kind {
-            Kind::File(other) => {
-                let (one, other_names) = (&place.rotation.names, &other.rotation.names);
-                other.folder == place.folder
-                    && (&one.stem, &one.extension) == (&other_names.stem, &other_names.extension)
-            }
-            _ => false,
+    ///
+    /// Which files a `multi_file` will have is not known: whatever ends like them in its folder may be one.
+    fn check_other_files(&self, name: &str, kind: &Kind) -> Result<(), Error> {
+        let Some((folder, stem, extension)) = files_of(kind) else { return Ok(()) };
+        let same = |target: &&Target| {
+            files_of(&target.kind).is_some_and(|(other, other_stem, other_extension)| {
+                let stems = stem.zip(other_stem);
+                other == folder
+                    && other_extension == extension
+                    && stems.is_none_or(|(one, other)| one == other)
+            })
         };
         match self.targets.iter().find(same) {
             Some(target) => Err(Error::SameFile(name.to_owned(), target.name.clone())),
@@ -279,9 +295,11 @@ impl Planner<'_> {
         let letters = extension.strip_prefix('.').unwrap_or_default();
         let sound = letters.starts_with(|char: char| char.is_ascii_alphabetic())
             && letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        if !sound || letters == "gz" {
+        if !sound || matches!(letters, "gz" | "part") {
             // With another, the old file of one key could have the name of the file of another key.
-            return wrong("extension must be a dot, a letter, then letters, digits, - and _, and not .gz");
+            return wrong(
+                "extension must be a dot, a letter, then letters, digits, - and _, and not .gz or .part",
+            );
         }
         if options.base.is_empty() || options.base.contains('\0') {
             return wrong("base must be the path of a folder");

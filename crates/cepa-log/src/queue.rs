@@ -61,7 +61,7 @@ pub(crate) struct Work {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// Bytes that it takes.
+    /// Bytes that it takes, with what is kept beside the text of each line.
     capacity: usize,
     state: Mutex<State>,
     /// There is something to do.
@@ -75,6 +75,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     batch: Batch,
+    /// Bytes that the batch takes up.
+    cost: usize,
     work: Work,
     /// The last ticket that is done.
     done: u64,
@@ -88,6 +90,11 @@ impl State {
     }
 }
 
+/// The bytes that a line takes up in a queue: the shortest ones are many.
+fn cost(text: &str, key: Option<&str>) -> usize {
+    text.len() + key.map_or(0, str::len) + size_of::<Line>()
+}
+
 impl Queue {
     pub(crate) fn new(capacity: usize) -> Self {
         let (wake, done) = (Condvar::new(), Condvar::new());
@@ -97,16 +104,18 @@ impl Queue {
     /// Adds a line, or counts it as lost if there is no room.
     pub(crate) fn push(&self, text: &str, second: i64, key: Option<Box<str>>) {
         let mut state = self.lock();
-        let before = state.batch.bytes.len();
-        if text.len() > self.capacity.saturating_sub(before) {
+        let before = state.cost;
+        let cost = cost(text, key.as_deref());
+        if cost > self.capacity.saturating_sub(before) {
             state.work.lost += 1;
             drop(state);
             return self.count_lost(1);
         }
         state.batch.push(text, second, key);
+        state.cost += cost;
         // While lines gather, the writer is woken once, when a quarter is full.
         let quarter = self.capacity / 4;
-        let wakes = state.idle || (before < quarter && state.batch.bytes.len() >= quarter);
+        let wakes = state.idle || (before < quarter && state.cost >= quarter);
         state.idle = false;
         drop(state);
         if wakes {
@@ -156,7 +165,7 @@ impl Queue {
     /// For the writer: lets lines gather, then waits until there is something to do, at most so long, and takes it.
     pub(crate) fn take(&self, batch: &mut Batch, patience: Option<Duration>) -> Work {
         batch.clear();
-        let gathering = |state: &mut State| !state.is_urgent() && state.batch.bytes.len() < self.capacity / 4;
+        let gathering = |state: &mut State| !state.is_urgent() && state.cost < self.capacity / 4;
         let waited = self.wake.wait_timeout_while(self.lock(), GATHER, gathering);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         let idle = |state: &mut State| {
@@ -172,6 +181,7 @@ impl Queue {
         };
         state.idle = false;
         std::mem::swap(&mut state.batch, batch);
+        state.cost = 0;
         let Work { ticket, closed, .. } = state.work;
         std::mem::replace(&mut state.work, Work { ticket, closed, ..Work::default() })
     }
@@ -194,18 +204,19 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted() {
-        let queue = Queue::new(10);
+        // Room for two lines of five bytes, and for what is kept beside them.
+        let queue = Queue::new(2 * cost("1234\n", None));
         for text in ["1234\n", "5678\n", "9\n", "\n", ""] {
             queue.push(text, 0, None);
         }
-        queue.push("larger than the queue\n", 0, None);
+        queue.push(&"larger than the queue\n".repeat(10), 0, None);
         let mut batch = Batch::default();
         let work = queue.take(&mut batch, None);
-        assert_eq!((batch.bytes.as_str(), work.lost, queue.lost()), ("1234\n5678\n", 3, 3));
-        assert_eq!(batch.lines.iter().map(|line| line.end).collect::<Vec<_>>(), [5, 10, 10]);
+        assert_eq!((batch.bytes.as_str(), work.lost, queue.lost()), ("1234\n5678\n", 4, 4));
+        assert_eq!(batch.lines.iter().map(|line| line.end).collect::<Vec<_>>(), [5, 10]);
         queue.push("again\n", 0, None);
         let work = queue.take(&mut batch, None);
-        assert_eq!((batch.bytes.as_str(), work.lost, queue.lost()), ("again\n", 0, 3));
+        assert_eq!((batch.bytes.as_str(), work.lost, queue.lost()), ("again\n", 0, 4));
     }
 
     #[test]

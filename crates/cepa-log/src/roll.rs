@@ -62,7 +62,8 @@ impl Rotation {
     pub(crate) fn roll(&self, period: Option<&str>, found: &[String], now: &Moment) -> Vec<Step> {
         let live = self.live(period);
         let mut old = self.old(found, &live);
-        let shifts = self.names.has_index || period.is_none();
+        // Without a live file a roll that failed half way has moved it already: moving on would only lose the oldest.
+        let shifts = found.contains(&live) && (self.names.has_index || period.is_none());
         if shifts {
             for file in old.iter_mut().filter(|file| self.is_of(&file.source, period)) {
                 file.index = file.index.saturating_add(1);

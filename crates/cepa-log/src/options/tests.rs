@@ -104,6 +104,7 @@ fn what_is_wrong_is_named() {
             "appenders.a.layout.pattern: %q",
         ),
         (a(&format!("{many}, extension = '.gz'")), "appenders.a.extension must be a dot"),
+        (a(&format!("{many}, extension = '.part'")), "appenders.a.extension must be a dot"),
         (a(&format!("{many}, extension = '/x'")), "appenders.a.extension must be a dot"),
         (a(&format!("{many}, extension = '.1'")), "appenders.a.extension must be a dot"),
         (a(&format!("{many}, max_files = 0")), "appenders.a.max_files is 0: it must be from 1 to 100000"),
@@ -127,6 +128,25 @@ fn what_is_wrong_is_named() {
         ),
     ] {
         assert!(told.starts_with(expected), "{told}\nis not\n{expected}");
+    }
+}
+
+#[test]
+fn two_appenders_never_write_one_file() {
+    let file = |path: &str| format!("type = 'file', filename = '{path}'");
+    let many = |base: &str, extension: &str| {
+        format!("type = 'multi_file', base = '{base}', property = 'level', extension = '{extension}'")
+    };
+    for (one, other, is_refused) in [
+        (file("logs/a.log"), file("./logs/a.log"), true),
+        (file("logs/a.log"), many("logs", ".log"), true),
+        (many("logs/", ".log"), many("logs", ".log"), true),
+        (file("logs/a.log"), file("logs/b.log"), false),
+        (file("logs/a.log"), many("logs", ".txt"), false),
+        (many("logs", ".log"), many("logs/users", ".log"), false),
+    ] {
+        let config = format!("{DEFAULT}appenders.a = {{ {one} }}\nappenders.b = {{ {other} }}");
+        assert_eq!(check(&config).is_err(), is_refused, "{config}");
     }
 }
 

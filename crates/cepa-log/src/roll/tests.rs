@@ -52,6 +52,16 @@ fn rolled(rotation: &Rotation, period: Option<&str>, found: &[&str]) -> Vec<Stri
 }
 
 #[test]
+fn a_roll_that_failed_half_way_costs_no_old_file() {
+    // The live file has got its new name, and no new one could be opened.
+    let rotation = rotation(Names { has_index: true, ..names("app.log", None) }, 2);
+    let half = ["app.log.1", "app.log.2"];
+    for _ in 0..3 {
+        assert_eq!(rolled(&rotation, None, &half), half);
+    }
+}
+
+#[test]
 fn names_are_those_of_log4js() {
     for vector in vectors("log4js_filenames") {
         let flag = |key: &str| vector[key].as_bool().unwrap();

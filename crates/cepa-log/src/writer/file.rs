@@ -63,7 +63,8 @@ impl RollingFile {
         let (file, size) = place.append_to(&rotation.live(period.as_deref()))?;
         let (checked, failed) = (i64::MIN, i64::MIN);
         let mut opened = Self { place, file, size, period, checked, failed, packing: None };
-        opened.arrange(opened.place.zone.at(now), Rotation::tidy)?;
+        let packs = opened.arrange(opened.place.zone.at(now), Rotation::tidy)?;
+        opened.pack(packs);
         Ok(opened)
     }
 
@@ -124,23 +125,23 @@ impl RollingFile {
     /// Rolls the file, and opens the one of that second.
     fn roll(&mut self, second: i64) -> io::Result<()> {
         let now = self.place.moment(second);
-        self.arrange(now, Rotation::roll)?;
+        let packs = self.arrange(now, Rotation::roll)?;
         let period = self.place.rotation.period(&now);
         (self.file, self.size) = self.place.append_to(&self.place.rotation.live(period.as_deref()))?;
         self.period = period;
+        // Only now: if there had been no new file, lines would go on into one of these.
+        self.pack(packs);
         Ok(())
     }
 
-    /// Does what the rotation says with what is in the folder.
+    /// Does what the rotation says with what is in the folder; answers what is to be compressed, and into what.
     fn arrange(
         &mut self,
         now: Moment,
         steps: fn(&Rotation, Option<&str>, &[String], &Moment) -> Vec<Step>,
-    ) -> io::Result<()> {
-        if let Some(packing) = self.packing.take() {
-            // What it works on may be moved. A panic in it has been told by itself.
-            let _ = packing.join();
-        }
+    ) -> io::Result<Vec<(String, String)>> {
+        // What it works on may be moved.
+        self.wait_for_packing();
         let found = self.place.names()?;
         let mut packs = Vec::new();
         for step in steps(&self.place.rotation, self.period.as_deref(), &found, &now) {
@@ -150,18 +151,33 @@ impl RollingFile {
                 Step::Pack(from, to) => packs.push((from, to)),
             }
         }
-        if !packs.is_empty() {
-            let place = self.place.clone();
-            let work = move || {
-                for (from, to) in &packs {
-                    if let Err(error) = place.pack(from, to) {
-                        complain(&format!("{} cannot be compressed: {error}", place.path(from).display()));
-                    }
-                }
-            };
-            self.packing = Some(thread::Builder::new().name("log-gzip".to_owned()).spawn(work)?);
+        Ok(packs)
+    }
+
+    /// Compresses old files, on a thread of their own. One that cannot be is found again at the next roll.
+    fn pack(&mut self, packs: Vec<(String, String)>) {
+        if packs.is_empty() {
+            return;
         }
-        Ok(())
+        let place = self.place.clone();
+        let work = move || {
+            for (from, to) in &packs {
+                if let Err(error) = place.pack(from, to) {
+                    complain(&format!("{} cannot be compressed: {error}", place.path(from).display()));
+                }
+            }
+        };
+        match thread::Builder::new().name("log-gzip".to_owned()).spawn(work) {
+            Ok(packing) => self.packing = Some(packing),
+            Err(error) => complain(&format!("a thread to compress old files cannot be made: {error}")),
+        }
+    }
+
+    fn wait_for_packing(&mut self) {
+        if let Some(packing) = self.packing.take() {
+            // A panic in it has been told by itself.
+            let _ = packing.join();
+        }
     }
 
     fn fault(&self, what: &str, error: io::Error, lost: u64) -> Fault {
@@ -180,11 +196,10 @@ impl Sink for RollingFile {
     }
 }
 
-#[cfg(test)]
 impl Drop for RollingFile {
-    /// Lets tests see what has been compressed.
+    /// What is being compressed may be opened again under the same name.
     fn drop(&mut self) {
-        self.packing.take().map(JoinHandle::join);
+        self.wait_for_packing();
     }
 }
 
@@ -241,7 +256,8 @@ impl Place {
         }
         let mut packer = GzEncoder::new(out, Compression::default());
         io::copy(&mut BufReader::new(File::open(&from)?), &mut packer)?;
-        packer.finish()?;
+        // Before the original goes, or a power cut could leave neither.
+        packer.finish()?.sync_all()?;
         fs::rename(part, to)?;
         fs::remove_file(from)
     }

@@ -274,10 +274,10 @@ fn flush(queue: &Queue) {
 #[test]
 fn what_is_lost_the_log_says_when_there_is_room_again() {
     let seen = Seen::default();
-    let queue = started(seen.clone(), 10);
+    let queue = started(seen.clone(), 200);
     queue.push("first\n", 0, None);
     flush(&queue);
-    queue.push("is too large\n", 0, None);
+    queue.push(&"is too large\n".repeat(20), 0, None);
     flush(&queue);
     let told = "first\n[2026-11-20T00:00:00.000] [WARN] cepa.log - 1 line is lost: the queue was full, or writing failed\n";
     assert_eq!(seen.0.lock().unwrap().0, told);
