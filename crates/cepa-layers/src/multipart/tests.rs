@@ -247,11 +247,17 @@ fn a_body_that_declares_too_much_is_refused_before_a_byte_is_asked_for() {
 
 #[test]
 fn only_allowed_extensions_are_taken() {
-    let extensions = Some(vec!["png".to_owned(), ".JPG".to_owned()]);
+    let extensions = Some(["png", ".JPG", "tar.gz"].map(str::to_owned).into());
     with_folder(Options { extensions, ..Options::default() }, async |client, _| {
         for (file_name, content, status) in [
             ("a.png", "x", 200),
             ("a.b.JpG", "x", 200),
+            ("a.Tar.gz", "x", 200),
+            ("a.gz", "x", 400),
+            ("atar.gz", "x", 400),
+            ("tar.gz", "x", 400),
+            ("é.png", "x", 200),
+            ("png.é", "x", 400),
             ("", "", 200),
             ("a.png.exe", "x", 400),
             ("png", "x", 400),
@@ -428,7 +434,7 @@ fn wrong_options_are_an_error_at_the_start() {
     let wrong = Options { folder: "/does/not/exist".into(), ..Options::default() };
     let error = multipart(wrong).unwrap_err().to_string();
     assert!(error.contains("in the folder /does/not/exist"), "{error}");
-    for extension in ["", ".", "image/png", "*.png"] {
+    for extension in ["", ".", "image/png", "*.png", "tar..gz", "gz."] {
         let wrong = Options { extensions: Some(vec![extension.into()]), ..Options::default() };
         assert!(matches!(multipart(wrong), Err(OptionsError::Extension(_))), "{extension:?}");
     }
