@@ -38,7 +38,7 @@ use self::{
     entry::Found,
     load::Loader,
 };
-use crate::files::{Named, Wanted, asked_below, redirect_to_slash, root_lacks_slash};
+use crate::files::{Named, Wanted, asked_below, disk_error, redirect_to_slash, root_lacks_slash};
 pub use crate::files::{RootError, Symlinks};
 
 /// Which files are served, and what is said about them.
@@ -188,10 +188,7 @@ impl StaticFiles {
             let found = files.loader.find(&path, is_directory, last.as_deref())?;
             Ok((found, if wants_place { files.loader.place().ok() } else { None }))
         });
-        let (found, place) = found.await?.map_err(|error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Error::status_only(403).with_cause(error),
-            _ => error.into(),
-        })?;
+        let (found, place) = found.await?.map_err(disk_error)?;
         self.files.cache.put(asked, found.clone());
         Ok((found, place))
     }
