@@ -20,6 +20,10 @@ use tokio::{
 use super::{Codec, Event, Front, Head, Reject, Rules, Serve, decimal};
 use crate::{ServerConfig, ServerError, floor::Floor, transport::Transport};
 
+/// The answer of a program that cannot answer.
+pub const FAILED: &[u8] =
+    b"Status: 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n\r\nInternal Server Error";
+
 /// Whether this process was started to answer one request by CGI (RFC 3875, section 4.1.4).
 #[must_use]
 pub fn is_cgi() -> bool {
