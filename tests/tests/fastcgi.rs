@@ -137,8 +137,7 @@ fn requests_follow_each_other_on_one_connection() {
 #[test]
 fn a_connection_that_is_not_to_be_kept_is_closed() {
     let served = served();
-    let request =
-        [begin(1, 1, 0), stream(4, 1, &pairs(&variables("GET", "/"))), stream(5, 1, b"")].concat();
+    let request = [begin(1, 1, 0), stream(4, 1, &pairs(&variables("GET", "/"))), stream(5, 1, b"")].concat();
     let mut wire = open(served.address(), &request);
     assert_eq!(Answer::read(&mut wire, 1).unwrap().status, 200);
     assert_eq!(rest(&mut wire), (Vec::new(), true));
@@ -147,8 +146,7 @@ fn a_connection_that_is_not_to_be_kept_is_closed() {
 #[test]
 fn a_head_request_has_no_body_and_its_length() {
     let served = served();
-    let request =
-        [begin(1, 1, 1), stream(4, 1, &pairs(&variables("HEAD", "/"))), stream(5, 1, b"")].concat();
+    let request = [begin(1, 1, 1), stream(4, 1, &pairs(&variables("HEAD", "/"))), stream(5, 1, b"")].concat();
     let answer = Answer::read(&mut open(served.address(), &request), 1).unwrap();
     assert_eq!((answer.status, answer.header("content-length"), answer.body.len()), (200, "12", 0));
 }
@@ -176,7 +174,12 @@ fn a_request_is_understood_in_every_cut() {
 #[test]
 fn the_front_server_is_believed_only_if_it_is_trusted() {
     let mut asked = variables("GET", "/app/who");
-    asked.extend([("HTTPS", "on"), ("SCRIPT_NAME", "/app"), ("PATH_INFO", "/who"), ("HTTP_PROXY", "http://evil")]);
+    asked.extend([
+        ("HTTPS", "on"),
+        ("SCRIPT_NAME", "/app"),
+        ("PATH_INFO", "/who"),
+        ("HTTP_PROXY", "http://evil"),
+    ]);
     let request = [begin(1, 1, 1), stream(4, 1, &pairs(&asked)), stream(5, 1, b"")].concat();
     let ask = |served: &Served| Answer::read(&mut open(served.address(), &request), 1).unwrap().text();
     assert_eq!(ask(&served()), "fastcgi Ip(203.0.113.7:4711) https /app");
@@ -338,7 +341,8 @@ fn what_breaks_the_framing_ends_the_connection_and_no_other() {
 #[test]
 fn a_flood_of_small_records_holds_up_nobody_and_takes_no_memory() {
     let served = served();
-    let flood = [record(9, 0, &pairs(&[("FCGI_MPXS_CONNS", "")]), 0), begin(2, 9, 1), record(5, 7, b"", 255)].concat();
+    let flood = [record(9, 0, &pairs(&[("FCGI_MPXS_CONNS", "")]), 0), begin(2, 9, 1), record(5, 7, b"", 255)]
+        .concat();
     let flood = flood.repeat(2_000);
     let mut flooding = TcpStream::connect(served.address()).unwrap();
     flooding.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -358,7 +362,8 @@ fn a_body_that_nobody_reads_is_not_read_ahead_without_end() {
     let mut asked = variables("POST", "/never");
     asked.push(("CONTENT_LENGTH", "1000000000"));
     let head = [begin(1, 1, 1), stream(4, 1, &pairs(&asked))].concat();
-    let served_post = Serving::new(App::new().post("/never", async |_: &mut Ctx| std::future::pending::<()>().await));
+    let served_post =
+        Serving::new(App::new().post("/never", async |_: &mut Ctx| std::future::pending::<()>().await));
     let stuck = served_post.door(Protocol::FastCgi).start().unwrap();
     let mut wire = TcpStream::connect(stuck.address()).unwrap();
     wire.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -519,7 +524,10 @@ fn scgi_requests() {
         (scgi(&[("REQUEST_METHOD", "G T")], ""), 400),
     ] {
         let status_or_nothing = ask(&bytes).0.status;
-        assert!(status_or_nothing == status || bytes[0] == b'G' && status_or_nothing == 0, "{status_or_nothing}");
+        assert!(
+            status_or_nothing == status || bytes[0] == b'G' && status_or_nothing == 0,
+            "{status_or_nothing}"
+        );
     }
     // Behind a request that is answered, or half way in it, closing takes nothing along.
     let mut wire = open(served.address(), &scgi(&variables("POST", "/length"), "hello")[..60]);

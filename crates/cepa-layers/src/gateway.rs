@@ -9,16 +9,16 @@ mod head;
 mod script;
 mod variables;
 
+#[cfg(feature = "fastcgi")]
+pub use self::dial::InvalidUpstream;
+pub use self::failure::Failure;
 pub(crate) use self::{
     answer::answer,
     exchange::{Exchange, Frames},
-    variables::{Asked, variables},
+    variables::{Asked, Variables, variables},
 };
 #[cfg(feature = "fastcgi")]
 pub(crate) use self::{
     dial::{Pool, Stream, Upstream},
     script::Scripts,
 };
-pub use self::failure::Failure;
-#[cfg(feature = "fastcgi")]
-pub use self::dial::InvalidUpstream;

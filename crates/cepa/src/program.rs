@@ -10,9 +10,7 @@ use std::{
 
 use cepa_core::{App, Error, Onion, Result, router::BuildError};
 use cepa_log::{Log, LogConfig, LogConfigError, LogError};
-use cepa_server::{
-    Protocol, Server, ServerConfig, ServerError, cgi::process, listen::Endpoint, tls::Tls,
-};
+use cepa_server::{Protocol, Server, ServerConfig, ServerError, cgi::process, listen::Endpoint, tls::Tls};
 use serde::Deserialize;
 use tracing::{dispatcher, info};
 

@@ -44,7 +44,8 @@ async fn redirect(ctx: &mut Ctx, path: String) -> Result {
     if times > MOST_REDIRECTS {
         return Err(Failure::Redirects(MOST_REDIRECTS).into_error());
     }
-    let mut request = Request::new(if *ctx.method() == Method::HEAD { Method::HEAD } else { Method::GET }, path);
+    let mut request =
+        Request::new(if *ctx.method() == Method::HEAD { Method::HEAD } else { Method::GET }, path);
     *request.headers_mut() = without_body(ctx.request.headers());
     request.set_connection(std::rc::Rc::clone(ctx.request.connection()));
     request.extensions_mut().insert(Redirected(times));
@@ -57,7 +58,9 @@ async fn redirect(ctx: &mut Ctx, path: String) -> Result {
 /// The headers without those that speak of a body.
 fn without_body(headers: &HeaderMap) -> HeaderMap {
     let kept = headers.iter().filter(|(name, _)| {
-        !name.as_str().starts_with("content-") && *name != header::TRANSFER_ENCODING && *name != header::EXPECT
+        !name.as_str().starts_with("content-")
+            && *name != header::TRANSFER_ENCODING
+            && *name != header::EXPECT
     });
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

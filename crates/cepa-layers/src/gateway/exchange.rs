@@ -16,7 +16,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Failure, head, head::Head};
+use super::{
+    Failure,
+    head::{Head, Search},
+};
 
 /// Bytes that are read at once, and of an answer that wait for its reader.
 const PIECE: usize = 16 * 1024;
@@ -36,15 +39,20 @@ pub(crate) trait Frames: Unpin {
     fn read(&mut self, input: &[u8], answer: &mut BytesMut) -> Result<bool, Failure>;
 
     /// Whether an answer may end with the connection.
-    fn ends_with_connection(&self) -> bool;
+    const ENDS_WITH_CONNECTION: bool;
+
+    /// Whether the connection can serve another request once this one is answered.
+    fn keeps(&self) -> bool {
+        false
+    }
 }
 
 /// See the module. As a body it is that of the answer.
 pub(crate) struct Exchange<F, S> {
     frames: F,
     io: Option<S>,
-    /// Called with the connection once the answer was read to its end.
-    ended: Option<Box<dyn FnOnce(F, S)>>,
+    /// Called with the connection once the answer was read to its end, and whether it can serve another request.
+    ended: Option<Box<dyn FnOnce(S, bool)>>,
     /// The body that is sent, until its end.
     body: Option<Body>,
     failed: Option<Error>,
@@ -52,11 +60,14 @@ pub(crate) struct Exchange<F, S> {
     written: usize,
     shut: bool,
     answer: BytesMut,
+    search: Search,
     /// Bytes of the answer that may still come, of how many.
     left: u64,
     most: u64,
     whole: bool,
     silence: Duration,
+    /// When all of it must be done.
+    deadline: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -68,7 +79,7 @@ impl<F: Frames, S: AsyncRead + AsyncWrite + Unpin> Exchange<F, S> {
         out: Vec<u8>,
         body: Body,
         silence: Duration,
-        ended: impl FnOnce(F, S) + 'static,
+        ended: impl FnOnce(S, bool) + 'static,
     ) -> Self {
         Self {
             frames,
@@ -80,18 +91,35 @@ impl<F: Frames, S: AsyncRead + AsyncWrite + Unpin> Exchange<F, S> {
             written: 0,
             shut: false,
             answer: BytesMut::new(),
+            search: Search::default(),
             left: u64::MAX,
             most: u64::MAX,
             whole: false,
             silence,
+            deadline: None,
             timer: Box::pin(sleep_until(Instant::now() + silence)),
         }
     }
 
     /// Most bytes of the answer, its head included.
+    #[cfg(feature = "cgi")]
     pub(crate) fn limit(mut self, most: u64) -> Self {
         (self.left, self.most) = (most, most);
         self
+    }
+
+    /// Ends what is not done by then.
+    #[cfg(feature = "cgi")]
+    pub(crate) fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self.wait();
+        self
+    }
+
+    /// Begins to wait anew.
+    fn wait(&mut self) {
+        let next = Instant::now() + self.silence;
+        self.timer.as_mut().reset(self.deadline.map_or(next, |deadline| deadline.min(next)));
     }
 
     /// Whether nothing of an answer has come, as on a kept connection that the other end has closed meanwhile.
@@ -105,13 +133,13 @@ impl<F: Frames, S: AsyncRead + AsyncWrite + Unpin> Exchange<F, S> {
         let head = poll_fn(|cx| self.poll_head(cx)).await;
         let head = head.map_err(|failure| self.failed.take().unwrap_or_else(|| failure.into_error()))?;
         self.silence = pause;
-        self.timer.as_mut().reset(Instant::now() + pause);
+        self.wait();
         Ok(head)
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Failure>> {
         loop {
-            if let Some((head, length)) = head::read(&self.answer)? {
+            if let Some((head, length)) = self.search.read(&self.answer)? {
                 let _ = self.answer.split_to(length);
                 return Poll::Ready(Ok(head));
             }
@@ -129,7 +157,7 @@ impl<F: Frames, S: AsyncRead + AsyncWrite + Unpin> Exchange<F, S> {
         let sent = self.poll_send(cx)?;
         let read = self.poll_read(cx)?;
         if sent || read {
-            self.timer.as_mut().reset(Instant::now() + self.silence);
+            self.wait();
         }
         if !read && self.timer.as_mut().poll(cx).is_ready() {
             return Err(Failure::Timeout(self.silence));
@@ -195,7 +223,7 @@ impl<F: Frames, S: AsyncRead + AsyncWrite + Unpin> Exchange<F, S> {
             }
             let input = into.filled();
             if input.is_empty() {
-                if !self.frames.ends_with_connection() {
+                if !F::ENDS_WITH_CONNECTION {
                     return Err(Failure::Broken(io::ErrorKind::UnexpectedEof.into()));
                 }
                 self.finish();
@@ -218,13 +246,49 @@ impl<F: Frames, S: AsyncRead + AsyncWrite + Unpin> Exchange<F, S> {
     fn finish(&mut self) {
         self.whole = true;
         // A connection on which the request is not sent to its end is of no further use.
-        let unsent = self.body.is_some() || !self.out.is_empty();
-        if let (Some(io), Some(ended)) = (self.io.take(), self.ended.take())
-            && !unsent
-        {
-            // The frames know whether the other end keeps it.
-            let frames = std::mem::replace(&mut self.frames, self.frames_left());
-            ended(frames, io);
+        let sent = self.body.is_none() && self.out.is_empty();
+        if let (Some(io), Some(ended)) = (self.io.take(), self.ended.take()) {
+            ended(io, sent && self.frames.keeps());
         }
+    }
+}
+
+impl<F, S> HttpBody for Exchange<F, S>
+where
+    F: Frames,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        loop {
+            if !this.answer.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(this.answer.split().freeze()))));
+            }
+            if this.whole {
+                return Poll::Ready(None);
+            }
+            match this.poll_on(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(failure) => {
+                    this.whole = true;
+                    this.io = None;
+                    return Poll::Ready(Some(Err(this
+                        .failed
+                        .take()
+                        .unwrap_or_else(|| failure.into_error()))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.whole && self.answer.is_empty()
     }
 }

@@ -53,8 +53,10 @@ pub(crate) fn read(answer: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
             status = Some(number(value)?);
             continue;
         }
-        let name = HeaderName::from_bytes(name).map_err(|_| Failure::Answer("the name of a field is malformed"))?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| Failure::Answer("the value of a field is malformed"))?;
+        let name =
+            HeaderName::from_bytes(name).map_err(|_| Failure::Answer("the name of a field is malformed"))?;
+        let value = HeaderValue::from_bytes(value)
+            .map_err(|_| Failure::Answer("the value of a field is malformed"))?;
         headers.append(name, value);
     }
     if status.is_none() && headers.is_empty() {
@@ -72,11 +74,30 @@ pub(crate) fn read(answer: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
     Ok(Some((Head { status, headers, local }, at)))
 }
 
+/// How far the search for the end of a head has come, so that one that trickles in costs linear time.
+#[derive(Debug, Default)]
+pub(crate) struct Search(usize);
+
+impl Search {
+    /// [`read`], once there is an empty line.
+    pub(crate) fn read(&mut self, answer: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
+        let from = self.0.saturating_sub(2);
+        self.0 = answer.len();
+        let new = &answer[from..];
+        let ends = |at: usize| matches!(new[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]);
+        let at_once = from == 0 && matches!(answer, [b'\n', ..] | [b'\r', b'\n', ..]);
+        let mut lines = new.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+        if at_once || lines.any(ends) || answer.len() > MOST_BYTES { read(answer) } else { Ok(None) }
+    }
+}
+
 /// The number at the start of a status.
 fn number(text: &[u8]) -> Result<StatusCode, Failure> {
     let malformed = Failure::Answer("its status is no number");
     match text {
-        [digits @ .., b' '] | digits if digits.len() == 3 => StatusCode::from_bytes(digits).map_err(|_| malformed),
+        [digits @ .., b' '] | digits if digits.len() == 3 => {
+            StatusCode::from_bytes(digits).map_err(|_| malformed)
+        }
         [a, b, c, b' ', ..] => StatusCode::from_bytes(&[*a, *b, *c]).map_err(|_| malformed),
         _ => Err(malformed),
     }
@@ -121,8 +142,17 @@ mod tests {
             assert_eq!(read(text.as_bytes()).unwrap(), None, "{text}");
         }
         for text in [
-            "\n", "no colon\n\n", "X\0: 1\n\n", "X: \0\n\n", ": 1\n\n", "Status: fine\n\n", "Status: 2000\n\n",
-            "Status: 101 Switch\n\n", "Status: 99\n\n", "HTTP/1.1 abc\n\n", " X: 1\n\n",
+            "\n",
+            "no colon\n\n",
+            "X\0: 1\n\n",
+            "X: \0\n\n",
+            ": 1\n\n",
+            "Status: fine\n\n",
+            "Status: 2000\n\n",
+            "Status: 101 Switch\n\n",
+            "Status: 99\n\n",
+            "HTTP/1.1 abc\n\n",
+            " X: 1\n\n",
         ] {
             assert!(read(text.as_bytes()).is_err(), "{text:?}");
         }
@@ -137,6 +167,16 @@ mod tests {
                 if let Ok(Some((head, used))) = read(bytes) {
                     prop_assert!(used <= bytes.len() && !head.status.is_informational());
                 }
+                let (mut search, mut found) = (Search::default(), Ok(None));
+                for end in 0..=bytes.len() {
+                    found = search.read(&bytes[..end]);
+                    if !matches!(found, Ok(None)) {
+                        break;
+                    }
+                }
+                let whole = read(bytes);
+                // A line that is broken shows only once the head is whole.
+                prop_assert!(whole.is_err() || found.as_ref().ok() == whole.as_ref().ok(), "{found:?} {whole:?}");
             }
         }
     }

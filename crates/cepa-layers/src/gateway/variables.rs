@@ -89,7 +89,8 @@ fn add_headers(ctx: &Ctx, asked: &Asked<'_>, all: &mut Variables) {
             }
             value.extend_from_slice(line.as_bytes());
         }
-        let variable = text.bytes().map(|byte| if byte == b'-' { '_' } else { byte.to_ascii_uppercase() as char });
+        let variable =
+            text.bytes().map(|byte| if byte == b'-' { '_' } else { byte.to_ascii_uppercase() as char });
         all.push(("HTTP_".chars().chain(variable).collect(), value));
     }
 }
@@ -129,7 +130,8 @@ mod tests {
             lines.join("\n")
         });
         let client = app.test();
-        let call = client.get("/a/%20b/c?x=%201").header("x-one", "1").header("x-one", "2").header("x_one", "3");
+        let call =
+            client.get("/a/%20b/c?x=%201").header("x-one", "1").header("x-one", "2").header("x_one", "3");
         let call = call.header("proxy", "evil").header("authorization", "Basic x").header("cookie", "a=1");
         let answer = block_on(call.header("cookie", "b=2"));
         let expected = "\

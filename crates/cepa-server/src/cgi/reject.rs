@@ -49,8 +49,8 @@ pub enum Reject {
     /// The headers take more bytes than the limit.
     #[error("headers too large")]
     HeadersTooLarge,
-    /// The host is repeated, or no host with an optional port.
-    #[error("malformed or repeated host")]
+    /// The host is no host with an optional port.
+    #[error("malformed host")]
     Host,
     /// `CONTENT_LENGTH` is no plain decimal number that fits 64 bits, or comes twice with different values.
     #[error("malformed CONTENT_LENGTH")]

@@ -54,8 +54,8 @@ pub struct Rules<'l> {
     pub script_is_mount: bool,
 }
 
-/// Of a variable that comes twice the last value counts, as servers that let their configuration override what they send
-/// themselves expect it; but a host and a length are refused then.
+/// Of a variable that comes twice the last value counts, the host among them: nginx sends both its own and those that its
+/// configuration puts behind them. Two lengths are refused.
 #[derive(Default)]
 struct Slots<'a> {
     method: &'a [u8],
@@ -142,10 +142,7 @@ impl<'a> Slots<'a> {
         fields: &mut Fields,
     ) -> Result<(), Reject> {
         match name {
-            b"HOST" => {
-                let again = self.host.replace(trim(value));
-                return if again.is_none() { Ok(()) } else { Err(Reject::Host) };
-            }
+            b"HOST" => self.host = Some(trim(value)),
             b"TRANSFER_ENCODING" => self.streamed |= !value.is_empty(),
             // The first two are variables of their own; the rest is of the connection to the front server.
             b"CONTENT_LENGTH" | b"CONTENT_TYPE" | b"CONNECTION" | b"KEEP_ALIVE" | b"PROXY_CONNECTION"
