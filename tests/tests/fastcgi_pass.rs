@@ -114,7 +114,7 @@ fn no_more_requests_are_at_hand_than_may() {
     let (silent, _) = scripted(Vec::new(), true);
     let served = front(Options { requests: 1, head: Duration::from_secs(2), ..to(silent) });
     let _first = Wire::open(served.address(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    thread::sleep(Duration::from_millis(200));
+    pause(Duration::from_millis(200));
     assert_eq!(get(&served, "/", "").status, 503);
 }
 
@@ -133,7 +133,7 @@ fn connections_are_kept_if_that_is_wanted() {
     let served = front(Options { keep: 2, ..to(address) });
     for _ in 0..5 {
         assert_eq!(get(&served, "/", "").text(), "ok");
-        thread::sleep(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
     }
     assert_eq!(count.load(SeqCst), 5);
 }
@@ -227,7 +227,7 @@ impl Php {
         while UnixStream::connect(php.folder.path().join("sock")).is_err() {
             let log = || fs::read_to_string(php.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < until, "{}", log());
-            thread::sleep(Duration::from_millis(20));
+            pause(Duration::from_millis(20));
         }
         php
     }

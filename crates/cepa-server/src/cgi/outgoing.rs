@@ -179,9 +179,9 @@ impl Outgoing {
                 let piece = self.large.split_to(self.large.len().min(C::MOST_PIECE));
                 codec.piece(piece.len(), &mut self.bytes);
                 if piece.len() <= COPIED {
-                    self.bytes.extend_from_slice(&piece)
+                    self.bytes.extend_from_slice(&piece);
                 } else {
-                    self.piece = piece
+                    self.piece = piece;
                 }
                 continue;
             }
