@@ -424,6 +424,22 @@ fn limits_of_time() {
 }
 
 #[test]
+fn what_is_left_of_an_answered_request_does_not_shorten_the_idle_time() {
+    let served = with_limits(|limits| limits.header_time = Duration::from_secs(1));
+    let mut asked = variables("POST", "/none");
+    asked.push(("CONTENT_LENGTH", "1000"));
+    let left = record(5, 1, &[b'x'; 1000], 0);
+    let mut wire = open(served.address(), &[begin(1, 1, 1), stream(4, 1, &pairs(&asked))].concat());
+    assert_eq!(Answer::read(&mut wire, 1).unwrap().status, 404);
+    wire.get_mut().write_all(&left[..500]).unwrap();
+    pause(Duration::from_millis(100));
+    wire.get_mut().write_all(&[&left[500..], &record(5, 1, b"", 0)].concat()).unwrap();
+    pause(Duration::from_secs(4));
+    wire.get_mut().write_all(&get(2, "/")).unwrap();
+    assert_eq!(Answer::read(&mut wire, 2).unwrap().status, 200);
+}
+
+#[test]
 fn limits_of_size_and_number() {
     let served = with_limits(|limits| {
         limits.request_line = 64;

@@ -22,7 +22,7 @@ use cepa_layers::{
     scgi_pass,
 };
 use cepa_server::Protocol;
-use cepa_tests::{Served, Serving, fastcgi::record, http::Response, serve, wire::Wire};
+use cepa_tests::{Served, Serving, fastcgi::record, http::Response, serve, stats::pause, wire::Wire};
 
 fn front(options: Options) -> Served {
     serve(App::new().with(fastcgi_pass(options).unwrap()).get("/static", async |_: &mut Ctx| "static"))
@@ -216,7 +216,7 @@ impl Php {
         ] {
             fs::write(www.join(name), text).unwrap();
         }
-        for path in [folder.path().to_owned(), www.clone()] {
+        for path in [folder.path().to_owned(), www] {
             fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         }
         let mut command = Command::new(program);
