@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     EventId, QueueError,
@@ -78,6 +79,8 @@ struct State {
     present: BTreeMap<Arc<str>, usize>,
     /// The buffers of those who have one, by seat.
     own: BTreeMap<u32, Own>,
+    /// When it was last published to, or left.
+    used: Instant,
 }
 
 /// What the queue knows of a subscriber.
@@ -138,6 +141,7 @@ impl Channel {
         state.next += 1;
         state.log_bytes += frame.bytes.len();
         state.log.push_back(frame);
+        state.used = Instant::now();
         while state.log.len() > self.options.keep
             || (state.log_bytes > self.options.keep_bytes && state.log.len() > 1)
         {
@@ -201,6 +205,7 @@ impl Channel {
         let waker = state.seats[seat as usize].waker.take();
         state.own.remove(&seat);
         state.free.push(seat);
+        state.used = Instant::now();
         if state.free.len() == state.seats.len() {
             // A crowd has gone: what it took is given back.
             state.free = Vec::new();
@@ -301,7 +306,7 @@ impl Channel {
 impl State {
     fn new() -> Self {
         let (log, seats, free, present) = <(VecDeque<_>, Vec<_>, Vec<_>, BTreeMap<_, _>)>::default();
-        Self { log, log_bytes: 0, next: 1, seats, free, present, own: BTreeMap::new() }
+        Self { log, log_bytes: 0, next: 1, seats, free, present, own: BTreeMap::new(), used: Instant::now() }
     }
 
     /// The number of the oldest message in the log.
@@ -330,8 +335,9 @@ impl Named for Channel {
     }
 
     /// With its messages: those who come back are told that they have missed some.
-    fn may_go(&self) -> bool {
-        self.count() == 0
+    fn idle_since(&self) -> Option<Instant> {
+        let state = locked(&self.state);
+        (state.count() == 0).then_some(state.used)
     }
 }
 
