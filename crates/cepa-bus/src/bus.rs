@@ -155,7 +155,7 @@ impl Bus {
     /// A queue with the default options.
     ///
     /// # Errors
-    /// A name that is none or one too many.
+    /// A name that is none, has a `#`, or is one too many.
     pub fn queue<T: Serialize + DeserializeOwned>(&self, name: &str) -> Result<Queue<T>, NameError> {
         self.queue_with(name, QueueOptions::default())
     }
@@ -163,8 +163,19 @@ impl Bus {
     /// A queue; the options are those of whoever opens the name first.
     ///
     /// # Errors
-    /// A name that is none or one too many.
+    /// As [`queue`](Self::queue).
     pub fn queue_with<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        options: QueueOptions,
+    ) -> Result<Queue<T>, NameError> {
+        if name.contains('#') {
+            return Err(NameError::Room);
+        }
+        self.queue_or_room(name, options)
+    }
+
+    pub(crate) fn queue_or_room<T: Serialize + DeserializeOwned>(
         &self,
         name: &str,
         options: QueueOptions,

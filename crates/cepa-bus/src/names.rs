@@ -15,6 +15,9 @@ pub enum NameError {
     /// Names have 1 to 256 bytes and no control characters.
     #[error("a name has 1 to {} bytes and no control characters", Names::<()>::LONGEST)]
     Malformed,
+    /// The name of a queue has no `#`: after one comes the name of a [room](crate::Queue::room).
+    #[error("the name of a queue has no `#`; a room is opened by Queue::room")]
+    Room,
     /// All names that the limits allow are in use.
     #[error("there are {0} names already, and all are in use")]
     TooMany(usize),
@@ -211,7 +214,8 @@ mod tests {
     #[test]
     fn a_flood_of_names_in_use_ends_at_the_limit() {
         let names = Names::new(100);
-        let count = (0..10_000).filter(|number| open(&names, &number.to_string(), Thing::InUse).is_ok()).count();
+        let count =
+            (0..10_000).filter(|number| open(&names, &number.to_string(), Thing::InUse).is_ok()).count();
         assert_eq!(count, 100);
         assert!(open(&names, "0", Thing::InUse).is_ok(), "those that are there still are");
     }
@@ -237,7 +241,10 @@ mod tests {
         locked(&names.map).entries.values_mut().next().map(|thing| *thing = Arc::new(Thing::Spent)).unwrap();
         let started = Instant::now();
         while open(&names, "new", Thing::InUse).is_err() {
-            assert!(started.elapsed() < Duration::from_millis(500), "longer than any search of a hundred takes");
+            assert!(
+                started.elapsed() < Duration::from_millis(500),
+                "longer than any search of a hundred takes"
+            );
             tokio::task::yield_now().await;
         }
     }

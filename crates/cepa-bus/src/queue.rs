@@ -104,11 +104,14 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// A room of this queue, with messages and subscribers of its own. It is the queue `name#room`.
     ///
+    /// In that name `%` and `#` of the room are `%25` and `%23`, so that no two rooms are one.
+    ///
     /// # Errors
-    /// As [`Bus::queue`](crate::Bus::queue).
+    /// As [`Bus::queue`](crate::Bus::queue); all of `name#room` has at most 256 bytes.
     pub fn room(&self, room: &str) -> Result<Self, NameError> {
         crate::names::check(room)?;
-        self.bus.queue_with(&format!("{}#{room}", self.channel.name()), self.channel.options())
+        let room = room.replace('%', "%25").replace('#', "%23");
+        self.bus.queue_or_room(&format!("{}#{room}", self.channel.name()), self.channel.options())
     }
 
     /// The name.

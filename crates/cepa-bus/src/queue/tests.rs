@@ -179,6 +179,26 @@ fn rooms_are_apart_and_know_who_is_there() {
 }
 
 #[test]
+fn no_two_rooms_are_one() {
+    let bus = Bus::new();
+    let queue = bus.queue::<u64>("a").unwrap();
+    assert!(matches!(bus.queue::<u64>("a#b"), Err(NameError::Room)));
+    let room = |name: &str| queue.room(name).unwrap();
+    let rooms = [
+        room("b#c"),
+        room("b").room("c").unwrap(),
+        room("b%23c"),
+        room("b"),
+        room("%"),
+        room("%25"),
+        room("#"),
+    ];
+    let names: std::collections::BTreeSet<_> = rooms.iter().map(Queue::name).collect();
+    assert_eq!(names.len(), rooms.len(), "{names:?}");
+    assert_eq!(room("b#c").name(), "a#b%23c");
+}
+
+#[test]
 fn subscribers_are_bounded_and_seats_are_given_back() {
     let bus = Bus::with_limits(BusLimits { subscribers: 2, ..BusLimits::default() });
     let queue = bus.queue::<u64>("q").unwrap();
