@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -62,6 +63,8 @@ struct Map<V> {
     sweep_at: usize,
     /// No search for room before that.
     rest_until: Option<Instant>,
+    /// When what is spent was last looked for.
+    swept_at: Instant,
 }
 
 impl<V: Named> Names<V> {
@@ -72,9 +75,12 @@ impl<V: Named> Names<V> {
     /// After a search of all names, so many times its length nobody searches: whoever floods buys no more of the time than
     /// that, and others wait no longer than it takes.
     const REST: u32 = 9;
+    /// What is spent is looked for at least so often, while names are opened.
+    const SWEEP: Duration = Duration::from_secs(60);
 
     pub(crate) fn new(limit: usize) -> Self {
-        let map = Map { entries: HashMap::new(), sweep_at: Self::FIRST_SWEEP.min(limit), rest_until: None };
+        let sweep_at = Self::FIRST_SWEEP.min(limit);
+        let map = Map { entries: HashMap::new(), sweep_at, rest_until: None, swept_at: Instant::now() };
         Self { map: Mutex::new(map), limit }
     }
 
@@ -90,6 +96,9 @@ impl<V: Named> Names<V> {
         // Dropped after the lock: what is swept may be large, and the values in it are the app's.
         let mut swept = Vec::new();
         let mut map = locked(&self.map);
+        if map.swept_at.elapsed() >= Self::SWEEP {
+            map.sweep(&mut swept);
+        }
         if let Some(present) = map.entries.get(&key)
             && !(Arc::strong_count(present) == 1 && present.is_spent())
         {
@@ -102,6 +111,12 @@ impl<V: Named> Names<V> {
         swept.extend(map.entries.insert(key, Arc::clone(&made)));
         drop(map);
         Ok(made)
+    }
+
+    /// What `pick` makes of each, and of whether somebody has a handle to it.
+    pub(crate) fn collect<T>(&self, mut pick: impl FnMut(&Arc<V>, bool) -> Option<T>) -> Vec<T> {
+        let map = locked(&self.map);
+        map.entries.values().filter_map(|value| pick(value, Arc::strong_count(value) > 1)).collect()
     }
 
     /// Everything, in the order of names.
@@ -123,9 +138,7 @@ impl<V: Named> Map<V> {
         if is_full && self.rest_until.is_some_and(|until| started < until) {
             return Err(NameError::TooMany(limit));
         }
-        // Handles are cloned from here, under the lock, or from other handles: where there is none, none can appear.
-        let spent = |value: &mut Arc<V>| Arc::strong_count(value) == 1 && value.is_spent();
-        swept.extend(self.entries.extract_if(|_, value| spent(value)).map(|(_, value)| value));
+        self.sweep(swept);
         if self.entries.len() >= limit {
             self.forget_idle(limit / Names::<V>::ROOM + 1, swept);
         }
@@ -135,6 +148,14 @@ impl<V: Named> Map<V> {
             self.rest_until = ended.checked_add((ended - started) * Names::<V>::REST);
         }
         if self.entries.len() >= limit { Err(NameError::TooMany(limit)) } else { Ok(()) }
+    }
+
+    /// Forgets what is spent. Handles are cloned from here, under the lock, or from other handles: where there is none,
+    /// none can appear.
+    fn sweep(&mut self, swept: &mut Vec<Arc<V>>) {
+        let spent = |value: &mut Arc<V>| Arc::strong_count(value) == 1 && value.is_spent();
+        swept.extend(self.entries.extract_if(|_, value| spent(value)).map(|(_, value)| value));
+        self.swept_at = Instant::now();
     }
 
     /// Forgets so many of those that may be, the longest idle first.
@@ -157,10 +178,7 @@ pub(crate) fn check(name: &str) -> Result<(), NameError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering::Relaxed},
-        time::Duration,
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
 
