@@ -48,7 +48,7 @@ mod redis;
 mod save;
 mod store;
 
-use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, fmt, iter, sync::Arc, time::SystemTime};
 
 use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, Settings, StartError};
 
@@ -58,7 +58,7 @@ pub use self::redb::{Redb, RedbError};
 #[cfg(feature = "redis")]
 pub use self::redis::{Redis, RedisOptions, RedisOptionsError};
 pub use self::{
-    change::Write,
+    change::{TooLarge, Write},
     current::Session,
     memory::{Capacity, Memory},
     options::{Ids, Options, OptionsError, Protection},
@@ -223,9 +223,21 @@ fn now() -> u64 {
     since_1970(SystemTime::now())
 }
 
+/// The answer to a store's error: what is too large is the app's fault, not the store's.
 #[track_caller]
-fn unavailable(error: StoreError) -> Error {
+fn store_error(error: StoreError) -> Error {
+    let first: &(dyn std::error::Error + 'static) = &*error;
+    if let Some(fault) =
+        iter::successors(Some(first), |error| error.source()).find_map(|error| error.downcast_ref())
+    {
+        return too_large(*fault);
+    }
     Error::new(503, "the session store has failed").with_cause(error)
+}
+
+#[track_caller]
+fn too_large(fault: TooLarge) -> Error {
+    Error::new(500, fault.to_string())
 }
 
 #[cfg(test)]

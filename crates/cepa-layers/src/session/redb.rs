@@ -78,7 +78,7 @@ impl Redb {
     async fn blocking<T: Send + 'static>(
         &self,
         places: &Arc<Semaphore>,
-        work: impl FnOnce(&Self) -> Result<T, redb::Error> + Send + 'static,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let place = Arc::clone(places).acquire_owned().await?;
         let store = self.clone();
@@ -87,22 +87,22 @@ impl Redb {
             let _place = place;
             work(&store)
         };
-        Ok(tokio::task::spawn_blocking(job).await??)
+        tokio::task::spawn_blocking(job).await?
     }
 
-    fn load_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, redb::Error> {
+    fn load_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
         Ok(sessions.get(key)?.and_then(|entry| living(entry.value(), now)))
     }
 
-    fn save_now(&self, key: Key, write: &Write, now: u64) -> Result<bool, redb::Error> {
+    fn save_now(&self, key: Key, write: &Write, now: u64) -> Result<bool, StoreError> {
         let transaction = self.database.begin_write()?;
         let is_kept = {
             let mut sessions = transaction.open_table(SESSIONS)?;
             let mut ends = transaction.open_table(ENDS)?;
             let present = remove(&mut sessions, &mut ends, key)?;
             let present = present.and_then(|(end, json)| living((end, &json), now));
-            let record = write.apply(present.as_deref());
+            let record = write.apply(present.as_deref())?;
             if let Some(record) = &record {
                 make_room(&mut sessions, &mut ends, self.most, now)?;
                 let end = since_1970(record.expires);
@@ -115,7 +115,7 @@ impl Redb {
         Ok(is_kept)
     }
 
-    fn remove_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, redb::Error> {
+    fn remove_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let transaction = self.database.begin_write()?;
         let removed = {
             let mut sessions = transaction.open_table(SESSIONS)?;
@@ -217,7 +217,15 @@ mod tests {
     fn write(life: u64, now: u64) -> Write {
         let new = [("a".to_owned(), json!(1))].into_iter().collect();
         let default_life = Life::For(life);
-        Write { new: Some(new), changes: Vec::new(), life: None, default_life, now, created: None }
+        Write {
+            new: Some(new),
+            changes: Vec::new(),
+            life: None,
+            default_life,
+            now,
+            created: None,
+            max_bytes: usize::MAX,
+        }
     }
 
     #[test]

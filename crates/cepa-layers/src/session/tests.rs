@@ -317,6 +317,40 @@ fn attack_forged_and_oversized_cookies() {
     assert_eq!(block_on(client.get(&format!("/set/b/{big}"))).status(), 500);
 }
 
+#[cfg(feature = "redb")]
+#[test]
+fn attack_parallel_requests_that_grow_a_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_file = Redb::open(&folder.path().join("sessions.redb"), 9).unwrap();
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(Memory::default()), Arc::new(in_file)];
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    for store in stores {
+        let options = Options { max_bytes: 1_000, ..Options::default() };
+        let client = app(session(options).unwrap().store(store))
+            .get("/grow/{name}", async |ctx: &mut Ctx| -> Result {
+                let name = ctx.param("name").unwrap().into_owned();
+                ctx.session()?.set(&name, &"x".repeat(400))?;
+                // By now the others have loaded it too.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                Ok(())
+            })
+            .test();
+        runtime.block_on(async {
+            client.get("/set/a/1").await;
+            let cookie = store_cookie(&client);
+            let grow =
+                |name: &str| client.get(&format!("/grow/{name}")).header("cookie", &cookie).into_future();
+            let (b, c, d, e) = tokio::join!(grow("b"), grow("c"), grow("d"), grow("e"));
+            let mut statuses = [b, c, d, e].map(|answer| answer.status().as_u16());
+            statuses.sort_unstable();
+            assert_eq!(statuses, [404, 404, 500, 500]);
+            let got: Value = client.get("/get").header("cookie", &cookie).await.json();
+            assert_eq!(got.as_object().unwrap().len(), 3, "{got}");
+        });
+    }
+}
+
 #[test]
 fn no_update_is_lost_between_threads() {
     let (store, client) = store_client();
