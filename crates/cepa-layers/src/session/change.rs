@@ -31,6 +31,14 @@ pub(super) enum Change {
 pub(super) type Update = dyn Fn(Option<Value>) -> Result<Option<Value>, serde_json::Error> + Send + Sync;
 
 impl Change {
+    /// Whether it is about this value, and no other.
+    pub(super) fn concerns(&self, name: &str) -> bool {
+        match self {
+            Self::Set(own, _) | Self::Remove(own) | Self::Update(own, _) => own == name,
+            Self::Clear => false,
+        }
+    }
+
     pub(super) fn apply(&self, values: &mut Map<String, Value>) {
         match self {
             Self::Set(name, value) => drop(values.insert(name.clone(), value.clone())),
