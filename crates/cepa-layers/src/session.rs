@@ -124,6 +124,36 @@ struct Slot {
     session: Option<Session>,
 }
 
+/// The way through a layer, whose slot is on the request for as long as this is there.
+///
+/// A session layer further out has a slot of its own, and finds it again also where this way ends early: what is inside
+/// of a layer that sets a time is dropped when it is over.
+struct Inside<'c> {
+    ctx: &'c mut Ctx,
+    outer: Option<Slot>,
+}
+
+impl<'c> Inside<'c> {
+    fn enter(ctx: &'c mut Ctx, slot: Slot) -> Self {
+        let outer = ctx.insert(slot);
+        Self { ctx, outer }
+    }
+
+    /// The session, if there is one or somebody has asked for it.
+    fn leave(self) -> Option<Session> {
+        self.ctx.states().remove::<Slot>()?.session
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.ctx.states().remove::<Slot>();
+        if let Some(outer) = self.outer.take() {
+            self.ctx.insert(outer);
+        }
+    }
+}
+
 impl Layer {
     /// Keeps the sessions in a store; the cookie has only their id.
     #[must_use]
@@ -152,12 +182,9 @@ impl Middleware for Layer {
                 Some(store) => Some(self.shared.load(&**store, ctx).await?),
                 None => None,
             };
-            // A session layer further out has its own.
-            let outer = ctx.insert(Slot { shared: Arc::clone(&self.shared), session });
-            let result = next.run(ctx).await;
-            let slot = ctx.states().remove::<Slot>();
-            outer.map(|outer| ctx.insert(outer));
-            let Some(session) = slot.and_then(|slot| slot.session) else { return result };
+            let inside = Inside::enter(ctx, Slot { shared: Arc::clone(&self.shared), session });
+            let result = next.run(inside.ctx).await;
+            let Some(session) = inside.leave() else { return result };
             match (result, self.shared.commit(ctx, session).await) {
                 (Ok(()), committed) => committed,
                 (Err(error), Ok(())) => Err(error),

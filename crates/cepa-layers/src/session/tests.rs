@@ -560,6 +560,32 @@ fn the_innermost_layer_counts_and_none_is_an_error() {
 }
 
 #[test]
+fn the_outer_layer_finds_its_own_session_again_when_the_inner_is_cut_short() {
+    let named = |key: &str| session(Options { key: key.to_owned(), ..Options::koa() }).unwrap();
+    let app = App::new()
+        .keys(keys())
+        .with(named("outer"))
+        .with(async |ctx: &mut Ctx, next: Next<'_>| -> Result {
+            ctx.session()?.set("outer", &1)?;
+            let in_time = tokio::time::timeout(Duration::from_secs(1), next.run(ctx)).await.is_ok();
+            ctx.session()?.set("in_time", &in_time)
+        })
+        .with(named("inner"))
+        .get("/", async |ctx: &mut Ctx| -> Result {
+            ctx.session()?.set("user", "of the inner")?;
+            std::future::pending().await
+        });
+    let client = app.test();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(client.get("/").into_future());
+    assert_eq!(client.cookie("inner"), None);
+    let text = BASE64_STANDARD.decode(client.cookie("outer").unwrap()).unwrap();
+    let values = Data::parse(&text).unwrap().values;
+    assert_eq!(Value::Object(values), json!({"outer": 1, "in_time": false}));
+}
+
+#[test]
 fn an_app_without_keys_does_not_start() {
     let open = || Options { protection: Some(Protection::None), ..Options::default() };
     for (layer, starts) in [
