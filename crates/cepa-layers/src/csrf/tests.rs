@@ -150,12 +150,14 @@ fn attack_content_type() {
 
 #[test]
 fn attack_websocket_of_another_site() {
-    let client = origins();
-    block_on(async {
-        let handshake = || client.get("/changes").header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==");
-        assert_eq!(handshake().header("origin", "https://evil.test").await.status(), 403);
-        assert_eq!(handshake().header("origin", "http://localhost").await.status(), 200);
-    });
+    let tokens_alone = |tokens| app(Options { origin: false, tokens: Some(tokens), ..Options::default() });
+    for client in [origins(), tokens_alone(Tokens::Koa).test(), tokens_alone(Tokens::Egg).test()] {
+        block_on(async {
+            let handshake = || client.get("/changes").header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==");
+            assert_eq!(handshake().header("origin", "https://evil.test").await.status(), 403);
+            assert_eq!(handshake().header("origin", "http://localhost").await.status(), 200);
+        });
+    }
 }
 
 #[test]
