@@ -41,6 +41,7 @@
 mod origin;
 #[cfg_attr(not(feature = "views"), path = "csrf/no_pages.rs")]
 mod pages;
+mod secret;
 mod token;
 
 use std::{borrow::Cow, sync::Arc};
