@@ -15,7 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Failure, Stage};
+use super::{Failure, Stage, pool::Place};
 
 /// How far the body that is sent has come, seen from outside of the connection that sends it.
 #[derive(Debug)]
@@ -89,6 +89,18 @@ impl HttpBody for Outgoing {
     }
 }
 
+/// The body of an answer, which holds the place of its connection: over HTTP/2 nothing else tells that it is in use.
+pub(crate) struct Arriving {
+    body: Incoming,
+    _place: Place,
+}
+
+impl Arriving {
+    pub(super) fn new(body: Incoming, place: Place) -> Self {
+        Self { body, _place: place }
+    }
+}
+
 /// How long is waited for an answer's body, and how much of it is taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
@@ -102,7 +114,7 @@ pub(crate) struct Wait {
 
 /// A body that is received; `K` is kept until it has ended.
 pub(crate) struct Received<K> {
-    body: Incoming,
+    body: Arriving,
     wait: Wait,
     left: u64,
     timer: Option<Pin<Box<Sleep>>>,
@@ -112,7 +124,7 @@ pub(crate) struct Received<K> {
 }
 
 impl<K> Received<K> {
-    pub(crate) fn new(body: Incoming, wait: Wait, kept: K) -> Self {
+    pub(crate) fn new(body: Arriving, wait: Wait, kept: K) -> Self {
         Self { body, wait, left: wait.most, timer: None, until: None, kept: Some(kept) }
     }
 
@@ -146,7 +158,7 @@ impl<K: Unpin> HttpBody for Received<K> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
-        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+        let frame = match Pin::new(&mut this.body.body).poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Failure::Http)),
             Poll::Pending => Some(Err(ready!(this.poll_time(cx)))),
         };
@@ -169,11 +181,11 @@ impl<K: Unpin> HttpBody for Received<K> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.body.size_hint()
     }
 }
 
