@@ -21,23 +21,33 @@ use super::{Failure, Stage, pool::Place};
 #[derive(Debug)]
 pub(crate) struct Progress {
     last: Cell<Instant>,
+    /// Whether the source was asked for more and has none yet.
+    is_starved: Cell<bool>,
     /// What the source of the body failed with.
     failed: RefCell<Option<Error>>,
 }
 
 impl Progress {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { last: Cell::new(Instant::now()), failed: RefCell::default() })
+        let last = Cell::new(Instant::now());
+        Rc::new(Self { last, is_starved: Cell::default(), failed: RefCell::default() })
     }
 
     /// Begins to count: the time it took to get a connection is none of the body's.
     pub(super) fn begin(&self) {
         self.last.set(Instant::now());
+        self.is_starved.set(false);
     }
 
     /// When something was last taken from the body.
     pub(crate) fn last(&self) -> Instant {
         self.last.get()
+    }
+
+    /// Whether the other end would take more than the source of the body gives: then what stands still does so for no
+    /// fault of the other end.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.is_starved.get()
     }
 
     /// What the source of the body failed with: then the exchange failed for no fault of the other end.
@@ -70,7 +80,9 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.progress.is_starved.set(frame.is_pending());
+        let frame = ready!(frame);
         self.progress.last.set(Instant::now());
         Poll::Ready(frame.map(|frame| {
             frame.map_err(|error| {

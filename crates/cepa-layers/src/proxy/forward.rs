@@ -8,7 +8,7 @@ use super::{
     request::Head,
     upstream::{Lease, Tried},
 };
-use crate::outbound::{Failure, Progress, Unsent};
+use crate::outbound::{Failure, Progress, Stage, Unsent};
 
 impl Proxy {
     /// Has a request answered by an upstream.
@@ -43,7 +43,14 @@ impl Proxy {
                 // The client is at fault: its body broke off or is too long.
                 return Err(error);
             }
-            self.note(&failure, &lease);
+            // So it is if the rest of its body does not come, whether the upstream waits for that in vain or hangs up.
+            match failure {
+                Failure::Timeout(Stage::Head) if progress.is_starved() => {
+                    return Err(Error::status_only(408).with_cause(failure));
+                }
+                Failure::Http(_) if progress.is_starved() => {}
+                _ => self.note(&failure, &lease),
+            }
             let may_repeat = repeatable && matches!(failure, Failure::Http(_));
             body = match request {
                 Some(request) => request.into_body(),
