@@ -94,6 +94,13 @@ fn upstream() -> App {
                 Ok(())
             })
         })
+        .get("/flood", async |_: &mut Ctx| {
+            Body::from_async(async |mut out| {
+                loop {
+                    out.write(vec![b'x'; 1000]).await;
+                }
+            })
+        })
         .get("/breaks", async |_: &mut Ctx| {
             Body::from_async(async |mut out| {
                 out.write("begun").await;
@@ -339,7 +346,22 @@ fn time_and_length_are_bounded() {
         assert!(status == 504 && text.contains(&Stage::Total.to_string()), "{status} {text}");
         let stalls = client.get(&url(&server, "/stalls")).timeout(short).await.unwrap();
         assert_eq!(stalls.bytes().await.unwrap_err().status(), 504);
+        // Who is never made to wait is bound as well.
+        let mut flood = client.get(&url(&server, "/flood")).timeout(short).limit(u64::MAX).await.unwrap();
+        let failed = loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if let Err(error) = flood.chunk().await.unwrap() {
+                break error;
+            }
+            assert!(started.elapsed() < Duration::from_secs(5), "it goes on");
+        };
+        assert_eq!(failed.status(), 504);
         assert!(started.elapsed() < Duration::from_secs(5));
+        // After a failure nothing more comes.
+        assert!(flood.chunk().await.is_none());
+        let mut long = client.get(&url(&server, "/flood")).limit(1_000_000).await.unwrap();
+        while long.chunk().await.unwrap().is_ok() {}
+        assert!(long.chunk().await.is_none());
         // A port that takes no connection.
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (status, text) = text_of(client.get(&format!("http://{gone}/")).await);

@@ -124,7 +124,7 @@ pub(crate) struct Wait {
     pub(crate) most: u64,
 }
 
-/// A body that is received; `K` is kept until it has ended.
+/// A body that is received; `K` is kept until it has ended. After a failure nothing more comes.
 pub(crate) struct Received<K> {
     body: Arriving,
     wait: Wait,
@@ -155,6 +155,16 @@ impl<K> Received<K> {
         Poll::Ready(Failure::Timeout(stage))
     }
 
+    /// Whether all of it should have been there. A timer tells that only to who waits, and a sender that is always
+    /// ahead lets nobody wait.
+    fn is_late(&self) -> bool {
+        self.wait.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    fn is_ended(&self) -> bool {
+        self.kept.is_none()
+    }
+
     fn end(&mut self) {
         self.kept = None;
         self.timer = None;
@@ -170,7 +180,11 @@ impl<K: Unpin> HttpBody for Received<K> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
+        if this.is_ended() {
+            return Poll::Ready(None);
+        }
         let frame = match Pin::new(&mut this.body.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(_))) if this.is_late() => Some(Err(Failure::Timeout(Stage::Total))),
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Failure::Http)),
             Poll::Pending => Some(Err(ready!(this.poll_time(cx)))),
         };
@@ -193,7 +207,7 @@ impl<K: Unpin> HttpBody for Received<K> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.body.is_end_stream()
+        self.is_ended() || self.body.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
