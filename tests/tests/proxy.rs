@@ -486,6 +486,31 @@ fn an_upstream_that_is_ill_is_left_alone_until_it_is_well() {
 const SWITCH: &str = "GET /switch HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n";
 
 #[test]
+fn a_switch_is_asked_of_another_upstream_if_the_first_cannot_be_reached() {
+    let inner = serve(upstream()).unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let two = |first: SocketAddr, retries| Options {
+        upstreams: vec![format!("http://{first}"), format!("http://{}", inner.address())],
+        fails: 1000,
+        retries,
+        ..Options::default()
+    };
+    let switch = |front: &Served| {
+        Wire::open(front.address(), format!("{SWITCH}Upgrade: websocket\r\n\r\n")).response().status
+    };
+    let statuses = |options| {
+        let front = front(options);
+        (0..4).map(|_| switch(&front)).collect::<Vec<u16>>()
+    };
+    assert_eq!(statuses(two(gone, 1)), [101; 4]);
+    assert!(statuses(two(gone, 0)).contains(&502));
+    // One that has heard of it may have acted on it.
+    let (dies, heard) = scripted(|stream, _| drop(stream.shutdown(std::net::Shutdown::Both)));
+    let lost = statuses(two(dies, 1)).iter().filter(|status| **status == 502).count();
+    assert!(lost > 0 && heard.lock().unwrap().len() == lost, "{lost}");
+}
+
+#[test]
 fn websockets_go_through_and_nothing_else_does() {
     let inner = serve(upstream()).unwrap();
     let front = front(to(inner.address()));
