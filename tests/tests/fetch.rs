@@ -516,6 +516,12 @@ fn an_unused_connection_makes_room_for_a_new_one() {
         assert_eq!(text_of(one.get(&url(&first, "/text")).await).0, 503);
         drop(held);
         assert_eq!(ask(&url(&first, "/text")).await, "hello");
+        // One whose answer has failed is let go at once.
+        let mut failed = one.get(&url(&first, "/stalls")).timeout(Duration::from_millis(50)).await.unwrap();
+        while failed.chunk().await.unwrap().is_ok() {}
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(ask(&url(&second, "/text")).await, "hello");
+        drop(failed);
     });
 }
 

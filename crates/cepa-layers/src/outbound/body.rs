@@ -124,9 +124,11 @@ pub(crate) struct Wait {
     pub(crate) most: u64,
 }
 
-/// A body that is received; `K` is kept until it has ended. After a failure nothing more comes.
+/// A body that is received; `K` is kept until it has ended. After a failure nothing more comes, and the connection is let
+/// go.
 pub(crate) struct Received<K> {
-    body: Arriving,
+    /// `None` once it has ended.
+    body: Option<Arriving>,
     wait: Wait,
     left: u64,
     timer: Option<Pin<Box<Sleep>>>,
@@ -137,7 +139,7 @@ pub(crate) struct Received<K> {
 
 impl<K> Received<K> {
     pub(crate) fn new(body: Arriving, wait: Wait, kept: K) -> Self {
-        Self { body, wait, left: wait.most, timer: None, until: None, kept: Some(kept) }
+        Self { body: Some(body), wait, left: wait.most, timer: None, until: None, kept: Some(kept) }
     }
 
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
@@ -161,11 +163,8 @@ impl<K> Received<K> {
         self.wait.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    fn is_ended(&self) -> bool {
-        self.kept.is_none()
-    }
-
     fn end(&mut self) {
+        self.body = None;
         self.kept = None;
         self.timer = None;
     }
@@ -180,10 +179,8 @@ impl<K: Unpin> HttpBody for Received<K> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
-        if this.is_ended() {
-            return Poll::Ready(None);
-        }
-        let frame = match Pin::new(&mut this.body.body).poll_frame(cx) {
+        let Some(arriving) = &mut this.body else { return Poll::Ready(None) };
+        let frame = match Pin::new(&mut arriving.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(_))) if this.is_late() => Some(Err(Failure::Timeout(Stage::Total))),
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Failure::Http)),
             Poll::Pending => Some(Err(ready!(this.poll_time(cx)))),
@@ -207,11 +204,11 @@ impl<K: Unpin> HttpBody for Received<K> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_ended() || self.body.body.is_end_stream()
+        self.body.as_ref().is_none_or(|arriving| arriving.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), |arriving| arriving.body.size_hint())
     }
 }
 
