@@ -509,6 +509,79 @@ fn a_handler_whose_client_goes_ends_as_its_policy_says() {
 }
 
 #[test]
+fn a_client_is_seen_to_go_in_the_middle_of_a_body_that_nobody_asks_for() {
+    let record = Record::default();
+    let (one, two, three) = (record.clone(), record.clone(), record.clone());
+    let app = App::new()
+        .get("/work", async move |ctx: &mut Ctx| work(&one, ctx).await)
+        .get("/stream", async move |_: &mut Ctx| {
+            let ended = Guard(two.clone(), "ended");
+            two.note("begun");
+            Body::from_async(async move |mut out| {
+                let _ended = ended;
+                out.write("hello").await;
+                pending().await
+            })
+        })
+        .post("/late", async move |ctx: &mut Ctx| {
+            three.note("begun");
+            ctx.closed().await;
+            let read = ctx.bytes().await;
+            three.note(read.map_or_else(|error| error.status().to_string(), |_| "whole".to_owned()));
+            three.note("ended");
+        });
+    let server = serve(app).unwrap();
+    for request in ["GET /work", "GET /stream", "POST /late"] {
+        for framing in ["content-length: 10\r\n\r\nhalf", "transfer-encoding: chunked\r\n\r\n5\r\nhalf"] {
+            for reset in [false, true] {
+                let what = format!("{request} HTTP/1.1\r\nhost: a\r\n{framing}");
+                let wire = Wire::open(server.address(), &what);
+                eventually("the handler begins", || record.has("begun"));
+                pause(Duration::from_millis(20));
+                if reset {
+                    wire.reset();
+                } else {
+                    drop(wire);
+                }
+                eventually(&what, || record.has("ended"));
+                assert!(!record.has("completed") && !record.has("whole"), "{what}");
+                assert_eq!(record.has("400 Bad Request"), request == "POST /late", "{what}");
+                record.take();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_read_ahead_of_a_body_is_its_beginning() {
+    let app = App::new().post("/", async |ctx: &mut Ctx| {
+        sleep(Duration::from_millis(50)).await;
+        let mut all = Vec::new();
+        while let Some(piece) = ctx.request.body_mut().chunk().await {
+            all.extend_from_slice(&piece?);
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok::<_, cepa_core::Error>(all)
+    });
+    let server = serve(app).unwrap();
+    for length in [10, 60_000, 300_000] {
+        let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        let mut wire = Wire::open(server.address(), head);
+        pause(Duration::from_millis(20));
+        wire.send(&body);
+        // The next one, and the end, are read ahead as well.
+        wire.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
+        wire.send(&body);
+        wire.finish();
+        for _ in 0..2 {
+            assert!(wire.response().body == body, "{length}");
+        }
+        wire.assert_closed();
+    }
+}
+
+#[test]
 fn all_who_wait_for_the_client_to_go_hear_of_it() {
     let record = Record::default();
     let noted = record.clone();
