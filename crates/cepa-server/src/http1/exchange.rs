@@ -148,6 +148,10 @@ impl Exchange {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
         let kept = ended?;
+        if conn.left.is_empty() {
+            // Its memory goes too: what follows may last.
+            conn.left = Vec::new();
+        }
         if let Some(run) = self.upgrade.take() {
             conn.timer.clear();
             return Poll::Ready(Ok(After::Upgrade(run)));

@@ -142,3 +142,36 @@ impl<S: Transport> Drop for Serve<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cepa_core::{App, Ctx, Peer};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::{ends::Ends, floor::Floor, limits::Limits};
+
+    fn open(app: App) -> (Serve<DuplexStream>, DuplexStream) {
+        let (client, io) = duplex(1 << 20);
+        let floor = Floor::new(app.build().unwrap(), Arc::new(Limits::default()), None);
+        let ends = Rc::new(Ends { peer: Peer::None, local: None, tls: None });
+        (Serve::new(io, Link::new(floor, ends)), client)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_body_that_came_late() {
+        let (mut serve, mut client) = open(App::new().post("/", async |ctx: &mut Ctx| ctx.text().await));
+        let mut poll = async || {
+            for _ in 0..4 {
+                std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut serve).poll(cx).is_ready())).await;
+            }
+            serve.conn.as_ref().map(|conn| (conn.left.capacity(), matches!(serve.doing, Doing::Turns)))
+        };
+        client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20000\r\n\r\n").await.unwrap();
+        assert_eq!(poll().await, Some((0, false)));
+        client.write_all(&[b'x'; 20_000]).await.unwrap();
+        assert_eq!(poll().await, Some((0, true)));
+    }
+}
