@@ -382,14 +382,15 @@ fn echo(mut io: Box<dyn Io>) -> LocalBoxFuture<'static, ()> {
     })
 }
 
+async fn switch(_: &mut Ctx) -> Response {
+    let mut response = Response::new();
+    response.set_status(http::StatusCode::SWITCHING_PROTOCOLS);
+    response.headers_mut().insert("upgrade", HeaderValue::from_static("echo"));
+    response.on_upgrade(Box::new(echo));
+    response
+}
+
 fn upgrading() -> App {
-    let switch = async |_: &mut Ctx| {
-        let mut response = Response::new();
-        response.set_status(http::StatusCode::SWITCHING_PROTOCOLS);
-        response.headers_mut().insert("upgrade", HeaderValue::from_static("echo"));
-        response.on_upgrade(Box::new(echo));
-        response
-    };
     App::new().get("/echo", switch).post("/echo", switch).get("/slow", async move |ctx: &mut Ctx| {
         sleep(Duration::from_millis(50)).await;
         switch(ctx).await
@@ -602,6 +603,55 @@ fn all_who_wait_for_the_client_to_go_hear_of_it() {
     pause(Duration::from_millis(20));
     drop(wire);
     eventually("all three hear", || record.len() == 4);
+}
+
+#[test]
+fn who_waits_for_the_client_to_go_since_an_earlier_request_hears_of_it() {
+    let record = Record::default();
+    let noted = record.clone();
+    let watch = move |ctx: &mut Ctx| {
+        let (closed, noted) = (ctx.closed(), noted.clone());
+        tokio::task::spawn_local(async move {
+            closed.await;
+            noted.note("gone");
+        });
+    };
+    let then = watch.clone();
+    let app = App::new()
+        .get("/watch", async move |ctx: &mut Ctx| {
+            watch(ctx);
+            "watched"
+        })
+        .get("/now", async |_: &mut Ctx| "now")
+        .get("/long", async |ctx: &mut Ctx| ctx.closed().await)
+        .get("/echo", async move |ctx: &mut Ctx| {
+            then(ctx);
+            switch(ctx).await
+        });
+    let server = serve(app).unwrap();
+    // (what comes after, twice; what comes last)
+    for (after, last) in
+        [("", ""), ("/now", ""), ("/watch", ""), ("/now", "/long"), ("", "/echo"), ("/now", "/echo")]
+    {
+        let mut wire = Wire::open(server.address(), get_of("/watch"));
+        assert_eq!(wire.response().status, 200);
+        if !after.is_empty() {
+            wire.send(get_of(after).repeat(2));
+            assert_eq!([wire.response().status, wire.response().status], [200; 2]);
+        }
+        if !last.is_empty() {
+            wire.send(format!("GET {last} HTTP/1.1\r\n{UPGRADE}\r\n"));
+        }
+        if last == "/echo" {
+            assert_eq!(wire.response().status, 101);
+        }
+        pause(Duration::from_millis(20));
+        assert!(record.is_empty(), "{after} {last}");
+        drop(wire);
+        let watching = 1 + 2 * usize::from(after == "/watch") + usize::from(last == "/echo");
+        eventually("all hear of it", || record.len() == watching);
+        record.take();
+    }
 }
 
 #[test]

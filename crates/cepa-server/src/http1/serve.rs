@@ -90,7 +90,7 @@ impl<S: Transport> Serve<S> {
                 After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
                 After::Upgrade(run) => {
                     let conn = self.conn.take().expect("it was there above");
-                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left))));
+                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
                 }
             },
             Doing::Linger(linger) => {
@@ -134,12 +134,14 @@ impl<S: Transport> Future for Serve<S> {
 
 impl<S: Transport> Drop for Serve<S> {
     fn drop(&mut self) {
+        let Some(conn) = &self.conn else { return };
         // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
-        if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
+        if let Doing::Exchange(exchange) = &self.doing
             && exchange.is_unfinished()
         {
             conn.io.abort();
         }
+        conn.link.close();
     }
 }
 
