@@ -12,7 +12,7 @@ use cepa_core::{Error, LocalBoxFuture};
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::{Delivery, Subscriber};
+use crate::{Delivery, EventId, Subscriber};
 
 /// What a stream of events sends besides its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl<T> EventStream<T> {
                     break;
                 }
                 Poll::Ready(Some(Delivery::Message(message))) => message.frame().clone(),
-                Poll::Ready(Some(Delivery::Missed(count))) => missed(count),
+                Poll::Ready(Some(Delivery::Missed(count))) => missed(self.subscriber.last(), count),
             };
             if first.is_none() {
                 if event.len() >= Self::PIECE {
@@ -84,26 +84,29 @@ impl<T> EventStream<T> {
         if piece.is_empty() { first } else { Some(piece.freeze()) }
     }
 
+    /// With the place: a client that gets nothing before the connection breaks comes back to it. One that is yet to be
+    /// told what it has missed gets the place with that.
     fn greeting(&self) -> Bytes {
-        retry(self.options.retry)
+        let retry = self.options.retry.as_millis();
+        match self.subscriber.has_missed() {
+            false => format!("id: {}\nretry: {retry}\n\n", self.subscriber.last()).into(),
+            true => format!("retry: {retry}\n\n").into(),
+        }
     }
 
     fn farewell(&self) -> Bytes {
         let spread = (self.options.retry.as_millis() as u64).saturating_add(1);
         let more = RandomState::new().hash_one(()) % spread.max(1);
-        retry(self.options.retry.saturating_add(Duration::from_millis(more)))
+        let retry = self.options.retry.saturating_add(Duration::from_millis(more));
+        format!("retry: {}\n\n", retry.as_millis()).into()
     }
 }
 
-fn retry(time: Duration) -> Bytes {
-    format!("retry: {}\n\n", time.as_millis()).into()
-}
-
-/// Without an id: what the client has seen last stays what it is.
-fn missed(count: Option<u64>) -> Bytes {
+/// With the place after the gap, so that it is told once.
+fn missed(place: EventId, count: Option<u64>) -> Bytes {
     match count {
-        Some(count) => format!("event: missed\ndata: {count}\n\n").into(),
-        None => Bytes::from_static(b"event: missed\ndata: null\n\n"),
+        Some(count) => format!("id: {place}\nevent: missed\ndata: {count}\n\n").into(),
+        None => format!("id: {place}\nevent: missed\ndata: null\n\n").into(),
     }
 }
 

@@ -25,8 +25,10 @@ async fn piece(body: &mut Body) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn a_stream_greets_sends_and_beats() {
     let queue = news(&Bus::new());
-    let mut body = body(queue.subscribe().unwrap(), Box::pin(pending()));
-    assert_eq!(piece(&mut body).await.unwrap(), "retry: 3000\n\n");
+    let subscriber = queue.subscribe().unwrap();
+    let greeting = format!("id: {}\nretry: 3000\n\n", subscriber.last());
+    let mut body = body(subscriber, Box::pin(pending()));
+    assert_eq!(piece(&mut body).await.unwrap(), greeting);
     let id = queue.notify(&"rain".into()).unwrap();
     assert_eq!(piece(&mut body).await.unwrap(), format!("id: {id}\ndata: \"rain\"\n\n"));
     let started = Instant::now();
@@ -56,7 +58,10 @@ async fn a_stream_says_what_was_missed_and_is_cut_if_so_wished() {
     for n in 0..10 {
         queue.notify(&n.to_string()).unwrap();
     }
-    assert!(piece(&mut told).await.unwrap().starts_with("event: missed\ndata: 7\n\nid: "));
+    let told = piece(&mut told).await.unwrap();
+    let (id, events) = told.split_once("\nevent: missed\ndata: 7\n\nid: ").unwrap();
+    let rest = queue.subscribe_after(id.strip_prefix("id: ").unwrap().parse().unwrap()).unwrap();
+    assert!(events.starts_with(&EventId { number: rest.last().number + 1, ..rest.last() }.to_string()));
     assert_eq!(piece(&mut cut).await, None);
 }
 
@@ -110,6 +115,27 @@ async fn a_browser_that_comes_back_gets_the_rest() {
     assert_eq!(response.header("content-type"), "text/event-stream");
     assert_eq!(response.header("cache-control"), "no-store");
     assert!(response.text().ends_with("data: \"two\"\n\n") && !response.text().contains("one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_got_nothing_yet_loses_nothing() {
+    let queue = news(&Bus::new());
+    let mut first = body(queue.subscribe().unwrap(), Box::pin(pending()));
+    let greeting = piece(&mut first).await.unwrap();
+    let id = greeting.strip_prefix("id: ").and_then(|rest| rest.split_once("\n")).unwrap().0;
+    drop(first);
+    let message = queue.notify(&"rain".into()).unwrap();
+    let mut again = body(queue.subscribe_after(id.parse().unwrap()).unwrap(), Box::pin(pending()));
+    assert!(piece(&mut again).await.unwrap().starts_with(&format!("id: {id}\n")));
+    assert_eq!(piece(&mut again).await.unwrap(), format!("id: {message}\ndata: \"rain\"\n\n"));
+
+    let other_life = EventId { life: 1, number: 1 };
+    let mut lost = body(queue.subscribe_after(other_life).unwrap(), Box::pin(pending()));
+    assert_eq!(piece(&mut lost).await.unwrap(), "retry: 3000\n\n");
+    let before = EventId { number: message.number - 1, ..message };
+    assert!(
+        piece(&mut lost).await.unwrap().starts_with(&format!("id: {before}\nevent: missed\ndata: null\n"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
