@@ -76,9 +76,10 @@ pub enum Asked {
 pub fn parse(args: &[String]) -> Result<Asked, String> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["serve", kind, heartbeat] => {
-            Ok(Asked::Serve { kind: kind.parse()?, heartbeat: Duration::from_secs(number(heartbeat)? as u64) })
-        }
+        ["serve", kind, heartbeat] => Ok(Asked::Serve {
+            kind: kind.parse()?,
+            heartbeat: Duration::from_secs(number(heartbeat)? as u64),
+        }),
         ["load", kind, source, target] => {
             let source = source.parse().map_err(|error| format!("{source}: {error}"))?;
             let target = target.parse().map_err(|error| format!("{target}: {error}"))?;

@@ -29,14 +29,13 @@ pub fn serve(kind: Kind, heartbeat: Duration) -> crate::Result {
     let app = App::new()
         .provide(bus)
         .get("/hello", async |_: &mut Ctx| "hello")
-        .get("/live", async move |ctx: &mut Ctx| park(ctx, kind, heartbeat).await);
+        .get("/live", async move |ctx: &mut Ctx| park(ctx, kind, heartbeat));
     let options = BindOptions { backlog: 4096, ..BindOptions::default() };
     let address = ListenConfig::from(Address::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let config = ServerConfig {
         listen: vec![ListenConfig { options, ..address }],
         workers: 1,
-        // A poll waits for longer than a request may by default.
-        limits: Limits { connections: 1_000_000, request_time: Duration::ZERO, ..Limits::default() },
+        limits: Limits { connections: 1_000_000, ..Limits::default() },
         ..ServerConfig::default()
     };
     let running = cepa::serve(app.build()?, config)?;
@@ -56,14 +55,14 @@ pub fn serve(kind: Kind, heartbeat: Duration) -> crate::Result {
     std::process::exit(0);
 }
 
-async fn park(ctx: &mut Ctx, kind: Kind, heartbeat: Duration) -> Result {
+fn park(ctx: &mut Ctx, kind: Kind, heartbeat: Duration) -> Result {
     let queue = ctx.provided::<Bus>()?.queue::<Stamp>("live")?;
     match kind {
         Kind::Sse => {
             let options = SseOptions { heartbeat, ..SseOptions::default() };
             ctx.sse_with(queue.subscribe()?, options)
         }
-        Kind::Poll => ctx.long_poll(&queue, Duration::from_secs(3600)).await,
+        Kind::Poll => ctx.long_poll(&queue, Duration::from_secs(3600)),
         Kind::Ws => {
             let options = websocket::Options { ping: heartbeat, ..websocket::Options::default() };
             ctx.websocket(&options, async move |socket: &mut Socket| tell(socket, &queue).await)
