@@ -39,6 +39,7 @@ enum Stage {
 /// All connections of this loader.
 struct Lines {
     kind: Kind,
+    /// The first of its four addresses.
     source: Ipv4Addr,
     target: SocketAddr,
     epoll: std::os::fd::OwnedFd,
@@ -118,7 +119,7 @@ impl Lines {
             socket.set_nonblocking(true)?;
             // It ends with a reset, which leaves nothing behind that the next run would have to search its ports past.
             socket.set_linger(Some(Duration::ZERO))?;
-            socket.bind(&SocketAddr::from((self.source, 0)).into())?;
+            socket.bind(&SocketAddr::from((self.source(), 0)).into())?;
             match socket.connect(&self.target.into()) {
                 Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
                     return Err(format!("connection {}: {error}", self.lines.len()).into());
@@ -131,6 +132,12 @@ impl Lines {
             self.lines.push(Line { stream, stage: Stage::Connecting, last: 0 });
         }
         Ok(())
+    }
+
+    /// The source of the next connection. An address has some 28,000 ports, of which the second half is slow to find.
+    fn source(&self) -> Ipv4Addr {
+        let [a, b, c, d] = self.source.octets();
+        Ipv4Addr::new(a, b, c, d + (self.lines.len() % 4) as u8)
     }
 
     fn ready(&mut self, at: usize, flags: epoll::EventFlags) -> crate::Result {

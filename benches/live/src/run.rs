@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> crate::Result {
         let mut server = Process::start(&["serve", kind, &heartbeat])?;
         let target = server.answer("listening")?;
         servers.push(server);
-        // Each has some 28,000 ports of its own.
+        // Each has addresses of its own.
         let source = format!("127.{}.{}.1", at / 250 + 1, at % 250 + 1);
         loaders.push(Process::start(&["load", kind, &source, &target])?);
     }
