@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Backend, BackendError, BusConfig, BusLimits, ConnectError, Counter, Messenger, NameError, Queue,
     QueueInfo, QueueOptions, Share, ShareError, ShareInfo, ShareMap, Value,
+    agent::AgentBackend,
     hub::Hub,
     names,
     share::{MapCell, Slot},
@@ -64,6 +65,10 @@ impl Bus {
     pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
         let hub = match &config.backend {
             Backend::Memory => Hub::near(&config.limits),
+            Backend::Agent(path) => Hub::far(&config.limits, |switch| {
+                let agent = AgentBackend::connect(path.clone(), config, switch);
+                agent.map(|agent| Arc::new(agent) as _).map_err(ConnectError::Thread)
+            })?,
             other => return Err(ConnectError::NotBuilt(other.clone())),
         };
         Ok(Self { hub: Arc::new(hub), app: "app".into() })
@@ -148,6 +153,10 @@ impl Bus {
             return Err(NameError::Room);
         }
         Queue::open(&self.hub.queues, &self.app, name, options)
+    }
+
+    pub(crate) fn into_hub(self) -> Arc<Hub> {
+        self.hub
     }
 
     /// Messages to listeners by the name of an action.

@@ -19,11 +19,14 @@ impl Hub {
     }
 
     /// A hub that is kept elsewhere. The backend passes messages of other processes to the switch.
-    pub(crate) fn far(limits: &BusLimits, connect: impl FnOnce(Weak<Switch>) -> Arc<dyn Far>) -> Self {
+    pub(crate) fn far<E>(
+        limits: &BusLimits,
+        connect: impl FnOnce(Weak<Switch>) -> Result<Arc<dyn Far>, E>,
+    ) -> Result<Self, E> {
         let switch = Arc::new(Switch::new(limits.listeners));
-        let far = connect(Arc::downgrade(&switch));
+        let far = connect(Arc::downgrade(&switch))?;
         switch.reach(Arc::clone(&far));
-        Self::new(limits, switch, Some(far))
+        Ok(Self::new(limits, switch, Some(far)))
     }
 
     fn new(limits: &BusLimits, switch: Arc<Switch>, far: Option<Arc<dyn Far>>) -> Self {

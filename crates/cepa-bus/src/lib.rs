@@ -11,6 +11,7 @@
 //! Everything here is in the memory of one process. The faces are `async` and values can be written down
 //! ([`Value`]), so that an app does not change when they are kept elsewhere.
 
+mod agent;
 mod backend;
 mod bus;
 mod config;
@@ -25,9 +26,10 @@ mod share;
 mod version;
 
 pub use self::{
+    agent::AgentServer,
     backend::{BackendError, ConnectError},
     bus::Bus,
-    config::{Backend, BackendNameError, BusConfig, WhileLost},
+    config::{Backend, BackendNameError, BusConfig, Role, WhileLost},
     limits::BusLimits,
     live::{Live, SseOptions},
     messenger::{Listener, Messenger, MessengerError},

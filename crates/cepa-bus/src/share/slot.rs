@@ -109,7 +109,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn check_type<T: Value>(&self) -> Result<(), ShareError> {
+    pub(crate) fn check_type<T: Value>(&self) -> Result<(), ShareError> {
         if self.type_id == TypeId::of::<T>() {
             return Ok(());
         }
