@@ -15,6 +15,8 @@ mod agent;
 mod backend;
 mod bus;
 mod config;
+#[cfg(feature = "durable")]
+mod durable;
 mod far;
 mod hub;
 mod limits;

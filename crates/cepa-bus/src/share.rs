@@ -27,6 +27,7 @@ pub use self::{
 };
 pub(crate) use self::{
     counter::CounterCell,
+    disk::{Disk, Kept},
     json::Json,
     map::{Entry, MapCell},
     shares::Shares,

@@ -221,6 +221,8 @@ async fn a_wait_that_is_given_up_leaves_nothing(make: Make) {
         let mut party = Party::new("gives up");
         assert!(timeout(SHORT, share.lock(&mut party, LONG)).await.is_err());
         assert!(timeout(SHORT, share.set(9)).await.is_err());
+        // What is asked afterwards is answered after it was given up.
+        assert_eq!(*share.read().await.unwrap(), 0);
     }
     drop(guard);
     let share = number(&m.b);
