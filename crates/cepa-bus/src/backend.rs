@@ -1,6 +1,6 @@
 //! Why a bus that is kept elsewhere could not be connected to, or used.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use crate::Backend;
 
@@ -32,7 +32,20 @@ pub enum ConnectError {
     /// The program was built without what it takes.
     #[error("the bus is to be kept by {0}, which this program was built without")]
     NotBuilt(Backend),
-    /// There is no thread for the connection.
-    #[error("there is no thread for the connection to the bus")]
+    /// Durable shares are to be kept, and the program was built without what it takes.
+    #[error(
+        "the bus has a store for durable shares, which this program was built without (feature `durable`)"
+    )]
+    NotDurable,
+    /// The file for durable shares cannot be used.
+    #[error("the store of the bus, {path:?}, cannot be used: {why}")]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Arc<str>,
+    },
+    /// A thread that the bus needs cannot be made.
+    #[error("a thread that the bus needs cannot be made")]
     Thread(#[source] std::io::Error),
 }

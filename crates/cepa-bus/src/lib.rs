@@ -11,9 +11,12 @@
 //! Everything here is in the memory of one process. The faces are `async` and values can be written down
 //! ([`Value`]), so that an app does not change when they are kept elsewhere.
 
+mod agent;
 mod backend;
 mod bus;
 mod config;
+#[cfg(feature = "durable")]
+mod durable;
 mod far;
 mod hub;
 mod limits;
@@ -25,9 +28,10 @@ mod share;
 mod version;
 
 pub use self::{
+    agent::AgentServer,
     backend::{BackendError, ConnectError},
     bus::Bus,
-    config::{Backend, BackendNameError, BusConfig, WhileLost},
+    config::{Backend, BackendNameError, BusConfig, Role, WhileLost},
     limits::BusLimits,
     live::{Live, SseOptions},
     messenger::{Listener, Messenger, MessengerError},

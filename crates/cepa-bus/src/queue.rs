@@ -6,6 +6,7 @@ mod message;
 mod mirror;
 mod own;
 mod queues;
+mod relay;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     channel::Channel,
     mirror::{Followed, Report},
     queues::Queues,
+    relay::{Elsewhere, Relay, Relayed},
 };
 pub use self::{
     channel::{QueueInfo, QueueOptions},
@@ -113,6 +115,14 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// As [`subscribe`](Self::subscribe).
     pub fn subscribe_after(&self, last: EventId) -> Result<Subscriber<T>, QueueError> {
         Subscriber::new(Arc::clone(&self.channel), Some(last))
+    }
+
+    /// A subscriber to all that the queue has kept, and what is published from now on.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub fn subscribe_from_start(&self) -> Result<Subscriber<T>, QueueError> {
+        Subscriber::from_start(Arc::clone(&self.channel))
     }
 
     /// The number of subscribers, in all processes.

@@ -61,6 +61,8 @@ pub struct Subscriber<T> {
     overflow: Overflow,
     /// Whether messages of an earlier life of the queue were missed, and it was not told yet.
     is_lost: bool,
+    /// Whether it begins at the first message there is: nothing before that was missed.
+    is_from_start: bool,
     stopped: Option<Stopped>,
     extra: Option<Box<Extra>>,
     messages: PhantomData<fn() -> T>,
@@ -90,10 +92,18 @@ impl<T> Subscriber<T> {
             buffer: u32::MAX,
             overflow: Overflow::default(),
             is_lost: !is_known,
+            is_from_start: false,
             stopped: None,
             extra,
             messages: PhantomData,
         })
+    }
+
+    /// One that begins at the first message there is.
+    pub(super) fn from_start(channel: Arc<Channel>) -> Result<Self, QueueError> {
+        let mut subscriber = Self::new(channel, Some(EventId::OF_NOBODY))?;
+        (subscriber.is_lost, subscriber.is_from_start) = (false, true);
+        Ok(subscriber)
     }
 
     /// Sets how many messages it may be behind. At most, and by default, as many as the queue keeps.
@@ -174,7 +184,7 @@ impl<T> Subscriber<T> {
         if self.place == UNKNOWN {
             let last = self.extra.as_ref().and_then(|extra| extra.last);
             let (place, is_known) = ready!(self.channel.poll_place(self.seat, last, cx));
-            (self.place, self.is_lost) = (place, !is_known);
+            (self.place, self.is_lost) = (place, !is_known && !self.is_from_start);
             self.fit();
         }
         Poll::Ready(())
@@ -198,7 +208,7 @@ impl<T> Subscriber<T> {
         match self.place.checked_sub(1) {
             Some(before) => self.channel.id(before),
             None => {
-                self.extra.as_ref().and_then(|extra| extra.last).unwrap_or(EventId { life: 0, number: 0 })
+                self.extra.as_ref().and_then(|extra| extra.last).unwrap_or(EventId::OF_NOBODY)
             }
         }
     }

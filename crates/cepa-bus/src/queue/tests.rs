@@ -190,6 +190,8 @@ async fn who_comes_back_gets_what_was_missed() {
     let other_life = EventId { life: !before.life, number: 3 };
     assert_eq!(after(&other_life), [Err(None), Ok(3), Ok(4), Ok(5), Ok(6)]);
     assert_eq!(after(&EventId { number: u64::MAX, ..before })[0], Err(None), "an id that was never given");
+    let newcomer = &mut queue.subscribe_from_start().unwrap();
+    assert_eq!(drain(newcomer), [Ok(3), Ok(4), Ok(5), Ok(6)]);
 }
 
 #[tokio::test]

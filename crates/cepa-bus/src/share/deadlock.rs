@@ -159,6 +159,10 @@ impl Drop for Granted<'_> {
 }
 
 impl Cycle {
+    pub(crate) fn new(waits: Vec<Wait>) -> Self {
+        Self(waits)
+    }
+
     /// The waits, beginning with that which was refused.
     pub fn waits(&self) -> &[Wait] {
         &self.0
