@@ -1,7 +1,5 @@
 //! A room: a queue of the bus, and what is published there.
 
-use std::sync::Arc;
-
 use cepa::{
     bus::{Bus, EventId, Queue, QueueOptions, Subscriber},
     prelude::*,
@@ -23,7 +21,7 @@ pub(crate) enum Event {
     /// Somebody has said something.
     Said(Line),
     /// Somebody has come or gone, and these are there now.
-    Here(Vec<Arc<str>>),
+    Here(Vec<String>),
 }
 
 /// What somebody has said.
@@ -103,11 +101,11 @@ impl Room {
     /// Not heard of, it is told by whoever comes or goes next: no reason to fail.
     async fn tell_who_is_here(&self) {
         let told = async {
-            let here = self.0.present().await?.into_iter().map(|(who, _)| who).collect();
+            let here = self.0.present().await?.into_iter().map(|(who, _)| who.to_string()).collect();
             self.0.notify(&Event::Here(here)).await
         };
         if let Err(error) = told.await {
-            tracing::warn!(%error, room = self.0.name(), "nobody was told who is here");
+            cepa::tracing::warn!(%error, room = self.0.name(), "nobody was told who is here");
         }
     }
 }
