@@ -15,6 +15,8 @@ use crate::{
 
 /// The names that the workers of an app have in common.
 ///
+/// It is in the memory of the process, or is [connected](Self::connect) to what keeps it for many processes.
+///
 /// An app [provides](cepa_core::App::provide) it, so that each handler finds the same one. Clones are the same bus.
 /// What is made under a name lives until it is freed or the process ends, not only as long as a handle to it.
 ///
@@ -167,14 +169,15 @@ impl Bus {
         Messenger::new(Arc::clone(&self.hub.switch), Arc::clone(&self.app))
     }
 
-    /// All shares of all apps, in the order of names, for whoever looks after the server.
+    /// All shares of all apps, in the order of names, for whoever looks after the server. Where the bus is kept elsewhere,
+    /// the copies that this process has.
     ///
     /// Sizes are those of the values written as JSON, which is done here: it takes time when they are large.
     pub fn shares(&self) -> Vec<ShareInfo> {
         self.hub.shares.slots.all().iter().map(|slot| slot.info()).collect()
     }
 
-    /// All queues of all apps, in the order of names.
+    /// All queues of all apps, in the order of names. Where the bus is kept elsewhere, those that this process has used.
     pub fn queues(&self) -> Vec<QueueInfo> {
         self.hub.queues.names.all().iter().map(|channel| channel.info()).collect()
     }

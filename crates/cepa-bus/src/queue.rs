@@ -72,7 +72,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// Publishes a message, and answers its id. Subscribers run later, on threads of their own.
     ///
-    /// Where the bus is kept elsewhere this waits for the answer; one who gives up waiting takes back nothing.
+    /// Where the bus is kept elsewhere this waits for the answer, also while the bus is lost if
+    /// [`while_lost`](crate::BusConfig::while_lost) is `buffer`. Giving up the wait takes back nothing.
     ///
     /// # Errors
     /// A message that cannot be written as JSON, or has more bytes than [`QueueOptions::message`];

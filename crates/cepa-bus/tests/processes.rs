@@ -1,5 +1,6 @@
 //! Real processes on one bus, killed, stopped and cut off: what is promised holds.
 #![cfg(feature = "durable")]
+#![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
 use std::{
     collections::HashMap,
@@ -184,7 +185,7 @@ async fn what_a_killed_process_had_is_free_at_once() {
     worker.kill();
     waits.await.unwrap().unwrap();
     assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
-    eventually(async || queue.count().await.unwrap() == 0 && queue.present().await.unwrap() == []).await;
+    eventually(async || queue.count().await.unwrap() == 0 && queue.present().await.unwrap().is_empty()).await;
     assert_eq!(bus.messenger().broadcast("x", &1).await.unwrap(), 0);
 }
 
@@ -322,7 +323,7 @@ async fn a_process_that_stands_still_slows_nobody_and_is_cut_off() {
     // Its lock and its presence are gone with it.
     let share = bus.share("number", || 0u64).unwrap();
     share.lock(&mut Party::new("test"), LONG).await.unwrap();
-    eventually(async || queue.present().await.unwrap() == []).await;
+    eventually(async || queue.present().await.unwrap().is_empty()).await;
     let statm = std::fs::read_to_string(format!("/proc/{}/statm", agent.child.id())).unwrap();
     let resident = statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096;
     assert!(resident < 64 << 20, "{resident}");

@@ -43,6 +43,8 @@ pub(super) struct Link {
     is_there: watch::Sender<bool>,
     /// An answer has made room for another message.
     has_room: Notify,
+    /// Subscribers have come or gone.
+    pub(super) has_changed: Notify,
     /// The last handle was dropped.
     pub(super) ended: Notify,
 }
@@ -100,6 +102,8 @@ impl Link {
     /// Bytes that wait to be sent, and asks that are not answered: more are refused.
     const WAITING: usize = 32 << 20;
     const ASKS: usize = 65_536;
+    /// How often what changes nothing is asked when the connection breaks meanwhile.
+    const TRIES: u32 = 3;
     /// Names in one report.
     const NAMES: usize = 1000;
     /// A queue that nobody here has read for so long is not followed any more.
@@ -128,6 +132,7 @@ impl Link {
             state: Mutex::new(state),
             is_there: watch::Sender::new(false),
             has_room: Notify::new(),
+            has_changed: Notify::new(),
             ended: Notify::new(),
         }
     }
@@ -157,14 +162,19 @@ impl Link {
 
     /// Asks, and waits for the answer. What has `cancels` is given up by the agent when this is dropped.
     pub(super) async fn ask(self: &Arc<Self>, ask: Ask, cancels: bool) -> Result<Answer, Trouble> {
-        let (id, answer) = loop {
-            if let Some(asked) = self.send(&ask)? {
-                break asked;
+        let mut tries = if ask.is_read() { Self::TRIES } else { 1 };
+        loop {
+            let Some((id, answer)) = self.send(&ask)? else {
+                self.ready().await?;
+                continue;
+            };
+            tries -= 1;
+            let mut waiting = WaitingFor { link: self, id, answer, cancels };
+            match (&mut waiting.answer).await.unwrap_or(Err(BackendError::Unanswered.into())) {
+                Err(Trouble::Backend(BackendError::Unanswered)) if tries > 0 => {}
+                answer => return answer,
             }
-            self.ready().await?;
-        };
-        let mut waiting = WaitingFor { link: self, id, answer, cancels };
-        (&mut waiting.answer).await.unwrap_or(Err(BackendError::Unanswered.into()))
+        }
     }
 
     /// Sends what is asked; `None` while the agent is away.
@@ -258,6 +268,7 @@ impl Link {
 
     pub(super) fn changed(&self, mirror: &Arc<Channel>) {
         locked(&self.state).changed.push(Arc::downgrade(mirror));
+        self.has_changed.notify_one();
     }
 
     /// Tells who is subscribed, where that has changed.
