@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Backend, BackendError, BusConfig, BusLimits, ConnectError, Counter, Messenger, NameError, Queue,
-    QueueInfo, QueueOptions, Share, ShareError, ShareInfo, ShareMap, Value,
+    QueueInfo, QueueOptions, Role, Share, ShareError, ShareInfo, ShareMap, Value,
     agent::AgentBackend,
     hub::Hub,
     names,
@@ -65,13 +65,21 @@ impl Bus {
     /// # Errors
     /// A configuration that cannot be used, a thread that cannot be made.
     pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
+        Self::connect_as(Role::Worker, config)
+    }
+
+    /// [`connect`](Self::connect) for a process that is not a worker, which only a [`Messenger`] asks for.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_as(role: Role, config: &BusConfig) -> Result<Self, ConnectError> {
         let hub = match &config.backend {
             Backend::Memory => {
                 let disk = config.store.as_deref().map(|path| open(path, &config.limits)).transpose()?;
                 Hub::near(&config.limits, disk)
             }
             Backend::Agent(path) => Hub::far(&config.limits, |switch| {
-                let agent = AgentBackend::connect(path.clone(), config, switch);
+                let agent = AgentBackend::connect(path.clone(), config, role, switch);
                 agent.map(|agent| Arc::new(agent) as _).map_err(ConnectError::Thread)
             })?,
             other => return Err(ConnectError::NotBuilt(other.clone())),

@@ -109,7 +109,7 @@ impl Link {
     /// A queue that nobody here has read for so long is not followed any more.
     const IDLE: Duration = Duration::from_secs(60);
 
-    pub(super) fn new(path: PathBuf, config: &BusConfig, switch: Weak<Switch>) -> Self {
+    pub(super) fn new(path: PathBuf, config: &BusConfig, role: Role, switch: Weak<Switch>) -> Self {
         let state = State {
             is_there: false,
             why: "it was not tried yet".into(),
@@ -124,7 +124,7 @@ impl Link {
         Self {
             path,
             silence: config.silence.max(Duration::from_secs(1)),
-            is_worker: config.role == Role::Worker,
+            is_worker: role == Role::Worker,
             switch,
             outbox: Outbox::new(Self::WAITING),
             wait: config.wait,
