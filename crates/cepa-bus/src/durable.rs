@@ -210,12 +210,12 @@ mod tests {
     }
 
     /// The file is closed by its thread, a moment after the last handle is dropped.
-    fn again(path: &Path) -> Bus {
+    async fn again(path: &Path) -> Bus {
         loop {
             match bus(path, 100) {
                 Ok(bus) => return bus,
                 Err(ConnectError::Store { why, .. }) if why.contains("already open") => {
-                    std::thread::sleep(Duration::from_millis(1));
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -249,7 +249,7 @@ mod tests {
         assert!(matches!(bus(&path, 100), Err(ConnectError::Store { .. })), "one process at a time");
         drop((first, made, there));
 
-        let second = again(&path);
+        let second = again(&path).await;
         assert_eq!(number(&second, "a").read().await.unwrap().version(), version, "whatever handle asks");
         let mut found = Vec::new();
         for name in ["a", "short", "long", "volatile", "freed", "made", "given up"] {
@@ -297,7 +297,7 @@ mod tests {
         // In the order of the store, after those.
         let n = share.update(|n| *n).await.unwrap();
         drop((first, share));
-        assert_eq!(*again(&path).share("x", || 0u64).unwrap().read().await.unwrap(), n);
+        assert_eq!(*again(&path).await.share("x", || 0u64).unwrap().read().await.unwrap(), n);
     }
 
     #[test]
