@@ -7,6 +7,7 @@ mod mirror;
 mod own;
 mod queues;
 mod relay;
+mod state;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -101,8 +102,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// A subscriber to all that is published from now on.
     ///
-    /// Where the bus is kept elsewhere, now is when it hears of it; what this process publishes afterwards is heard after
-    /// that.
+    /// Where the bus is kept elsewhere, it gets what this process publishes from now on, and what others publish once the bus
+    /// knows of it; what was on its way to this process may come too.
     ///
     /// # Errors
     /// When the queue has as many as it may.

@@ -464,7 +464,8 @@ async fn a_queue_is_stopped_everywhere(make: Make) {
     }
     let mut new = numbers(&m.b, 10).subscribe().unwrap();
     numbers(&m.b, 10).notify(&3).await.unwrap();
-    assert_eq!(message(&mut new).await, Ok(3));
+    // 2 may have been on its way here.
+    while message(&mut new).await != Ok(3) {}
 }
 
 async fn who_is_there_is_known(make: Make) {

@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration}
 
 use super::{
     Channel, EventId,
-    channel::{Found, State},
     message::Draft,
+    state::{Found, State},
 };
 use crate::locked;
 
