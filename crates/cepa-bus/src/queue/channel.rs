@@ -185,7 +185,7 @@ impl Channel {
         let seat = state.take_seat(self.room.subscribers);
         let seat = seat.ok_or_else(|| QueueError::TooManySubscribers(Arc::clone(self.name())))?;
         let found = match (last, &state.mirror) {
-            (Some(last), _) => state.place_after(last, self.options.keep),
+            (Some(last), _) => state.place_after(last),
             (None, Some(mirror)) if !mirror.is_found() => None,
             (None, _) => Some((state.next, true)),
         };
@@ -200,7 +200,7 @@ impl Channel {
     pub(super) fn poll_place(&self, seat: u32, last: Option<EventId>, cx: &mut Context<'_>) -> Poll<Found> {
         let mut state = locked(&self.state);
         let found = match (last, &state.mirror) {
-            (Some(last), _) => state.place_after(last, self.options.keep),
+            (Some(last), _) => state.place_after(last),
             (None, Some(mirror)) => mirror.start().map(|start| (start, true)),
             (None, None) => Some((state.next, true)),
         };
