@@ -24,8 +24,8 @@ use crate::{
     Close, CloseCode, Decoder, Event, Message, Prepared, ProtocolError, SocketError, encode::Encoder,
 };
 
-/// How many reads and events are worked on before others get their turn: a client that never stops sending must not
-/// hold up the thread.
+/// How many reads, events and steps of the decoder are worked on before others get their turn: a client that never
+/// stops sending must not hold up the thread.
 const STEPS: u32 = 64;
 /// Bytes that are thrown away of what a client sends after it was told that it must go.
 const THROWN: usize = 1 << 20;
@@ -44,7 +44,7 @@ pub struct Socket {
     decoded: usize,
     clock: Clock,
     draining: LocalBoxFuture<'static, ()>,
-    /// Reads and events until others get their turn.
+    /// Reads, events and steps of the decoder until others get their turn.
     steps: u32,
     phase: Phase,
     error: Option<SocketError>,
@@ -257,9 +257,14 @@ impl Socket {
         }
     }
 
+    fn count_steps(&mut self) {
+        self.steps = self.decoder.steps().map_or(0, |steps| self.steps.saturating_sub(steps));
+    }
+
     fn decode_left(&mut self) -> Result<Option<Event>, Failure> {
         let (taken, event) =
             self.decoder.decode(&mut self.left[self.decoded..]).map_err(Failure::Protocol)?;
+        self.count_steps();
         self.decoded += taken;
         if self.decoded == self.left.len() {
             (self.left, self.decoded) = (Vec::new(), 0);
@@ -281,6 +286,7 @@ impl Socket {
                 Ok(decoded) => decoded,
                 Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
             };
+            self.count_steps();
             if taken < length {
                 self.left = input[taken..length].to_vec();
             }

@@ -186,6 +186,27 @@ async fn ping_flood() {
     assert!(socket.output_bytes() < 300);
 }
 
+#[cfg(feature = "deflate")]
+#[tokio::test(start_paused = true)]
+async fn others_have_their_turn_in_a_flood_of_empty_blocks_and_frames() {
+    let options = Options { rate: 0, ..Options::default() };
+    let (agreed, _) = crate::deflate::negotiate(["permessage-deflate"], &Default::default()).unwrap();
+    let blocks = frame(0x00, &[0x03, 0x00].repeat(60));
+    for (first, flood) in [(0x41, blocks), (0x01, frame(0x00, b""))] {
+        let (mut socket, far) = open(&options);
+        socket.decoder = Decoder::new(options.limits()).with_deflate(&agreed);
+        far.send(first, b"");
+        for _ in 0..20 {
+            far.send_raw(&flood.repeat(30_000 / flood.len()));
+        }
+        let mut recv = std::pin::pin!(socket.recv());
+        let polled = poll_fn(|cx| Poll::Ready(recv.as_mut().poll(cx).is_pending())).await;
+        // 64 KiB of compressed bytes, or 4,096 frames.
+        let read = 20 - far.0.borrow().sends.len();
+        assert!(polled && (1..=3).contains(&read), "{read} reads in one turn");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_must_arrive_in_time() {
     let (mut socket, far) = open(&Options::default());
