@@ -136,12 +136,12 @@ impl Channel {
         let frame = draft.with_id(id);
         state.own.values_mut().for_each(|own| own.offer(id.number, &frame));
         state.next += 1;
-        state.log_bytes += frame.bytes.len();
+        state.log_bytes += frame.len();
         state.log.push_back(frame);
         while state.log.len() > self.options.keep
             || (state.log_bytes > self.options.keep_bytes && state.log.len() > 1)
         {
-            let old = state.log.pop_front().map_or(0, |frame| frame.bytes.len());
+            let old = state.log.pop_front().map_or(0, |frame| frame.len());
             state.log_bytes -= old;
         }
         drop(state);

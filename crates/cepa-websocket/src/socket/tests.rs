@@ -19,6 +19,7 @@ struct State {
     got: Vec<u8>,
     /// Bytes that the client still takes; `None` for any number.
     takes: Option<usize>,
+    writes: usize,
     shut: bool,
     aborted: bool,
     waker: Option<std::task::Waker>,
@@ -37,6 +38,11 @@ impl Far {
 
     fn got(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().got)
+    }
+
+    /// How many writes there were since this was last asked.
+    fn writes(&self) -> usize {
+        std::mem::take(&mut self.0.borrow_mut().writes)
     }
 }
 
@@ -59,6 +65,7 @@ impl Io for Far {
         }
         state.takes = state.takes.map(|takes| takes - length);
         state.got.extend_from_slice(&from[..length]);
+        state.writes += 1;
         Poll::Ready(Ok(length))
     }
 
@@ -134,6 +141,41 @@ async fn a_cancelled_send_goes_out_whole_before_the_next() {
         assert!(got.ends_with(&[&big[..], b"\x81\x04next"].concat()));
         assert_eq!(got.len(), size + if size == 10 { 2 } else { 10 } + 6);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_fed_goes_out_together_and_waits_when_it_is_much() {
+    let (mut socket, far) = open(&Options::default());
+    socket.feed("a").await.unwrap();
+    socket.feed_prepared(&Prepared::new("b")).await.unwrap();
+    assert_eq!(far.got(), b"");
+    socket.flush().await.unwrap();
+    assert_eq!((far.got(), far.writes()), (b"\x81\x01a\x81\x01b".to_vec(), 1));
+    // Waiting for the client writes it as well, and so does whatever else is sent.
+    socket.feed("c").await.unwrap();
+    wait(&mut socket, seconds(1)).await;
+    socket.feed("d").await.unwrap();
+    socket.send("e").await.unwrap();
+    assert_eq!((far.got(), far.writes()), (b"\x81\x01c\x81\x01d\x81\x01e".to_vec(), 2));
+    assert_eq!(socket.output_bytes(), 0);
+    // A client that takes nothing holds it up.
+    far.0.borrow_mut().takes = Some(0);
+    let piece = vec![b'x'; 1000];
+    let mut fed = 0;
+    while timeout(seconds(1), socket.feed(piece.clone())).await.is_ok() {
+        fed += 1;
+    }
+    assert!(fed == 9 && socket.output_bytes() < 10_000, "{fed} {}", socket.output_bytes());
+    // What was cancelled was not taken.
+    far.0.borrow_mut().takes = None;
+    socket.feed(vec![b'y'; 100_000]).await.unwrap();
+    socket.feed("end").await.unwrap();
+    socket.close(CloseCode::NORMAL, "").await;
+    let got = far.got();
+    assert_eq!(got.len(), fed * 1004 + 100_010 + 5 + 4);
+    assert!(got.ends_with(b"yyy\x81\x03end\x88\x02\x03\xe8"));
+    assert!(matches!(socket.feed("late").await, Err(SocketError::Closed)));
+    assert!(matches!(socket.flush().await, Err(SocketError::Closed)));
 }
 
 #[tokio::test(start_paused = true)]
