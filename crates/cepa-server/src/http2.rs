@@ -57,6 +57,10 @@ use crate::{
 /// Bytes that a stream hands to `h2` ahead of the socket.
 const AHEAD: usize = 64 * 1024;
 
+/// What small DATA frames that nobody has taken may lack to 256 bytes each, of all streams of a connection: some 4,000
+/// frames, which cost `h2` about 1 MB.
+const OVERHEAD: usize = 1 << 20;
+
 /// How long a peer may not know yet that we have reset a stream.
 const IN_FLIGHT: Duration = Duration::from_secs(30);
 
@@ -112,6 +116,7 @@ fn builder(limits: &Http2Limits) -> Builder {
         .initial_connection_window_size(limits.connection_window)
         .max_header_list_size(limits.header_list)
         .max_send_buffer_size(AHEAD)
+        .data_frame_budget(OVERHEAD)
         .enable_connect_protocol()
         // Frames that were on their way when their stream was reset are no errors.
         .max_concurrent_reset_streams(limits.streams as usize)

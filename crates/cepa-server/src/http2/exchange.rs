@@ -193,7 +193,7 @@ impl Exchange {
         let Some(mut respond) = self.link.take_respond() else { return };
         let streams = &self.link.streams;
         match respond.send_response(switched(response, &streams.floor), false) {
-            Ok(send) => Tunnel::new(send, stream).run(protocol, work, streams.wait()),
+            Ok(send) => Tunnel::run(send, stream, protocol, (work, streams.wait())),
             Err(error) => self.unsent(respond, &error),
         }
     }

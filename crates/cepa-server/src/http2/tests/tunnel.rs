@@ -130,6 +130,41 @@ fn both_windows_hold_a_tunnel_up() {
 }
 
 #[test]
+fn many_small_frames_are_kept_for_a_reader_that_is_late() {
+    run(async {
+        let late = App::new().get("/late", async |ctx: &mut Ctx| {
+            switch(
+                ctx,
+                Box::new(|io| {
+                    Box::pin(async move {
+                        sleep(Duration::from_secs(5)).await;
+                        drop(echo(io).await);
+                    })
+                }),
+            )
+        });
+        let (_served, mut raw) = Raw::new(late, Limits::default(), &[]).await;
+        raw.send(&frame(kind::SETTINGS, flag::ACK, 0, &[])).await;
+        // CONNECT of http://a/late, as HPACK.
+        let block = b"\x02\x07CONNECT\x86\x04\x05/late\x01\x01a\x00\x09:protocol\x09websocket";
+        raw.send(&request(1, block, false)).await;
+        raw.send(&frame(kind::DATA, 0, 1, b"x").repeat(50_000)).await;
+        raw.send(&frame(kind::DATA, flag::END_STREAM, 1, b"x")).await;
+        let mut came = 0;
+        while let Some((kind, flags, _, payload)) = raw.next().await {
+            assert!(kind != kind::GOAWAY && kind != kind::RST_STREAM, "{kind} {payload:x?}");
+            if kind == kind::DATA {
+                came += payload.len();
+                if flags & flag::END_STREAM != 0 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(came, 50_001);
+    });
+}
+
+#[test]
 fn what_opens_no_tunnel_is_answered() {
     run(async {
         let mut client = Client::new(app(), Limits::default()).await;
