@@ -61,6 +61,7 @@ def arguments():
     p.add_argument("--retries", type=int, default=2)
     p.add_argument("--quiet-wait", type=float, default=0, help="seconds to wait for a quiet machine before each run")
     p.add_argument("--conns", type=int, default=10000, help="mem, fanout: connections held open")
+    p.add_argument("--unix", action="store_true", help="fanout: over a Unix socket, as behind a server on the same machine")
     p.add_argument("--settle", type=float, default=2, help="mem: seconds before the reading")
     p.add_argument("--times", type=int, default=20, help="start: how often")
     p.add_argument("--n", type=int, default=3000, help="insn, alloc: base number of requests")

@@ -11,7 +11,13 @@ from .config import Fail, need
 
 class Http:
     def __init__(self, port, timeout=5, source=None):
-        self.c = socket.create_connection(("127.0.0.1", port), timeout, source and (source, 0))
+        """`port` may be the path of a Unix socket."""
+        if isinstance(port, str):
+            self.c = socket.socket(socket.AF_UNIX)
+            self.c.settimeout(timeout)
+            self.c.connect(port)
+        else:
+            self.c = socket.create_connection(("127.0.0.1", port), timeout, source and (source, 0))
         self.buf = b""
 
     def send(self, method, path, body=None, headers=()):

@@ -5,6 +5,7 @@ import resource
 import select
 import socket
 import statistics
+import tempfile
 import time
 
 from .client import Http, ws_accepts, ws_ask
@@ -31,36 +32,43 @@ def cmd_fanout(conf, a, out, save):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.sched_setaffinity(0, conf.loader_cpus)
     n = min(a.conns, hard - 200)
-    section, good = out.setdefault("fanout", {}), True
+    name = "fanout-unix" if a.unix else "fanout"
+    section, good = out.setdefault(name, {}), True
     who = [s for s in conf.chosen if "fanout" in s["caps"]]
     first = max([len(section.get(s["name"], [])) for s in who], default=0)
     for r in range(first, first + a.rounds):
         k = r % max(1, len(who))
         for s in who[k:] + who[:k]:
             try:
-                d = one_round(conf, s, n, a.secs)
+                d = one_round(conf, s, n, a.secs, a.unix)
             except (Fail, OSError) as e:
-                log(f"fanout           r{r} {s['name']:16} REFUSED {e}")
+                log(f"{name:16} r{r} {s['name']:16} REFUSED {e}")
                 good = False
                 continue
             section.setdefault(s["name"], []).append(dict(d, round=r, subscribers=n))
-            log(f"fanout           r{r} {s['name']:16} " + "   ".join(
+            log(f"{name:16} r{r} {s['name']:16} " + "   ".join(
                 f"burst {b}: {d[str(b)]['per_cpu_s']:9,.0f} deliveries/CPU s ({d[str(b)]['us']:5.2f} us, "
                 f"{d[str(b)]['user_us']:.2f} of them user), p50 {d[str(b)]['p50_ms']:.0f} ms" for b in BURSTS))
             save()
     return good
 
 
-def one_round(conf, s, n, secs):
-    with Server(conf, s) as srv:
-        crowd = Crowd(srv.port, path_of(s, "fanout"), n)
-        try:
-            with Http(srv.port, 60) as publisher:
-                # checks every byte; also, what a first message sets up for good is not the next one's price
-                crowd.deliver(publisher, 3, check=True)
-                return {str(b): measure(srv, crowd, publisher, b, secs) for b in BURSTS}
-        finally:
-            crowd.close()
+def one_round(conf, s, n, secs, unix):
+    with tempfile.TemporaryDirectory() as d:
+        env = {"BENCH_SOCKET": f"{d}/socket"} if unix else {}
+        with Server(conf, s, env=env) as srv:
+            at = env.get("BENCH_SOCKET", srv.port)
+            while unix and not os.path.exists(at):
+                need(srv.p.poll() is None and time.perf_counter() - srv.t0 < 10, "it does not listen on its socket")
+                time.sleep(0.01)
+            crowd = Crowd(at, path_of(s, "fanout"), n)
+            try:
+                with Http(at, 60) as publisher:
+                    # checks every byte; also, what a first message sets up for good is not the next one's price
+                    crowd.deliver(publisher, 3, check=True)
+                    return {str(b): measure(srv, crowd, publisher, b, secs) for b in BURSTS}
+            finally:
+                crowd.close()
 
 
 def measure(srv, crowd, publisher, burst, secs):

@@ -135,8 +135,10 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let args = args();
     let address = Address::Tcp((Ipv4Addr::LOCALHOST, args.port).into());
     let options = BindOptions { backlog: BACKLOG, ..BindOptions::default() };
+    let mut listen = vec![ListenConfig { options, ..ListenConfig::from(address) }];
+    listen.extend(unix_path().map(|path| ListenConfig::from(Address::Unix(path.into()))));
     let config = ServerConfig {
-        listen: vec![ListenConfig { options, ..ListenConfig::from(address) }],
+        listen,
         workers: args.workers,
         server_header: Some("cepa".to_owned()),
         limits: Limits {
