@@ -141,7 +141,7 @@ impl State {
 
     /// Drops a message, and answers how many bytes it had.
     pub(super) fn drop_oldest(&mut self) -> usize {
-        let bytes = self.log.pop_front().map_or(0, |frame| frame.bytes.len());
+        let bytes = self.log.pop_front().map_or(0, |frame| frame.len());
         self.log_bytes -= bytes;
         bytes
     }
