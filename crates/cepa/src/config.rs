@@ -22,15 +22,15 @@ use std::{
 use serde::de::DeserializeOwned;
 
 pub use self::error::ConfigError;
-pub(crate) use self::text::Setting;
 use self::{
     error::Fault,
     node::{Table, Value},
     read::{Absent, Reader},
 };
+pub(crate) use self::{nearest::hint, text::Setting};
 
 /// Sections that Cepa itself reads.
-const OWN: [&str; 2] = ["server", "log"];
+const OWN: [&str; 4] = ["server", "log", "lifecycle", "plugins"];
 
 /// Where the layers come from; a later one wins over those before.
 pub(crate) struct Layers<'a> {
@@ -77,6 +77,54 @@ impl Config {
             setting.apply(&mut config.root);
         }
         Ok(config)
+    }
+
+    /// Puts layers of defaults below all others, a later one over those before; their sections are known from then on.
+    pub(crate) fn put_below(&mut self, layers: &[(String, &str)]) -> Result<(), ConfigError> {
+        let mut root = Table::new();
+        for (name, text) in layers {
+            let table = text::document(text, &name.as_str().into())?;
+            self.asked.borrow_mut().extend(table.keys().cloned());
+            node::merge(&mut root, table);
+        }
+        node::merge(&mut root, std::mem::take(&mut self.root));
+        self.root = root;
+        Ok(())
+    }
+
+    /// Sets a value over all layers.
+    pub(crate) fn set(&mut self, setting: Setting) {
+        setting.apply(&mut self.root);
+    }
+
+    /// Makes a section known without reading it.
+    pub(crate) fn know(&self, section: &str) {
+        self.asked.borrow_mut().insert(section.to_owned());
+    }
+
+    /// Where the value below these keys was written.
+    pub(crate) fn origin(&self, [first, rest @ ..]: &[&str; 3]) -> Option<String> {
+        Some(self.root.get(*first)?.at(rest.iter().copied())?.origin.to_string())
+    }
+
+    /// Checks that a section, a table by name, has none but these names.
+    pub(crate) fn check_names<'a>(
+        &self,
+        section: &str,
+        what: &'static str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), ConfigError> {
+        let Some(Value::Table(table)) = self.root.get(section).map(|node| &node.value) else { return Ok(()) };
+        match table.iter().find(|(name, _)| !known.clone().any(|known| known == *name)) {
+            Some((name, node)) => {
+                let hint = nearest::hint(name, &format!("{what}s"), known);
+                Err(ConfigError::from(Fault::Unknown { what, hint })
+                    .at(&node.origin)
+                    .within(name)
+                    .within(section))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The files that were read, in the order of the layers.

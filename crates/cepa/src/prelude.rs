@@ -9,7 +9,7 @@ pub use std::{
 };
 
 pub use cepa_core::{
-    App, Body, Ctx, Error, Handler, Html, Json, Middleware, Next, Reply, Result, Text,
+    App, Body, Ctx, Error, Handler, Html, Json, Middleware, Next, Reply, Result, Service, Text,
     router::{Mount, Resources, Router},
 };
 pub use cepa_server::Blocking;

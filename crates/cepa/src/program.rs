@@ -1,28 +1,31 @@
 //! A program around an app: from the command line to the exit code.
 
 use std::{
-    env,
+    env, fmt,
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
 
-use cepa_core::{App, Error, Onion, Result, router::BuildError};
+use cepa_core::{App, Onion, Result};
 use cepa_log::{Log, LogConfig, LogConfigError, LogError};
-use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls};
+use cepa_server::{ListenConfig, Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls};
 use serde::Deserialize;
+use tokio::{runtime::LocalRuntime, task::spawn_blocking};
 use tracing::{dispatcher, info};
 
 use crate::{
-    boot::{self, Boot, BootError, Surroundings},
+    Plugin,
+    boot::{self, Boot, BootError, Lifecycle, LifecycleError, Surroundings},
     command::{self, Command},
     config::ConfigError,
+    plugin::Erased,
     routes,
     signals::Signals,
 };
 
-/// A program around an app, with the name and version that `--help` and `--version` show.
+/// A program around an app, with the name and version that `--help` and `--version` show, and its plugins.
 ///
 /// [`program!`](crate::program!) makes one of the package it is written in; [`run`](crate::run) takes the name of
 /// the program's file and needs no version.
@@ -38,10 +41,10 @@ use crate::{
 ///     cepa::program!().run(app)
 /// }
 /// ```
-#[derive(Clone, Debug)]
 pub struct Program {
     name: String,
     version: String,
+    plugins: Vec<Box<dyn Erased>>,
 }
 
 /// The [`Program`] of the package that this is written in.
@@ -55,7 +58,14 @@ macro_rules! program {
 impl Program {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into() }
+        Self { name: name.into(), version: version.into(), plugins: Vec::new() }
+    }
+
+    /// Adds a plugin. The order is that of what they need, else that in which they were added.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        self.plugins.push(Box::new(plugin));
+        self
     }
 
     /// The program that the process was started as.
@@ -74,7 +84,7 @@ impl Program {
             }
         };
         let text = surroundings.enter_package().map_err(Failure::from);
-        let text = text.and_then(|()| perform(&command, surroundings, app));
+        let text = text.and_then(|()| perform(&command, surroundings, self.plugins, app));
         match text.and_then(|text| print(&text)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -92,10 +102,10 @@ enum Failure {
     Boot(#[from] BootError),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{}", told(.0))]
-    App(Error),
     #[error(transparent)]
-    Routes(#[from] BuildError),
+    Life(#[from] LifecycleError),
+    #[error("the runtime cannot be made: {0}")]
+    Runtime(#[source] io::Error),
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
@@ -108,45 +118,37 @@ enum Failure {
     Output(#[source] io::Error),
 }
 
-/// An error as the operator is told it: without the status, which means something to clients only.
-fn told(error: &Error) -> String {
-    let text = error.to_string();
-    let status = [error.status().as_str(), " "].concat();
-    let standard = [error.status().canonical_reason().unwrap_or_default(), ": "].concat();
-    let text = text.strip_prefix(&status).unwrap_or(&text);
-    let text = text.strip_prefix(&standard).unwrap_or(text);
-    if error.downcast_ref::<ConfigError>().is_some() {
-        // It names a place of its own, and that is where to look.
-        return text.to_owned();
-    }
-    format!("{text}\n  at {}", error.place())
-}
-
 /// Does what is asked, and gives the text that answers it.
 fn perform(
     command: &Command,
     surroundings: Surroundings,
+    plugins: Vec<Box<dyn Erased>>,
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
-    let mut boot = Boot::new(surroundings)?;
-    let SoundLog(log) = boot.settings().section("log")?;
-    let server: ServerConfig = boot.settings().section("server")?;
+    let boot = Boot::new(surroundings)?.with_plugins(plugins);
+    // What the hooks begin lives on this thread, as long as the program.
+    let runtime = LocalRuntime::new().map_err(Failure::Runtime)?;
+    let mut life = runtime.block_on(Lifecycle::configure(boot))?;
+    let SoundLog(log) = life.boot().settings().section("log")?;
+    let server: ServerConfig = life.boot().settings().section("server")?;
     let log = match command {
         Command::Serve => Logging::start(&log)?,
         Command::Routes | Command::Explain(_) | Command::Check => Logging(None),
     };
-    let onion = app(&mut boot).map_err(Failure::App)?.build()?;
-    // Only now is it known which sections there are.
-    boot.settings().check_sections()?;
+    let onion = life.build(app)?;
     match command {
-        Command::Serve => serve_until_told(&boot, onion, server, &log).map(|()| String::new()),
+        Command::Serve => {
+            // Before there is anything that a signal would have to end in order.
+            let signals = Signals::take(log.0.clone()).map_err(Failure::Signals)?;
+            runtime.block_on(live(life, onion, server, &signals)).map(|()| String::new())
+        }
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
         Command::Check => {
             for listen in &server.listen {
                 listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
             }
-            Ok(summary(&boot, &onion))
+            Ok(summary(life.boot(), &onion))
         }
     }
 }
@@ -192,26 +194,62 @@ impl Drop for Logging {
     }
 }
 
-/// Serves until a signal ends it.
-fn serve_until_told(
-    boot: &Boot,
+/// Opens what the app needs, serves until a signal ends it, and closes.
+async fn live(
+    mut life: Lifecycle,
     onion: Arc<Onion>,
     config: ServerConfig,
-    log: &Logging,
+    signals: &Signals,
 ) -> Result<(), Failure> {
-    // Before there is anything that a signal would have to end in order.
-    let signals = Signals::take().map_err(Failure::Signals)?;
-    let schemes: Vec<_> =
-        config.listen.iter().map(|listen| if listen.tls.is_some() { "https" } else { "http" }).collect();
+    let opened = tokio::select! {
+        biased;
+        () = signals.told() => Ok(None),
+        opened = open(&mut life, onion, config) => opened.map(Some),
+    };
+    let ended = match opened {
+        Ok(Some(server)) => serve(&mut life, server, signals).await,
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    life.close().await;
+    info!(target: "cepa", "stopped");
+    ended
+}
+
+/// Opens what the app needs, and listens.
+async fn open(
+    life: &mut Lifecycle,
+    onion: Arc<Onion>,
+    config: ServerConfig,
+) -> Result<(Server, Vec<&'static str>), Failure> {
+    life.load().await?;
+    let scheme = |listen: &ListenConfig| if listen.tls.is_some() { "https" } else { "http" };
+    let schemes = config.listen.iter().map(scheme).collect();
     let server = Server::bind(config, onion)?;
+    life.ready().await?;
+    Ok((server, schemes))
+}
+
+/// Serves until a signal ends it.
+async fn serve(
+    life: &mut Lifecycle,
+    (server, schemes): (Server, Vec<&'static str>),
+    signals: &Signals,
+) -> Result<(), Failure> {
     let workers = server.workers();
     let running = server.start()?;
     let urls: Vec<_> = running.endpoints().iter().zip(schemes).map(|(at, scheme)| url(scheme, at)).collect();
-    signals.stop(running.stopper(), log.0.clone()).map_err(Failure::Signals)?;
-    info!(target: "cepa", env = boot.env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
-    running.join().map_err(Failure::Worker)?;
-    info!(target: "cepa", "stopped");
-    Ok(())
+    let stopper = running.stopper();
+    signals.stop(stopper.clone());
+    info!(target: "cepa", env = life.boot().env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
+    let ready = life.server_ready().await;
+    if ready.is_err() {
+        stopper.drain();
+    }
+    // This thread stays free for what the hooks have begun on it.
+    let ended = spawn_blocking(|| running.join()).await;
+    ready?;
+    ended.map_err(io::Error::other).flatten().map_err(Failure::Worker)
 }
 
 /// What to type into a browser; a Unix socket has no URL.
@@ -230,6 +268,15 @@ fn summary(boot: &Boot, onion: &Onion) -> String {
         count => format!("{count} routes"),
     };
     format!("ok: environment {}, {files}, {routes}\n", boot.env())
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Prints what was asked for. A reader that has had enough, such as `head`, is no failure.

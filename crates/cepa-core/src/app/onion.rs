@@ -60,9 +60,8 @@ impl Onion {
             later: later.as_ref(),
             fallback: fallback.as_ref(),
         };
-        let mut mount = |mount: Mount, faults: &mut Vec<Fault>| {
-            mount.resolve(|app| Self::resolve(app, &this, faults))
-        };
+        let mut mount =
+            |mount: Mount, faults: &mut Vec<Fault>| mount.resolve(|app| Self::resolve(app, &this, faults));
         let mut builder = TableBuilder::default();
         builder.add_app(app.router.entries, app.router.options, &mut mount);
         let (table, new_faults) = builder.finish();

@@ -1,6 +1,6 @@
 //! A value of the configuration, and where it was written.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, panic::Location, sync::Arc};
 
 /// A value with its place. It has no `Debug`: it may be a secret.
 pub(super) struct Node {
@@ -33,6 +33,8 @@ pub(super) enum Origin {
     Variable(Arc<str>),
     /// A flag of the command line, without its value.
     Flag(Arc<str>),
+    /// A line of the program.
+    Code(&'static Location<'static>),
 }
 
 impl fmt::Display for Origin {
@@ -41,6 +43,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Code(place) => write!(f, "{}:{}", place.file(), place.line()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, Read},
     ops::Range,
+    panic::Location,
     path::Path,
     str::FromStr,
     sync::Arc,
@@ -89,6 +90,11 @@ impl Setting {
             origin: Origin::Flag(flag.into()),
             values: Written::Value(value.into()),
         }
+    }
+
+    /// The same, set by a line of the program.
+    pub(crate) fn at_line(self, place: &'static Location<'static>) -> Self {
+        Self { origin: Origin::Code(place), ..self }
     }
 
     /// Puts the value over what is there.

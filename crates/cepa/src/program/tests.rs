@@ -1,4 +1,4 @@
-use cepa_core::Ctx;
+use cepa_core::{Ctx, Error};
 use serde::Deserialize;
 
 use super::*;
@@ -11,7 +11,7 @@ fn check(settings: &[&str], app: impl FnOnce(&mut Boot) -> Result<App>) -> Strin
         dir: None,
         flags: settings.iter().map(|text| text.parse().unwrap()).collect(),
     };
-    match perform(&Command::Check, surroundings, app) {
+    match perform(&Command::Check, surroundings, Vec::new(), app) {
         Ok(text) => text,
         Err(failure) => format!("error: {failure}\n"),
     }
@@ -85,7 +85,7 @@ fn a_folder_that_was_asked_for_must_be_there() {
         dir: Some("/no/such/folder".into()),
         flags: Vec::new(),
     };
-    let error = perform(&Command::Check, surroundings, plain).unwrap_err().to_string();
+    let error = perform(&Command::Check, surroundings, Vec::new(), plain).unwrap_err().to_string();
     assert_eq!(
         error,
         "/no/such/folder: no such folder; leave out --config, or name the folder of the configuration"
@@ -101,4 +101,13 @@ fn an_endpoint_is_shown_as_what_a_browser_takes() {
     ] {
         assert_eq!(url("https", &endpoint), shown);
     }
+}
+
+#[test]
+fn what_only_looks_opens_nothing() {
+    let looked = check(&[], |boot| {
+        boot.did_load(async |_: &mut Boot| Err(Error::new(500, "opened")));
+        plain(boot)
+    });
+    assert_eq!(looked, "ok: environment test, no configuration file, 1 route\n");
 }
