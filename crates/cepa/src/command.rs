@@ -27,7 +27,16 @@ enum Subcommands {
     /// Lists the routes of the app, or explains what answers a path
     Routes(RoutesFlags),
     /// Reads the configuration and builds the app, but does not serve it
-    Check(Flags),
+    Check(CheckFlags),
+}
+
+#[derive(Args)]
+struct CheckFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// Prints the configuration as it takes effect, with the origin of each value and without secrets
+    #[arg(long)]
+    dump: bool,
 }
 
 #[derive(Args)]
@@ -74,6 +83,7 @@ pub(crate) enum Command {
     Routes,
     Explain(Question),
     Check,
+    Dump,
 }
 
 /// A request whose way is asked for.
@@ -99,7 +109,9 @@ pub(crate) fn parse(
     let (command, behind) = match line.command {
         None => (Command::Serve, None),
         Some(Subcommands::Serve(flags)) => (Command::Serve, Some(flags)),
-        Some(Subcommands::Check(flags)) => (Command::Check, Some(flags)),
+        Some(Subcommands::Check(CheckFlags { flags, dump })) => {
+            (if dump { Command::Dump } else { Command::Check }, Some(flags))
+        }
         Some(Subcommands::Routes(RoutesFlags { flags, explain, method, host })) => {
             let question = explain.map(|path| Question { method, host, path });
             (question.map_or(Command::Routes, Command::Explain), Some(flags))
@@ -164,6 +176,7 @@ mod tests {
             (&["--workers", "2"], Command::Serve),
             (&["serve", "--listen", "[::1]:0"], Command::Serve),
             (&["check"], Command::Check),
+            (&["check", "--dump"], Command::Dump),
             (&["routes"], Command::Routes),
         ] {
             let parsed = parsed(arguments).map(|(command, _)| command).ok();

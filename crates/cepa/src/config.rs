@@ -4,6 +4,7 @@
 //! are merged, and [`read`] takes a section out as a type of the program. Whatever goes wrong on that way is a
 //! [`ConfigError`], which names the place.
 
+mod dump;
 mod error;
 mod nearest;
 mod node;

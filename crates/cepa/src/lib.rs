@@ -35,6 +35,7 @@ mod plugin;
 pub mod prelude;
 mod program;
 mod routes;
+mod secret;
 mod signals;
 mod told;
 
@@ -67,6 +68,7 @@ pub use self::{
     config::ConfigError,
     plugin::{Plugin, PluginError},
     program::Program,
+    secret::Secret,
 };
 
 /// Makes a program of an app: does what the command line asks for, and gives the exit code.

@@ -13,11 +13,12 @@ use cepa_log::{Log, LogConfig, LogConfigError, LogError};
 use cepa_server::{ListenConfig, Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls};
 use serde::Deserialize;
 use tokio::{runtime::LocalRuntime, task::spawn_blocking};
+use toml::Value;
 use tracing::{dispatcher, info};
 
 use crate::{
     Plugin,
-    boot::{self, Boot, BootError, Lifecycle, LifecycleError, Surroundings},
+    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Surroundings},
     command::{self, Command},
     config::ConfigError,
     plugin::Erased,
@@ -104,6 +105,8 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Life(#[from] LifecycleError),
+    #[error("the configuration cannot be written: {0}")]
+    Dump(#[from] toml::ser::Error),
     #[error("the runtime cannot be made: {0}")]
     Runtime(#[source] io::Error),
     #[error(transparent)]
@@ -133,7 +136,7 @@ fn perform(
     let server: ServerConfig = life.boot().settings().section("server")?;
     let log = match command {
         Command::Serve => Logging::start(&log)?,
-        Command::Routes | Command::Explain(_) | Command::Check => Logging(None),
+        _ => Logging(None),
     };
     let onion = life.build(app)?;
     match command {
@@ -144,11 +147,10 @@ fn perform(
         }
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
-        Command::Check => {
-            for listen in &server.listen {
-                listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
-            }
-            Ok(summary(life.boot(), &onion))
+        Command::Check => check(life.boot(), &onion, &server),
+        Command::Dump => {
+            let summary = check(life.boot(), &onion, &server)?;
+            Ok(format!("# {summary}{}", dump(life.boot())?))
         }
     }
 }
@@ -258,6 +260,25 @@ fn url(scheme: &str, endpoint: &Endpoint) -> String {
         Endpoint::Tcp(address) => format!("{scheme}://{address}"),
         Endpoint::Unix(_) => endpoint.to_string(),
     }
+}
+
+/// Looks at what only serving would find, and says what there is.
+fn check(boot: &Boot, onion: &Onion, server: &ServerConfig) -> Result<String, Failure> {
+    for listen in &server.listen {
+        listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
+    }
+    Ok(summary(boot, onion))
+}
+
+/// The configuration as it takes effect.
+fn dump(boot: &Boot) -> Result<String, Failure> {
+    let mut defaults = toml::Table::new();
+    defaults.insert("server".to_owned(), Value::try_from(ServerConfig::default())?);
+    defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
+    let log = [("level", "info"), ("zone", "local"), ("queue", "4 MiB")];
+    let log = log.map(|(key, value)| (key.to_owned(), value.into()));
+    defaults.insert("log".to_owned(), Value::Table(log.into_iter().collect()));
+    Ok(boot.settings().dump(&defaults))
 }
 
 fn summary(boot: &Boot, onion: &Onion) -> String {

@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use serde::de::Error as _;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -145,6 +146,38 @@ pub(super) fn variable(name: &OsStr, value: &OsStr) -> Result<Option<Setting>, C
     Ok(Some(Setting { keys, origin, values: Written::Value(value.into()) }))
 }
 
+/// Bytes of a file that holds one text; more is no password.
+const LARGEST_TEXT: u64 = 64 << 10;
+
+/// The file that a text is to be read from: `{ file = "/run/secrets/x" }`.
+pub(super) fn of_file(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Table(table) if table.len() == 1 => match &table.get("file")?.value {
+            Value::Text(path) => Some(path),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Reads the text in a file, without the line break that editors put at its end.
+pub(super) fn in_file(path: &str) -> Result<String, ConfigError> {
+    let fault = |text: String| ConfigError::custom(format!("{path}: {text}"));
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST_TEXT + 1).read_to_string(&mut text));
+    match read {
+        Ok(length) if length as u64 > LARGEST_TEXT => {
+            Err(fault("larger than 64 KiB, so no single text".to_owned()))
+        }
+        Ok(_) => {
+            let end = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+            text.truncate(end.unwrap_or(&text).len());
+            Ok(text)
+        }
+        Err(error) => Err(fault(format!("cannot be read: {error}"))),
+    }
+}
+
 /// Splits a path into keys, none of them empty.
 fn keys(path: &str, separator: &str) -> Option<Vec<String>> {
     let keys: Vec<String> = path.split(separator).map(str::to_owned).collect();
@@ -193,7 +226,7 @@ fn node(
         }
         DeValue::Table(below) => Value::Table(table(below, origin)?),
     };
-    Ok(Node { value, origin: place, written: None })
+    Ok(Node::new(value, &place))
 }
 
 /// Where the lines of a text begin.
