@@ -188,7 +188,7 @@ fn keys(path: &str, separator: &str) -> Option<Vec<String>> {
 /// A value outside of a file: TOML if it is, otherwise text.
 fn value(text: &Arc<str>, origin: &Origin) -> Node {
     let parsed = DeValue::parse(text).ok();
-    let read = parsed.and_then(|value| node(value.into_inner(), origin.clone(), &|_| origin.clone()).ok());
+    let read = parsed.and_then(|value| node(value.into_inner(), origin, &|_| origin.clone()).ok());
     let node = read.unwrap_or_else(|| Node::new(Value::Text(text.to_string()), origin));
     Node { written: Some(text.clone()), ..node }
 }
@@ -197,7 +197,7 @@ fn table(table: DeTable<'_>, origin: &dyn Fn(Range<usize>) -> Origin) -> Result<
     let entry = |(key, value): (Spanned<_>, Spanned<_>)| {
         let place = origin(key.span());
         let key: std::borrow::Cow<'_, str> = key.into_inner();
-        let node = node(value.into_inner(), place, origin).map_err(|error| error.within(&key))?;
+        let node = node(value.into_inner(), &place, origin).map_err(|error| error.within(&key))?;
         Ok((key.into_owned(), node))
     };
     table.into_iter().map(entry).collect()
@@ -205,7 +205,7 @@ fn table(table: DeTable<'_>, origin: &dyn Fn(Range<usize>) -> Origin) -> Result<
 
 fn node(
     value: DeValue<'_>,
-    place: Origin,
+    place: &Origin,
     origin: &dyn Fn(Range<usize>) -> Origin,
 ) -> Result<Node, ConfigError> {
     let no_number = || ConfigError::source(Some(place.clone()), "a number here is none, or too large");
@@ -220,13 +220,13 @@ fn node(
         DeValue::Array(list) => {
             let element = |value: Spanned<DeValue<'_>>| {
                 let place = origin(value.span());
-                node(value.into_inner(), place, origin)
+                node(value.into_inner(), &place, origin)
             };
             Value::List(list.into_iter().map(element).collect::<Result<_, _>>()?)
         }
         DeValue::Table(below) => Value::Table(table(below, origin)?),
     };
-    Ok(Node::new(value, &place))
+    Ok(Node::new(value, place))
 }
 
 /// Where the lines of a text begin.
