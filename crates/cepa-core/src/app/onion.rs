@@ -88,6 +88,12 @@ impl Onion {
         Handling::new(Arc::clone(self), request)
     }
 
+    /// A ctx for work that no request asked for: the app's [provided](Self::provided) values and services are found in
+    /// it, and no layer has run.
+    pub fn ctx(self: &Arc<Self>, request: Request) -> Ctx {
+        Ctx::new(request, Arc::clone(self))
+    }
+
     pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {
         Next::new(&self.layers, self).run(ctx)
     }

@@ -1,0 +1,117 @@
+//! What work that no request asked for runs with.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use cepa_core::{Connection, Ctx, LocalBoxFuture, Onion, Request};
+use http::Method;
+use tokio::sync::watch;
+
+/// What a schedule or a job runs with: a [`Ctx`] by no connection, so that what handlers use is at hand
+/// (`job.provided::<Db>()?`, `job.service::<Users>()?`), and what is known of this run.
+///
+/// Its request has the method `SCHEDULE` or `JOB` and a path of the name; what is set as its response goes nowhere.
+/// [`Ctx::draining`] says when the process is about to end.
+pub struct JobCtx {
+    ctx: Ctx,
+    onion: Arc<Onion>,
+    about: About,
+}
+
+/// What is known of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) door: &'static str,
+    pub(crate) name: Arc<str>,
+    pub(crate) planned: SystemTime,
+    pub(crate) attempt: u32,
+    pub(crate) fence: Option<u64>,
+}
+
+impl JobCtx {
+    pub(crate) fn new(onion: &Arc<Onion>, about: About, ending: &watch::Receiver<bool>) -> Self {
+        let method = Method::from_bytes(about.door.to_ascii_uppercase().as_bytes()).unwrap_or_default();
+        let mut request = Request::new(method, format!("/__{}/{}", about.door, about.name));
+        request.set_connection(Rc::new(Background { door: about.door, ending: ending.clone() }));
+        Self { ctx: onion.ctx(request), onion: Arc::clone(onion), about }
+    }
+
+    /// The name of the schedule, or the kind of the job.
+    pub fn name(&self) -> &str {
+        &self.about.name
+    }
+
+    /// When it was to run. A schedule that runs a little late, or a job that is tried again, still has this time.
+    pub fn planned(&self) -> SystemTime {
+        self.about.planned
+    }
+
+    /// Which attempt this is, from 1 on; a schedule has one.
+    pub fn attempt(&self) -> u32 {
+        self.about.attempt
+    }
+
+    /// A number that is larger than that of every run before, of a schedule that runs once per cluster.
+    ///
+    /// A machine that hangs may lose its lock without knowing. What it still writes then can be told from what its
+    /// successor writes, if both write this number and the smaller one is refused.
+    pub fn fence(&self) -> Option<u64> {
+        self.about.fence
+    }
+
+    /// The app, to send requests to: `job.onion().handle(request).await`.
+    pub fn onion(&self) -> &Arc<Onion> {
+        &self.onion
+    }
+}
+
+impl Deref for JobCtx {
+    type Target = Ctx;
+
+    fn deref(&self) -> &Ctx {
+        &self.ctx
+    }
+}
+
+impl DerefMut for JobCtx {
+    fn deref_mut(&mut self) -> &mut Ctx {
+        &mut self.ctx
+    }
+}
+
+impl fmt::Debug for JobCtx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobCtx").field(&self.about).finish()
+    }
+}
+
+/// The connection of those that have none.
+struct Background {
+    door: &'static str,
+    ending: watch::Receiver<bool>,
+}
+
+impl Connection for Background {
+    fn door(&self) -> &'static str {
+        self.door
+    }
+
+    fn is_draining(&self) -> bool {
+        *self.ending.borrow()
+    }
+
+    fn draining(&self) -> LocalBoxFuture<'static, ()> {
+        let mut ending = self.ending.clone();
+        Box::pin(async move {
+            let mut told = pin!(ending.wait_for(|ending| *ending));
+            // Should the sender be gone, everything is over.
+            let _ = told.as_mut().await;
+        })
+    }
+}
