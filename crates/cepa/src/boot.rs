@@ -1,5 +1,7 @@
 //! What an app learns about its surroundings while it is built, and what it says about its life.
 
+#[cfg_attr(not(feature = "cluster"), path = "boot/background/none.rs")]
+mod background;
 mod hooks;
 mod lifecycle;
 
@@ -13,8 +15,8 @@ use std::{
 use cepa_core::{Error, Provided, Result};
 use serde::de::DeserializeOwned;
 
-use self::hooks::Hooks;
 pub(crate) use self::lifecycle::Lifecycle;
+use self::{background::Background, hooks::Hooks};
 pub use self::{
     hooks::Stage,
     lifecycle::{LifecycleConfig, LifecycleError, Started},
@@ -116,6 +118,7 @@ pub struct Boot {
     is_open: bool,
     plugins: Vec<Box<dyn Erased>>,
     hooks: Hooks,
+    background: Background,
     /// What is provided until the app is ready, and from then on.
     providing: Provided,
     provided: Arc<OnceLock<Provided>>,
@@ -189,6 +192,7 @@ impl Boot {
         })?;
         Ok(Self {
             name: from.name,
+            background: Background::new(&env.0),
             env: env.0,
             root,
             config,

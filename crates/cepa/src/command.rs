@@ -28,6 +28,18 @@ enum Subcommands {
     Routes(RoutesFlags),
     /// Reads the configuration and builds the app, but does not serve it
     Check(CheckFlags),
+    /// Runs a schedule of the app once
+    #[cfg(feature = "cluster")]
+    RunSchedule(RunScheduleFlags),
+}
+
+#[cfg(feature = "cluster")]
+#[derive(Args)]
+struct RunScheduleFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// The name of the schedule
+    name: String,
 }
 
 #[derive(Args)]
@@ -84,6 +96,8 @@ pub(crate) enum Command {
     Explain(Question),
     Check,
     Dump,
+    #[cfg(feature = "cluster")]
+    RunSchedule(String),
 }
 
 /// A request whose way is asked for.
@@ -111,6 +125,10 @@ pub(crate) fn parse(
         Some(Subcommands::Serve(flags)) => (Command::Serve, Some(flags)),
         Some(Subcommands::Check(CheckFlags { flags, dump })) => {
             (if dump { Command::Dump } else { Command::Check }, Some(flags))
+        }
+        #[cfg(feature = "cluster")]
+        Some(Subcommands::RunSchedule(RunScheduleFlags { flags, name })) => {
+            (Command::RunSchedule(name), Some(flags))
         }
         Some(Subcommands::Routes(RoutesFlags { flags, explain, method, host })) => {
             let question = explain.map(|path| Question { method, host, path });
@@ -178,6 +196,8 @@ mod tests {
             (&["check"], Command::Check),
             (&["check", "--dump"], Command::Dump),
             (&["routes"], Command::Routes),
+            #[cfg(feature = "cluster")]
+            (&["run-schedule", "clean"], Command::RunSchedule("clean".to_owned())),
         ] {
             let parsed = parsed(arguments).map(|(command, _)| command).ok();
             assert_eq!(parsed, Some(command), "{arguments:?}");

@@ -31,7 +31,7 @@ use self::{
 pub(crate) use self::{nearest::hint, text::Setting};
 
 /// Sections that Cepa itself reads.
-const OWN: [&str; 4] = ["server", "log", "lifecycle", "plugins"];
+const OWN: [&str; 5] = ["server", "log", "lifecycle", "plugins", "schedules"];
 
 /// Where the layers come from; a later one wins over those before.
 pub(crate) struct Layers<'a> {

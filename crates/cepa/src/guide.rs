@@ -32,6 +32,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/lifecycle.md")]
     struct Lifecycle;
 
+    #[doc = include_str!("../../../docs/guide/src/schedules.md")]
+    struct Schedules;
+
     #[doc = include_str!("../../../docs/guide/src/live.md")]
     struct Live;
 

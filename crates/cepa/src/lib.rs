@@ -47,6 +47,9 @@ pub use bytes;
 /// Shares, queues and a messenger, and the event streams and long polls of queues.
 #[cfg(feature = "bus")]
 pub use cepa_bus as bus;
+/// Schedules.
+#[cfg(feature = "cluster")]
+pub use cepa_cluster::{JobCtx, Schedule, schedule};
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, Service, cookie, router};
 #[cfg(feature = "layers")]
@@ -77,7 +80,8 @@ pub use self::{
 /// | --- | --- |
 /// | `serve`, or none | serves the app, all workers as threads of this process |
 /// | `routes` | lists the routes; with `--explain PATH` the layers and the handler of one request |
-/// | `check` | reads the configuration, builds the app, loads certificates, binds nothing |
+/// | `check` | reads the configuration, builds the app, loads certificates, binds nothing; with `--dump` prints the configuration |
+/// | `run-schedule NAME` | runs a [schedule](Schedule) of the app once, and fails as it does |
 ///
 /// Flags are a layer of the configuration, see [`Boot`], and the same for all commands; `--help` lists them.
 ///

@@ -8,6 +8,8 @@ pub use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "cluster")]
+pub use cepa_cluster::{JobCtx, Schedule};
 pub use cepa_core::{
     App, Body, Ctx, Error, Handler, Html, Json, Middleware, Next, Reply, Result, Service, Text,
     router::{Mount, Resources, Router},

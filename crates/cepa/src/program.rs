@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "cluster")]
+use cepa_cluster::schedule::{Outcome, ScheduleError};
 use cepa_core::{App, Onion, Result};
 use cepa_log::{Log, LogConfig, LogConfigError, LogError};
 use cepa_server::{ListenConfig, Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls};
@@ -107,6 +109,12 @@ enum Failure {
     Life(#[from] LifecycleError),
     #[error("the configuration cannot be written: {0}")]
     Dump(#[from] toml::ser::Error),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    #[cfg(feature = "cluster")]
+    #[error("{0}: {1}")]
+    Run(String, Outcome),
     #[error("the runtime cannot be made: {0}")]
     Runtime(#[source] io::Error),
     #[error(transparent)]
@@ -135,8 +143,8 @@ fn perform(
     let SoundLog(log) = life.boot().settings().section("log")?;
     let server: ServerConfig = life.boot().settings().section("server")?;
     let log = match command {
-        Command::Serve => Logging::start(&log)?,
-        _ => Logging(None),
+        Command::Routes | Command::Explain(_) | Command::Check | Command::Dump => Logging(None),
+        _ => Logging::start(&log)?,
     };
     let onion = life.build(app)?;
     match command {
@@ -148,6 +156,8 @@ fn perform(
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
         Command::Check => check(life.boot(), &onion, &server),
+        #[cfg(feature = "cluster")]
+        Command::RunSchedule(name) => runtime.block_on(run_schedule(life, &onion, name)),
         Command::Dump => {
             let summary = check(life.boot(), &onion, &server)?;
             Ok(format!("# {summary}{}", dump(life.boot())?))
@@ -196,6 +206,21 @@ impl Drop for Logging {
     }
 }
 
+/// Opens what the app needs, runs a schedule, and closes.
+#[cfg(feature = "cluster")]
+async fn run_schedule(mut life: Lifecycle, onion: &Arc<Onion>, name: &str) -> Result<String, Failure> {
+    let loaded = life.load().await;
+    let outcome = match loaded {
+        Ok(()) => life.run_schedule(name, onion).await.map_err(Failure::from),
+        Err(error) => Err(error.into()),
+    };
+    life.close().await;
+    match outcome? {
+        Outcome::Done => Ok(format!("{name}: done\n")),
+        outcome => Err(Failure::Run(name.to_owned(), outcome)),
+    }
+}
+
 /// Opens what the app needs, serves until a signal ends it, and closes.
 async fn live(
     mut life: Lifecycle,
@@ -206,10 +231,10 @@ async fn live(
     let opened = tokio::select! {
         biased;
         () = signals.told() => Ok(None),
-        opened = open(&mut life, onion, config) => opened.map(Some),
+        opened = open(&mut life, Arc::clone(&onion), config) => opened.map(Some),
     };
     let ended = match opened {
-        Ok(Some(server)) => serve(&mut life, server, signals).await,
+        Ok(Some(server)) => serve(&mut life, &onion, server, signals).await,
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };
@@ -235,6 +260,7 @@ async fn open(
 /// Serves until a signal ends it.
 async fn serve(
     life: &mut Lifecycle,
+    onion: &Arc<Onion>,
     (server, schemes): (Server, Vec<&'static str>),
     signals: &Signals,
 ) -> Result<(), Failure> {
@@ -245,11 +271,19 @@ async fn serve(
     signals.stop(stopper.clone());
     info!(target: "cepa", env = life.boot().env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
     let ready = life.server_ready().await;
-    if ready.is_err() {
-        stopper.drain();
+    match ready {
+        Ok(()) => life.begin(onion),
+        Err(_) => stopper.drain(),
     }
-    // This thread stays free for what the hooks have begun on it.
-    let ended = spawn_blocking(|| running.join()).await;
+    // This thread stays free for what has begun on it.
+    let mut ended = spawn_blocking(|| running.join());
+    let ended = tokio::select! {
+        ended = &mut ended => ended,
+        () = signals.told() => {
+            life.end();
+            ended.await
+        }
+    };
     ready?;
     ended.map_err(io::Error::other).flatten().map_err(Failure::Worker)
 }

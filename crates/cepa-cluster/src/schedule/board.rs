@@ -86,6 +86,20 @@ pub enum Outcome {
     Ended,
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "under way",
+            Self::Done => "done",
+            Self::Failed(error) => return write!(f, "failed: {error}"),
+            Self::TimedOut => "timed out",
+            Self::Overlapped => "left out: the run before is still under way",
+            Self::Elsewhere => "another worker runs it",
+            Self::Ended => "the process ended before it",
+        })
+    }
+}
+
 /// What whoever looks after the server may know of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleInfo {

@@ -74,7 +74,7 @@ impl Run {
                 warn!(target: "cepa::schedule", schedule = name, "left out: it is still under way elsewhere");
             }
             Outcome::TimedOut => {
-                error!(target: "cepa::schedule", schedule = name, "timed out after {took:.1?}")
+                error!(target: "cepa::schedule", schedule = name, "timed out after {took:.1?}");
             }
             Outcome::Failed(error) => {
                 error!(target: "cepa::schedule", schedule = name, "failed after {took:.1?}: {error}");
@@ -179,6 +179,6 @@ fn random_below(most: Duration) -> Duration {
     // Keyed at random for each; good enough to keep machines apart.
     let random = RandomState::new().hash_one(0);
     let most = most.as_nanos().min(u128::from(u64::MAX));
-    let below = u128::from(random) * most >> 64;
+    let below = (u128::from(random) * most) >> 64;
     Duration::from_nanos(u64::try_from(below).unwrap_or_default())
 }

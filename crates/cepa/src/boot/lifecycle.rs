@@ -4,14 +4,17 @@ mod choice;
 mod config;
 mod started;
 
-use std::{fmt, panic::Location, sync::Arc, time::Duration};
+use std::{fmt, mem, panic::Location, sync::Arc, time::Duration};
 
 use cepa_core::{App, BuildError, Error, LocalBoxFuture, Onion, Result};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{error, info, warn};
 
 pub use self::{config::LifecycleConfig, started::Started};
-use super::{Boot, Stage};
+use super::{
+    Boot, Stage,
+    background::{Background, Begun},
+};
 use crate::{
     config::ConfigError,
     plugin::{Erased, PluginError},
@@ -59,6 +62,8 @@ pub(crate) struct Lifecycle {
     config: LifecycleConfig,
     /// How many units have loaded.
     loaded: usize,
+    /// What goes on beside requests.
+    begun: Option<Begun>,
 }
 
 impl Lifecycle {
@@ -70,7 +75,7 @@ impl Lifecycle {
         let defaults: Vec<_> = plugins.iter().map(|plugin| (name(&**plugin), plugin.defaults())).collect();
         boot.config.put_below(&defaults)?;
         plugins.iter().for_each(|plugin| boot.config.know(plugin.name()));
-        let mut life = Self { boot, plugins, config, loaded: 0 };
+        let mut life = Self { boot, plugins, config, loaded: 0, begun: None };
         life.run(Stage::ConfigWillLoad).await?;
         life.boot.is_open = false;
         // They may have changed it.
@@ -98,6 +103,7 @@ impl Lifecycle {
         let onion = app.provide_later(Arc::clone(&boot.provided)).build()?;
         // Only now is it known which sections there are.
         boot.config.check_sections()?;
+        boot.background.check(&boot.config)?;
         Ok(onion)
     }
 
@@ -105,8 +111,9 @@ impl Lifecycle {
     pub(crate) async fn load(&mut self) -> Result<(), LifecycleError> {
         self.run(Stage::DidLoad).await?;
         self.run(Stage::WillReady).await?;
+        Background::provide(&mut self.boot);
         // Nobody else fills it.
-        let _ = self.boot.provided.set(std::mem::take(&mut self.boot.providing));
+        let _ = self.boot.provided.set(mem::take(&mut self.boot.providing));
         Ok(())
     }
 
@@ -118,6 +125,27 @@ impl Lifecycle {
     /// The server accepts, in all workers.
     pub(crate) async fn server_ready(&mut self) -> Result<(), LifecycleError> {
         self.run(Stage::ServerDidReady).await
+    }
+
+    /// Begins what goes on beside requests, on this thread.
+    pub(crate) fn begin(&mut self, onion: &Arc<Onion>) {
+        let background = mem::replace(&mut self.boot.background, Background::new(""));
+        self.begun = Some(background.begin(onion, self.config.background));
+    }
+
+    /// Runs a schedule once.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn run_schedule(
+        &self,
+        name: &str,
+        onion: &Arc<Onion>,
+    ) -> Result<cepa_cluster::schedule::Outcome, cepa_cluster::schedule::ScheduleError> {
+        self.boot.background.run(name, onion).await
+    }
+
+    /// Begins nothing more beside requests.
+    pub(crate) fn end(&self) {
+        self.begun.iter().for_each(Begun::end);
     }
 
     async fn run(&mut self, stage: Stage) -> Result<(), LifecycleError> {
@@ -151,6 +179,9 @@ impl Lifecycle {
 
     /// Closes what was opened, the last first. What fails is logged, and so is what the time does not suffice for.
     pub(crate) async fn close(mut self) {
+        if let Some(begun) = self.begun.take() {
+            begun.ended().await;
+        }
         let limit = self.config.close;
         // A time that cannot be counted to is none.
         let deadline = Instant::now().checked_add(limit).filter(|_| !limit.is_zero());

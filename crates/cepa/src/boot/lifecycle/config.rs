@@ -12,6 +12,10 @@ pub struct LifecycleConfig {
     /// After this time a hook that is still at work is named in the log, default `"10s"`; 0 for never.
     #[serde(with = "units::duration")]
     pub slow: Duration,
+    /// How long schedules and jobs under way have to finish after the last request, default `"10s"`. What is left then
+    /// is dropped where it waits.
+    #[serde(with = "units::duration")]
+    pub background: Duration,
     /// How long all hooks of `before_close` together may take, default `"10s"`; 0 for as long as they need. What is
     /// left then is given up, with a line in the log.
     #[serde(with = "units::duration")]
@@ -20,6 +24,10 @@ pub struct LifecycleConfig {
 
 impl Default for LifecycleConfig {
     fn default() -> Self {
-        Self { slow: Duration::from_secs(10), close: Duration::from_secs(10) }
+        Self {
+            slow: Duration::from_secs(10),
+            background: Duration::from_secs(10),
+            close: Duration::from_secs(10),
+        }
     }
 }

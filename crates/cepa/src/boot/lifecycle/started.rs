@@ -64,6 +64,18 @@ impl Started {
         self.life.server_ready().await
     }
 
+    /// Runs a schedule once, in place; the others do not run.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    #[cfg(feature = "cluster")]
+    pub async fn run_schedule(
+        &self,
+        name: &str,
+    ) -> Result<cepa_cluster::schedule::Outcome, cepa_cluster::schedule::ScheduleError> {
+        self.life.run_schedule(name, &self.onion).await
+    }
+
     /// Runs the hooks `before_close`, after the last request.
     pub async fn close(self) {
         self.life.close().await;

@@ -299,3 +299,58 @@ fn a_slow_hook_is_waited_for_and_a_slow_end_is_not() {
     assert!(diary.contains("slow did_load done"), "{diary}");
     assert!(diary.ends_with("stuck before_close"), "{diary}");
 }
+
+#[cfg(feature = "cluster")]
+mod schedules {
+    use cepa_cluster::{
+        JobCtx, Schedule,
+        schedule::{Outcome, Schedules},
+    };
+
+    use super::*;
+
+    fn app(boot: &mut Boot) -> Result<App> {
+        let every = Schedule::every(Duration::from_secs(60))?.environments(&["production"]);
+        boot.provide(5u8);
+        boot.schedule("clean", every, async |job: &mut JobCtx| match job.provided::<u8>()? {
+            5 => Ok(()),
+            _ => Err(Error::new(500, "not what was provided")),
+        })?;
+        Ok(App::new().get("/", async |ctx: &mut Ctx| -> Result<String> {
+            let all = ctx.provided::<Schedules>()?.list();
+            Ok(all.iter().map(|info| format!("{} {} {}", info.name, info.when, info.is_on)).collect())
+        }))
+    }
+
+    #[test]
+    fn a_schedule_sees_what_is_provided_and_requests_see_it() {
+        run(async {
+            let started = boot(&[]).start(app).await.unwrap();
+            assert_eq!(started.client().get("/").await.text(), "clean every 60s false");
+            assert_eq!(started.run_schedule("clean").await, Ok(Outcome::Done));
+            assert!(started.run_schedule("cleam").await.is_err());
+        });
+    }
+
+    #[test]
+    fn the_configuration_may_say_otherwise() {
+        let told = |settings: &[&str]| {
+            run(async {
+                let started = boot(settings).start(app).await.map_err(|error| error.to_string())?;
+                Ok::<_, String>(started.client().get("/").await.text().to_owned())
+            })
+        };
+        assert_eq!(told(&["schedules.clean.every='5m'"]).as_deref(), Ok("clean every 300s false"));
+        let cron = ["schedules.clean.cron='0 3 * * *'", "schedules.clean.zone='Europe/Berlin'"];
+        assert_eq!(told(&cron).as_deref(), Ok("clean 0 3 * * * (Europe/Berlin) false"));
+        for (setting, fault) in [
+            ("schedules.cleam.enable=false", "unknown schedule `schedules.cleam`; did you mean `clean`?"),
+            ("schedules.clean.cron='61 * * * *'", "\"61 * * * *\" is no cron pattern"),
+            ("schedules.clean.zone='Nowhere'", "no time zone \"Nowhere\""),
+            ("schedules.clean.crom='* * * * *'", "unknown key `schedules.clean.crom`"),
+        ] {
+            let error = told(&[setting]).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+        }
+    }
+}
