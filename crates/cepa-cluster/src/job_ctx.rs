@@ -65,7 +65,7 @@ impl JobCtx {
         self.about.fence
     }
 
-    /// The app, to send requests to: `job.onion().handle(request).await`.
+    /// The app, to send requests to: `job.onion().call(request).await`.
     pub fn onion(&self) -> &Arc<Onion> {
         &self.onion
     }

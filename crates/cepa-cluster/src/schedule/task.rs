@@ -51,7 +51,7 @@ impl Task for Uri {
         Box::pin(async move {
             let mut request = Request::new(self.method.clone(), self.target.clone());
             request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-            let (status, _, _, mut body) = job.onion().handle(request).await.into_parts();
+            let (status, _, _, mut body) = job.onion().call(request).await.into_parts();
             body.bytes(MOST_READ).await?;
             if status.is_client_error() || status.is_server_error() {
                 return Err(Error::new(500, format!("{} {} answered {status}", self.method, self.target)));

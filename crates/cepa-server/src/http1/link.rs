@@ -11,6 +11,7 @@ use cepa_core::{Connection, LocalBoxFuture, Peer, Policy, TlsInfo};
 use http::{HeaderMap, StatusCode};
 
 use crate::{
+    deferred::Deferred,
     ends::{Ends, cancels},
     floor::Floor,
     tls::authority_matches,
@@ -29,6 +30,8 @@ pub(crate) struct Link {
     hints: RefCell<Vec<u8>>,
     /// Who waits in [`Connection::poll_closed`].
     watchers: Watchers,
+    /// What is to be done after the answer.
+    pub(crate) deferred: Deferred,
     /// The connection's own task; none before it has run.
     task: Cell<Option<Waker>>,
 }
@@ -43,6 +46,7 @@ impl Link {
             informs: Cell::new(false),
             hints: RefCell::default(),
             watchers: Watchers::default(),
+            deferred: Deferred::default(),
             task: Cell::default(),
         })
     }
@@ -65,6 +69,8 @@ impl Link {
         self.informs.set(informs);
         // Who still waits since an earlier request says so again; nothing is kept of those who do not.
         self.watchers.wake();
+        // The answers to the requests before are on their way before this task waits.
+        self.deferred.begin();
     }
 
     /// Ends the time in which informational responses may go out, and hands over those that wait.
@@ -155,6 +161,10 @@ impl Connection for Link {
 
     fn set_policy(&self, policy: Policy) {
         self.policy.set(policy);
+    }
+
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        self.deferred.add(&self.floor, work)
     }
 
     fn is_draining(&self) -> bool {

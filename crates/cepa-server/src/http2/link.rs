@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::{respond, streams::Streams};
-use crate::{ends::cancels, watchers::Watchers};
+use crate::{deferred::Deferred, ends::cancels, watchers::Watchers};
 
 /// One per request.
 pub(super) struct Link {
@@ -24,12 +24,15 @@ pub(super) struct Link {
     closed: Cell<bool>,
     /// Who waits in [`Connection::poll_closed`].
     watchers: Watchers,
+    /// What is to be done after the answer.
+    pub(super) deferred: Deferred,
 }
 
 impl Link {
     pub(super) fn new(streams: Rc<Streams>, respond: SendResponse<Bytes>) -> Rc<Self> {
         let (policy, closed, watchers) = (Cell::default(), Cell::default(), Watchers::default());
-        Rc::new(Self { streams, respond: RefCell::new(Some(respond)), policy, closed, watchers })
+        let deferred = Deferred::default();
+        Rc::new(Self { streams, respond: RefCell::new(Some(respond)), policy, closed, watchers, deferred })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -104,6 +107,10 @@ impl Connection for Link {
 
     fn set_policy(&self, policy: Policy) {
         self.policy.set(policy);
+    }
+
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        self.deferred.add(&self.streams.floor, work)
     }
 
     fn is_draining(&self) -> bool {
