@@ -13,6 +13,8 @@ use cepa_core::{Connection, Ctx, LocalBoxFuture, Onion, Request};
 use http::Method;
 use tokio::sync::watch;
 
+use crate::jobs::JobId;
+
 /// What a schedule or a job runs with: a [`Ctx`] by no connection, so that what handlers use is at hand
 /// (`job.provided::<Db>()?`, `job.service::<Users>()?`), and what is known of this run.
 ///
@@ -32,6 +34,7 @@ pub(crate) struct About {
     pub(crate) planned: SystemTime,
     pub(crate) attempt: u32,
     pub(crate) fence: Option<u64>,
+    pub(crate) job: Option<u64>,
 }
 
 impl JobCtx {
@@ -63,6 +66,12 @@ impl JobCtx {
     /// successor writes, if both write this number and the smaller one is refused.
     pub fn fence(&self) -> Option<u64> {
         self.about.fence
+    }
+
+    /// The number of the job, the same in all attempts: what it does elsewhere can be marked with it, so that it is not
+    /// done there twice. `None` in a schedule.
+    pub fn job(&self) -> Option<JobId> {
+        self.about.job.map(JobId)
     }
 
     /// The app, to send requests to: `job.onion().call(request).await`.

@@ -31,7 +31,7 @@ use self::{
 pub(crate) use self::{nearest::hint, text::Setting};
 
 /// Sections that Cepa itself reads.
-const OWN: [&str; 5] = ["server", "log", "lifecycle", "plugins", "schedules"];
+const OWN: [&str; 6] = ["server", "log", "lifecycle", "plugins", "schedules", "jobs"];
 
 /// Where the layers come from; a later one wins over those before.
 pub(crate) struct Layers<'a> {
@@ -108,21 +108,24 @@ impl Config {
         Some(self.root.get(*first)?.at(rest.iter().copied())?.origin.to_string())
     }
 
-    /// Checks that a section, a table by name, has none but these names.
+    /// Checks that a table of names, a section or one in it, has none but these.
     pub(crate) fn check_names<'a>(
         &self,
-        section: &str,
+        path: &str,
         what: &'static str,
         known: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), ConfigError> {
-        let Some(Value::Table(table)) = self.root.get(section).map(|node| &node.value) else { return Ok(()) };
+        let (section, below) =
+            path.split_once('.').map_or((path, None), |(section, below)| (section, Some(below)));
+        let node = self.root.get(section).and_then(|node| node.at(below.into_iter()));
+        let Some(Value::Table(table)) = node.map(|node| &node.value) else { return Ok(()) };
         match table.iter().find(|(name, _)| !known.clone().any(|known| known == *name)) {
             Some((name, node)) => {
                 let hint = nearest::hint(name, &format!("{what}s"), known);
                 Err(ConfigError::from(Fault::Unknown { what, hint })
                     .at(&node.origin)
                     .within(name)
-                    .within(section))
+                    .within(path))
             }
             None => Ok(()),
         }

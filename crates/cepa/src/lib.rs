@@ -47,9 +47,9 @@ pub use bytes;
 /// Shares, queues and a messenger, and the event streams and long polls of queues.
 #[cfg(feature = "bus")]
 pub use cepa_bus as bus;
-/// Schedules.
+/// Schedules and jobs.
 #[cfg(feature = "cluster")]
-pub use cepa_cluster::{JobCtx, Schedule, schedule};
+pub use cepa_cluster::{JobCtx, JobOptions, Jobs, Schedule, jobs, schedule};
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, Service, cookie, router};
 #[cfg(feature = "layers")]

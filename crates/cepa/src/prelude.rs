@@ -9,7 +9,7 @@ pub use std::{
 };
 
 #[cfg(feature = "cluster")]
-pub use cepa_cluster::{JobCtx, Schedule};
+pub use cepa_cluster::{JobCtx, JobOptions, Jobs, Schedule};
 pub use cepa_core::{
     App, Body, Ctx, Error, Handler, Html, Json, Middleware, Next, Reply, Result, Service, Text,
     router::{Mount, Resources, Router},

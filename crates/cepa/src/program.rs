@@ -211,7 +211,7 @@ impl Drop for Logging {
 async fn run_schedule(mut life: Lifecycle, onion: &Arc<Onion>, name: &str) -> Result<String, Failure> {
     let loaded = life.load().await;
     let outcome = match loaded {
-        Ok(()) => life.run_schedule(name, onion).await.map_err(Failure::from),
+        Ok(()) => life.background().run_schedule(name, onion).await.map_err(Failure::from),
         Err(error) => Err(error.into()),
     };
     life.close().await;
@@ -309,6 +309,8 @@ fn dump(boot: &Boot) -> Result<String, Failure> {
     let mut defaults = toml::Table::new();
     defaults.insert("server".to_owned(), Value::try_from(ServerConfig::default())?);
     defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
+    #[cfg(feature = "cluster")]
+    defaults.insert("jobs".to_owned(), Value::try_from(cepa_cluster::jobs::JobsConfig::default())?);
     let log = [("level", "info"), ("zone", "local"), ("queue", "4 MiB")];
     let log = log.map(|(key, value)| (key.to_owned(), value.into()));
     defaults.insert("log".to_owned(), Value::Table(log.into_iter().collect()));

@@ -119,7 +119,7 @@ impl Run {
     /// Runs for as long as it may.
     async fn in_time(&self, ground: &Ground, fence: Option<u64>) -> Outcome {
         let name = Arc::clone(&self.entry.name);
-        let about = About { door: "schedule", name, planned: self.planned, attempt: 1, fence };
+        let about = About { door: "schedule", name, planned: self.planned, attempt: 1, fence, job: None };
         let mut job = JobCtx::new(&ground.onion, about, &ground.ending);
         let entry = Arc::clone(&self.entry);
         // A task of its own, so that a panic is its own.

@@ -1,29 +1,32 @@
-//! What an app does beside requests: schedules.
+//! What an app does beside requests: schedules and jobs.
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use cepa_cluster::{
-    Schedule,
-    schedule::{Drive, Outcome, ScheduleError, Scheduler, Task},
+    JobOptions, Jobs, Schedule,
+    jobs::{JobHandler, JobRunner, JobsConfig, JobsError},
+    schedule::{Drive, Outcome, ScheduleError, Scheduler, Schedules, Task},
 };
 use cepa_core::{Onion, Result};
-use serde::Deserialize;
-use tokio::{
-    sync::watch,
-    task::{JoinHandle, spawn_local},
-};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::{sync::watch, task::JoinSet};
 
-use super::Boot;
+use super::{Boot, LifecycleError};
 use crate::{ConfigError, config::Config};
 
 /// What is to be done beside requests, until it begins.
 pub(crate) struct Background {
-    scheduler: Scheduler,
+    scheduler: Option<Scheduler>,
+    schedules: Schedules,
     names: Vec<String>,
+    runner: JobRunner,
+    /// There once the file is open.
+    jobs: Option<Jobs>,
 }
 
 /// What the configuration says of a schedule.
@@ -66,9 +69,52 @@ impl Boot {
     pub fn schedule(&mut self, name: &str, schedule: Schedule, task: impl Task) -> Result {
         let mut all: BTreeMap<String, Written> = self.config.section("schedules")?;
         let schedule = all.remove(name).unwrap_or_default().over(schedule)?;
-        self.background.scheduler.add(name, schedule, task)?;
-        self.background.names.push(name.to_owned());
+        if let Some(scheduler) = &mut self.background.scheduler {
+            scheduler.add(name, schedule, task)?;
+            self.background.names.push(name.to_owned());
+        }
         Ok(())
+    }
+
+    /// Says what does jobs of a kind: work that is written down, and done whatever happens to the process.
+    ///
+    /// ```
+    /// use cepa::prelude::*;
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Mail {
+    ///     to: String,
+    /// }
+    ///
+    /// async fn send(job: &mut JobCtx, mail: Mail) -> Result {
+    ///     // ..
+    /// #   let _ = (job, mail);
+    ///     Ok(())
+    /// }
+    ///
+    /// fn app(boot: &mut Boot) -> Result<App> {
+    ///     boot.job("mail", JobOptions::default(), send)?;
+    ///     Ok(App::new().post("/order", async |ctx: &mut Ctx| -> Result<&'static str> {
+    ///         let mail = Mail { to: ctx.text().await? };
+    ///         ctx.provided::<Jobs>()?.add("mail", &mail).await?;
+    ///         Ok("thank you")
+    ///     }))
+    /// }
+    /// # app(&mut Boot::load("test")?)?;
+    /// # Ok::<(), cepa::Error>(())
+    /// ```
+    ///
+    /// The section `jobs` of the configuration says where they are kept, and may change the options of a kind. The file
+    /// is opened once everything has [loaded](crate::Plugin::did_load); from then on all are provided with [`Jobs`].
+    ///
+    /// # Errors
+    /// A name that is none, or is taken.
+    #[track_caller]
+    pub fn job<T>(&mut self, kind: &str, options: JobOptions, handler: impl JobHandler<T>) -> Result
+    where
+        T: DeserializeOwned + 'static,
+    {
+        Ok(self.background.runner.add(kind, options, handler)?)
     }
 }
 
@@ -92,37 +138,77 @@ impl Written {
 
 impl Background {
     pub(super) fn new(env: &str) -> Self {
-        Self { scheduler: Scheduler::new(env), names: Vec::new() }
+        let scheduler = Scheduler::new(env);
+        let (schedules, runner) = (scheduler.schedules(), JobRunner::new());
+        Self { scheduler: Some(scheduler), schedules, names: Vec::new(), runner, jobs: None }
     }
 
     /// Checks that the configuration speaks of nothing else.
     pub(super) fn check(&self, config: &Config) -> Result<(), ConfigError> {
-        config.check_names("schedules", "schedule", self.names.iter().map(String::as_str))
+        config.check_names("schedules", "schedule", self.names.iter().map(String::as_str))?;
+        config.section::<JobsConfig>("jobs")?;
+        config.check_names("jobs.kinds", "kind", self.runner.kinds())
     }
 
-    /// Provides what requests may ask.
-    pub(super) fn provide(boot: &mut Boot) {
-        boot.provide(boot.background.scheduler.schedules());
+    /// Opens the file of the jobs, if there are any, and provides what requests may ask.
+    pub(super) fn open(boot: &mut Boot) -> Result<(), LifecycleError> {
+        boot.provide(boot.background.schedules.clone());
+        if boot.background.runner.kinds().next().is_some() {
+            let config: JobsConfig = boot.config.section("jobs")?;
+            let jobs = boot.background.runner.open(&config)?;
+            boot.background.jobs = Some(jobs.clone());
+            boot.provide(jobs);
+        }
+        Ok(())
     }
 
     /// Runs a schedule once.
-    pub(super) async fn run(&self, name: &str, onion: &Arc<Onion>) -> Result<Outcome, ScheduleError> {
-        self.scheduler.run(name, onion).await
+    pub(crate) async fn run_schedule(
+        &self,
+        name: &str,
+        onion: &Arc<Onion>,
+    ) -> Result<Outcome, ScheduleError> {
+        match &self.scheduler {
+            Some(scheduler) => scheduler.run(name, onion).await,
+            None => self.schedules.run(name).await,
+        }
+    }
+
+    /// Does the jobs that are due.
+    pub(super) async fn run_jobs(&self, onion: &Arc<Onion>) -> Result<usize, JobsError> {
+        match &self.jobs {
+            Some(jobs) => self.runner.run_due(jobs, onion).await,
+            None => Ok(0),
+        }
     }
 
     /// Begins, on this thread.
-    pub(super) fn begin(self, onion: &Arc<Onion>, grace: Duration) -> Begun {
+    pub(super) fn begin(&mut self, onion: &Arc<Onion>, grace: Duration) -> Begun {
         let (ending, told) = watch::channel(false);
-        let drive = Drive { machine: None, started: SystemTime::now(), grace };
-        let driver = spawn_local(self.scheduler.drive(Arc::clone(onion), drive, told));
-        Begun { ending, driver }
+        let mut tasks = JoinSet::new();
+        if let Some(scheduler) = self.scheduler.take() {
+            let drive = Drive { machine: None, started: SystemTime::now(), grace };
+            tasks.spawn_local(scheduler.drive(Arc::clone(onion), drive, told.clone()));
+        }
+        if let Some(jobs) = self.jobs.clone() {
+            let runner = mem::take(&mut self.runner);
+            tasks.spawn_local(runner.drive(jobs, Arc::clone(onion), told, grace));
+        }
+        Begun { ending, tasks }
+    }
+
+    /// Lets go of the file.
+    pub(super) async fn close(&self) {
+        if let Some(jobs) = &self.jobs {
+            jobs.close().await;
+        }
     }
 }
 
 /// What is done beside requests.
 pub(super) struct Begun {
     ending: watch::Sender<bool>,
-    driver: JoinHandle<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Begun {
@@ -132,10 +218,12 @@ impl Begun {
     }
 
     /// Waits until what had begun is over.
-    pub(super) async fn ended(self) {
+    pub(super) async fn ended(mut self) {
         self.end();
-        if let Err(error) = self.driver.await {
-            tracing::error!(target: "cepa", "schedules have failed: {error}");
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(target: "cepa", "schedules or jobs have failed: {error}");
+            }
         }
     }
 }

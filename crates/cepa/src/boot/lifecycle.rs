@@ -36,6 +36,10 @@ pub enum LifecycleError {
     /// The app cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The file of the jobs cannot be used.
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Jobs(#[from] cepa_cluster::jobs::JobsError),
     /// A hook has failed.
     #[error("{hook}: {}", told(error))]
     Hook {
@@ -110,8 +114,8 @@ impl Lifecycle {
     /// Opens what the app needs. Whatever comes of it, [`close`](Self::close) is next or last.
     pub(crate) async fn load(&mut self) -> Result<(), LifecycleError> {
         self.run(Stage::DidLoad).await?;
+        Background::open(&mut self.boot)?;
         self.run(Stage::WillReady).await?;
-        Background::provide(&mut self.boot);
         // Nobody else fills it.
         let _ = self.boot.provided.set(mem::take(&mut self.boot.providing));
         Ok(())
@@ -129,18 +133,13 @@ impl Lifecycle {
 
     /// Begins what goes on beside requests, on this thread.
     pub(crate) fn begin(&mut self, onion: &Arc<Onion>) {
-        let background = mem::replace(&mut self.boot.background, Background::new(""));
-        self.begun = Some(background.begin(onion, self.config.background));
+        self.begun = Some(self.boot.background.begin(onion, self.config.background));
     }
 
-    /// Runs a schedule once.
+    /// What is done beside requests, to do some of it by hand.
     #[cfg(feature = "cluster")]
-    pub(crate) async fn run_schedule(
-        &self,
-        name: &str,
-        onion: &Arc<Onion>,
-    ) -> Result<cepa_cluster::schedule::Outcome, cepa_cluster::schedule::ScheduleError> {
-        self.boot.background.run(name, onion).await
+    pub(crate) fn background(&self) -> &Background {
+        &self.boot.background
     }
 
     /// Begins nothing more beside requests.
@@ -185,10 +184,16 @@ impl Lifecycle {
         let limit = self.config.close;
         // A time that cannot be counted to is none.
         let deadline = Instant::now().checked_add(limit).filter(|_| !limit.is_zero());
-        let Some(deadline) = deadline else { return self.close_all().await };
-        if timeout_at(deadline, self.close_all()).await.is_err() {
-            error!(target: "cepa", "before_close has not ended within {limit:?}: what is left is given up");
+        match deadline {
+            None => self.close_all().await,
+            Some(deadline) => {
+                if timeout_at(deadline, self.close_all()).await.is_err() {
+                    error!(target: "cepa", "before_close has not ended within {limit:?}: what is left is given up");
+                }
+            }
         }
+        // Last: those that close may still add a job.
+        self.boot.background.close().await;
     }
 
     async fn close_all(&mut self) {

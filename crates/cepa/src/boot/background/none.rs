@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cepa_core::Onion;
 
-use super::Boot;
+use super::{Boot, LifecycleError};
 use crate::{ConfigError, config::Config};
 
 pub(crate) struct Background;
@@ -15,14 +15,19 @@ impl Background {
     }
 
     pub(super) fn check(&self, config: &Config) -> Result<(), ConfigError> {
-        config.check_names("schedules", "schedule", std::iter::empty())
+        config.check_names("schedules", "schedule", std::iter::empty())?;
+        config.check_names("jobs", "key", std::iter::empty())
     }
 
-    pub(super) fn provide(_: &mut Boot) {}
+    pub(super) fn open(_: &mut Boot) -> Result<(), LifecycleError> {
+        Ok(())
+    }
 
-    pub(super) fn begin(self, _: &Arc<Onion>, _: Duration) -> Begun {
+    pub(super) fn begin(&mut self, _: &Arc<Onion>, _: Duration) -> Begun {
         Begun
     }
+
+    pub(super) async fn close(&self) {}
 }
 
 pub(super) struct Begun;

@@ -73,7 +73,16 @@ impl Started {
         &self,
         name: &str,
     ) -> Result<cepa_cluster::schedule::Outcome, cepa_cluster::schedule::ScheduleError> {
-        self.life.run_schedule(name, &self.onion).await
+        self.life.background().run_schedule(name, &self.onion).await
+    }
+
+    /// Does the jobs that are due, one after the other, until none is; answers how many attempts there were.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    #[cfg(feature = "cluster")]
+    pub async fn run_jobs(&self) -> Result<usize, cepa_cluster::jobs::JobsError> {
+        self.life.background().run_jobs(&self.onion).await
     }
 
     /// Runs the hooks `before_close`, after the last request.

@@ -354,3 +354,56 @@ mod schedules {
         }
     }
 }
+
+#[cfg(feature = "cluster")]
+mod jobs {
+    use std::sync::Mutex;
+
+    use cepa_cluster::{JobCtx, JobOptions, Jobs};
+
+    use super::*;
+
+    fn app(boot: &mut Boot) -> Result<App> {
+        boot.job("double", JobOptions::default(), async |job: &mut JobCtx, number: u32| {
+            job.provided::<Mutex<Vec<u32>>>()?.lock().unwrap().push(number * 2);
+            Ok(())
+        })?;
+        boot.did_load(async |boot: &mut Boot| {
+            boot.provide(Mutex::new(Vec::<u32>::new()));
+            boot.before_close(async |boot: &Boot| {
+                boot.provided::<Jobs>()?.add("double", &5).await?;
+                Ok(())
+            });
+            Ok(())
+        });
+        boot.will_ready(async |boot: &mut Boot| {
+            boot.provided::<Jobs>()?.add("double", &4).await?;
+            Ok(())
+        });
+        Ok(App::new().get("/", async |ctx: &mut Ctx| -> Result<String> {
+            let done = format!("{:?}", ctx.provided::<Mutex<Vec<u32>>>()?.lock().unwrap());
+            ctx.provided::<Jobs>()?.add("double", &3).await?;
+            Ok(done)
+        }))
+    }
+
+    #[test]
+    fn hooks_and_requests_add_jobs_and_they_outlive_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = format!("jobs.path={}", folder.path().join("jobs.redb").display());
+        tokio::runtime::LocalRuntime::new().unwrap().block_on(async {
+            let started = boot(&[&path]).start(app).await.unwrap();
+            assert_eq!(started.client().get("/").await.text(), "[]");
+            assert_eq!(started.run_jobs().await, Ok(2));
+            assert_eq!(started.client().get("/").await.text(), "[8, 6]");
+            let error = boot(&[&path]).start(app).await.unwrap_err().to_string();
+            assert!(error.ends_with("jobs.redb: another process uses it"), "{error}");
+            started.close().await;
+            let started = boot(&[&path]).start(app).await.unwrap();
+            assert_eq!(started.run_jobs().await, Ok(3));
+            assert_eq!(started.client().get("/").await.text(), "[6, 10, 8]");
+            let error = boot(&["jobs.kinds.doubel.attempts=1"]).start(app).await.unwrap_err().to_string();
+            assert!(error.ends_with("unknown kind `jobs.kinds.doubel`; did you mean `double`?"), "{error}");
+        });
+    }
+}
