@@ -1,6 +1,7 @@
 //! What work that no request asked for runs with.
 
 use std::{
+    cell::RefCell,
     fmt,
     ops::{Deref, DerefMut},
     pin::pin,
@@ -24,6 +25,7 @@ pub struct JobCtx {
     ctx: Ctx,
     onion: Arc<Onion>,
     about: About,
+    background: Rc<Background>,
 }
 
 /// What is known of a run.
@@ -41,8 +43,10 @@ impl JobCtx {
     pub(crate) fn new(onion: &Arc<Onion>, about: About, ending: &watch::Receiver<bool>) -> Self {
         let method = Method::from_bytes(about.door.to_ascii_uppercase().as_bytes()).unwrap_or_default();
         let mut request = Request::new(method, format!("/__{}/{}", about.door, about.name));
-        request.set_connection(Rc::new(Background { door: about.door, ending: ending.clone() }));
-        Self { ctx: onion.ctx(request), onion: Arc::clone(onion), about }
+        let (door, ending) = (about.door, ending.clone());
+        let background = Rc::new(Background { door, ending, deferred: RefCell::default() });
+        request.set_connection(Rc::clone(&background) as Rc<dyn Connection>);
+        Self { ctx: onion.ctx(request), onion: Arc::clone(onion), about, background }
     }
 
     /// The name of the schedule, or the kind of the job.
@@ -72,6 +76,19 @@ impl JobCtx {
     /// done there twice. `None` in a schedule.
     pub fn job(&self) -> Option<JobId> {
         self.about.job.map(JobId)
+    }
+
+    /// Does what was [deferred](Ctx::defer).
+    pub(crate) async fn finish(&self) {
+        loop {
+            let work = self.background.deferred.take();
+            if work.is_empty() {
+                return;
+            }
+            for work in work {
+                work.await;
+            }
+        }
     }
 
     /// The app, to send requests to: `job.onion().call(request).await`.
@@ -104,11 +121,24 @@ impl fmt::Debug for JobCtx {
 struct Background {
     door: &'static str,
     ending: watch::Receiver<bool>,
+    deferred: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
 }
+
+/// The most that one run defers.
+const MOST_DEFERRED: usize = 1_000;
 
 impl Connection for Background {
     fn door(&self) -> &'static str {
         self.door
+    }
+
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        let mut all = self.deferred.borrow_mut();
+        if all.len() >= MOST_DEFERRED {
+            return Err(work);
+        }
+        all.push(work);
+        Ok(())
     }
 
     fn is_draining(&self) -> bool {

@@ -35,6 +35,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/schedules.md")]
     struct Schedules;
 
+    #[doc = include_str!("../../../docs/guide/src/jobs.md")]
+    struct Jobs;
+
     #[doc = include_str!("../../../docs/guide/src/live.md")]
     struct Live;
 

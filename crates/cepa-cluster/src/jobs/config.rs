@@ -32,13 +32,10 @@ impl Default for JobsConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct JobKindConfig {
     /// Whether they are run; if not, they wait.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub enable: Option<bool>,
     /// How many are run at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
     /// How often one is tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
 }
 

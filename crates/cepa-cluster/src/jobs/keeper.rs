@@ -91,14 +91,19 @@ fn answer(store: &Store, asks: Vec<Ask>, senders: Vec<oneshot::Sender<Result<Ans
         return;
     }
     match store.apply(asks) {
-        // Whoever asked may have gone; it is written all the same.
         Ok(answers) => {
-            senders.into_iter().zip(answers).for_each(|(sender, answer)| drop(sender.send(Ok(answer))))
+            for (sender, answer) in senders.into_iter().zip(answers) {
+                // Whoever asked may have gone; it is written all the same.
+                let _ = sender.send(Ok(answer));
+            }
         }
         Err(error) => {
             error!(target: "cepa::jobs", %error, "jobs cannot be written");
             let lost = Lost::Broken(error.to_string());
-            senders.into_iter().for_each(|sender| drop(sender.send(Err(lost.clone()))));
+            for sender in senders {
+                // As above.
+                let _ = sender.send(Err(lost.clone()));
+            }
         }
     }
 }

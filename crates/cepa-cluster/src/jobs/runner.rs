@@ -331,7 +331,11 @@ impl Attempt {
         let Taken { id, kind, payload, attempt, .. } = taken;
         let begun = Instant::now();
         // A task of its own, so that a panic is its own.
-        let running = Running(spawn_local(async move { handler.run(&mut job, &payload).await }));
+        let running = Running(spawn_local(async move {
+            let ended = handler.run(&mut job, &payload).await;
+            job.finish().await;
+            ended
+        }));
         let limit = if options.timeout.is_zero() { Duration::MAX } else { options.timeout };
         let ended = timeout(limit, running.ended()).await;
         let ended = ended.unwrap_or_else(|_| Err(Error::new(500, format!("timed out after {limit:?}"))));
@@ -358,7 +362,7 @@ impl Attempt {
         match jobs.ask(ask).await {
             Ok(Answer::Noted) => {}
             Ok(Answer::Unknown) => {
-                warn!(target: "cepa::jobs", kind, id, "ended after it was lost to another")
+                warn!(target: "cepa::jobs", kind, id, "ended after it was lost to another");
             }
             Ok(other) => error!(target: "cepa::jobs", "{}", unexpected(&other)),
             Err(error) => {

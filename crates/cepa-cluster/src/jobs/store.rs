@@ -49,6 +49,8 @@ impl Store {
         let database = Builder::new().set_cache_size(CACHE).create_file(file)?;
         let this = Self { database, room };
         this.write(|tables| {
+            // The tables are there from now on.
+            tables.changed = true;
             let leased = tables.leased(u64::MAX)?;
             leased.into_iter().try_for_each(|id| give_back(tables, id, now))
         })?;
@@ -65,8 +67,16 @@ impl Store {
         change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error>,
     ) -> Result<T, redb::Error> {
         let transaction = self.database.begin_write()?;
-        let done = change(&mut Tables::open(&transaction)?)?;
-        transaction.commit()?;
+        let mut tables = Tables::open(&transaction)?;
+        let done = change(&mut tables)?;
+        let changed = tables.changed;
+        drop(tables);
+        // The disk has nothing to do with those that only look, such as for what is due.
+        if changed {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
         Ok(done)
     }
 

@@ -123,7 +123,11 @@ impl Run {
         let mut job = JobCtx::new(&ground.onion, about, &ground.ending);
         let entry = Arc::clone(&self.entry);
         // A task of its own, so that a panic is its own.
-        let running = Running(spawn_local(async move { entry.task.run(&mut job).await }));
+        let running = Running(spawn_local(async move {
+            let ended = entry.task.run(&mut job).await;
+            job.finish().await;
+            ended
+        }));
         let limit = self.entry.schedule.timeout;
         let limit = if limit.is_zero() { Duration::MAX } else { limit };
         match timeout(limit, running.ended()).await {

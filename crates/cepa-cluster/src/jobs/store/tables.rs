@@ -51,6 +51,8 @@ pub(super) struct Tables<'t> {
     dead: Table<'t, (&'static str, u64), ()>,
     counts: Table<'t, &'static str, (u64, u64, u64)>,
     numbers: Table<'t, &'static str, u64>,
+    /// Whether anything is to be written.
+    pub(super) changed: bool,
 }
 
 impl<'t> Tables<'t> {
@@ -62,6 +64,7 @@ impl<'t> Tables<'t> {
             dead: transaction.open_table(DEAD)?,
             counts: transaction.open_table(COUNTS)?,
             numbers: transaction.open_table(NUMBERS)?,
+            changed: false,
         })
     }
 
@@ -84,6 +87,7 @@ impl<'t> Tables<'t> {
         old: Option<&Record>,
         new: Option<Record>,
     ) -> Result<(), redb::Error> {
+        self.changed = true;
         if let Some(old) = old {
             match old.state {
                 State::Waiting(due) => drop(self.waiting.remove((&*old.kind, due, id))?),

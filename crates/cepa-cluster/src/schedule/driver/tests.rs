@@ -315,7 +315,11 @@ fn a_task_calls_the_app_or_has_a_ctx_of_it() {
         let ctx = scheduler(vec![("ctx", every_minute(), async |job: &mut JobCtx| -> Result {
             assert_eq!((job.name(), job.attempt(), job.fence()), ("ctx", 1, None));
             assert_eq!((job.method().as_str(), job.path()), ("SCHEDULE", "/__schedule/ctx"));
-            job.provided::<AtomicUsize>()?.fetch_add(1, Ordering::Relaxed);
+            let onion = Arc::clone(job.onion());
+            job.defer(async move {
+                onion.provided::<AtomicUsize>().unwrap().fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })?;
             Ok(())
         })]);
         assert_eq!(ctx.run("ctx", &onion).await, Ok(Outcome::Done));
