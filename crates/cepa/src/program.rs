@@ -139,6 +139,21 @@ fn perform(
     let boot = Boot::new(surroundings)?.with_plugins(plugins);
     // What the hooks begin lives on this thread, as long as the program.
     let runtime = LocalRuntime::new().map_err(Failure::Runtime)?;
+    let performed = perform_on(&runtime, command, boot, app);
+    // Work that blocks gets a moment; it cannot be interrupted.
+    runtime.shutdown_timeout(LAST_WORK);
+    performed
+}
+
+/// How long the end of the program waits for work that blocks.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
+fn perform_on(
+    runtime: &LocalRuntime,
+    command: &Command,
+    boot: Boot,
+    app: impl FnOnce(&mut Boot) -> Result<App>,
+) -> Result<String, Failure> {
     let mut life = runtime.block_on(Lifecycle::configure(boot))?;
     let SoundLog(log) = life.boot().settings().section("log")?;
     let server: ServerConfig = life.boot().settings().section("server")?;

@@ -7,7 +7,6 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -89,10 +88,9 @@ fn ledger(folder: &Path, word: &str) -> Vec<u64> {
 }
 
 /// Lets time pass.
+#[expect(clippy::disallowed_methods, reason = "no connection is served on this thread")]
 fn pause(time: Duration) {
-    let (_sender, nothing) = mpsc::channel::<()>();
-    // Nothing ever comes.
-    let _ = nothing.recv_timeout(time);
+    thread::sleep(time);
 }
 
 fn eventually(what: &str, so: impl Fn() -> bool) {
@@ -173,6 +171,23 @@ fn what_comes_back_is_kept_and_complained_about() {
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text.contains("there is no schedule `complian`; there are `complain`"), "{text}");
     assert!(program(folder.path(), &["check"]).output().unwrap().status.success());
+}
+
+#[test]
+fn a_start_that_hangs_is_given_up_by_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    // To open one for writing waits for a reader.
+    let pipe = Command::new("mkfifo").arg(folder.path().join("ledger.txt")).status();
+    assert!(pipe.is_ok_and(|status| status.success()));
+    let settings = ["serve", "--listen", "127.0.0.1:0", "--set", "lifecycle.slow=50ms"];
+    let mut child = program(folder.path(), &settings).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let slow = lines.find(|line| line.contains("has been at work for 50ms")).unwrap();
+    assert!(slow.contains("did_load of the plugin `ledger`"), "{slow}");
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(killed.is_ok_and(|status| status.success()));
+    assert!(lines.any(|line| line.contains("SIGTERM: the start is given up")));
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
