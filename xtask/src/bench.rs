@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: Cepa beside its peers, by way of `benches/bench.py`.
+//! `cargo xtask bench`: Cepa beside its peers, by way of `benches/bench.py`; `bench live`: parked subscribers, by way
+//! of `benches/live`.
 
 use crate::Failure;
 use crate::process::{find, program, succeeds};
@@ -6,7 +7,7 @@ use std::process::Command;
 
 /// In the order in which the whole run takes them; the rest are for looking closer.
 const WHOLE_RUN: [&str; 6] = ["build", "verify", "run", "mem", "insn", "report"];
-const CLOSER: [&str; 3] = ["alloc", "sys", "start"];
+const CLOSER: [&str; 4] = ["fanout", "alloc", "sys", "start"];
 
 /// A program the bed calls: its Debian package, and the commands that need it.
 const NEEDS: [(&str, &str, &[&str]); 8] = [
@@ -17,11 +18,18 @@ const NEEDS: [(&str, &str, &[&str]); 8] = [
     ("taskset", "util-linux", &["run", "insn", "alloc", "sys"]),
     ("valgrind", "valgrind", &["insn"]),
     ("perf", "linux-perf", &["sys"]),
-    ("python3", "python3", &["build", "verify", "run", "mem", "insn", "report", "alloc", "sys", "start"]),
+    (
+        "python3",
+        "python3",
+        &["build", "verify", "run", "mem", "fanout", "insn", "report", "alloc", "sys", "start"],
+    ),
 ];
 
 /// `bench [COMMAND] [OPTIONS]`
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    if let Some(("live", options)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return live(options);
+    }
     let (commands, options) = match args.split_first() {
         Some((first, rest)) if !first.starts_with('-') => {
             let known = WHOLE_RUN.iter().chain(&CLOSER).find(|name| *name == first);
@@ -51,6 +59,21 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         }
     }
     if failed { Err(Failure::Failed) } else { Ok(()) }
+}
+
+/// Builds the program that parks subscribers, and runs it.
+fn live(options: &[String]) -> Result<(), Failure> {
+    let mut cargo = program("cargo");
+    cargo.args([
+        "run",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--manifest-path",
+        "benches/live/Cargo.toml",
+        "--",
+    ]);
+    if succeeds(cargo.args(options)) { Ok(()) } else { Err(Failure::Failed) }
 }
 
 /// A line for each program these commands need and do not find.

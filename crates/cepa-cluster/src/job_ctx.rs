@@ -1,12 +1,13 @@
 //! What work that no request asked for runs with.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     ops::{Deref, DerefMut},
     pin::pin,
     rc::Rc,
     sync::Arc,
+    task::{Context, Poll},
     time::SystemTime,
 };
 
@@ -44,7 +45,8 @@ impl JobCtx {
         let method = Method::from_bytes(about.door.to_ascii_uppercase().as_bytes()).unwrap_or_default();
         let mut request = Request::new(method, format!("/__{}/{}", about.door, about.name));
         let (door, ending) = (about.door, ending.clone());
-        let background = Rc::new(Background { door, ending, deferred: RefCell::default() });
+        let (deferred, waiting) = (RefCell::default(), Cell::default());
+        let background = Rc::new(Background { door, ending, deferred, waiting });
         request.set_connection(Rc::clone(&background) as Rc<dyn Connection>);
         Self { ctx: onion.ctx(request), onion: Arc::clone(onion), about, background }
     }
@@ -122,6 +124,8 @@ struct Background {
     door: &'static str,
     ending: watch::Receiver<bool>,
     deferred: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
+    /// Waits for the end.
+    waiting: Cell<Option<LocalBoxFuture<'static, ()>>>,
 }
 
 /// The most that one run defers.
@@ -143,6 +147,15 @@ impl Connection for Background {
 
     fn is_draining(&self) -> bool {
         *self.ending.borrow()
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting.take().unwrap_or_else(|| self.draining());
+        let polled = waiting.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.waiting.set(Some(waiting));
+        }
+        polled
     }
 
     fn draining(&self) -> LocalBoxFuture<'static, ()> {

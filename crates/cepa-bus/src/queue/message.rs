@@ -1,14 +1,18 @@
 //! A message as all subscribers share it: the frame of an event stream, written once.
 
 use std::{
+    any::Any,
     fmt,
     io::{self, Write},
     marker::PhantomData,
     str::FromStr,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+
+use super::QueueError;
 
 /// The id of a message: which life of the queue it is from, and its place in it.
 ///
@@ -60,17 +64,22 @@ pub(super) struct Draft {
 
 /// A frame in the log.
 #[derive(Clone, Debug)]
-pub(super) struct Frame {
-    pub(super) bytes: Bytes,
+pub(super) struct Frame(Arc<Written>);
+
+#[derive(Debug)]
+struct Written {
+    bytes: Bytes,
     /// Where the data begins.
     data: u32,
+    /// See [`Message::encoded`].
+    encoded: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
-/// Why there is no draft.
-pub(super) enum DraftError {
-    EventType,
-    TooLong,
-    Write(serde_json::Error),
+impl Frame {
+    /// Bytes of the frame.
+    pub(super) fn len(&self) -> usize {
+        self.0.bytes.len()
+    }
 }
 
 const ID: &[u8] = b"id: ";
@@ -81,16 +90,17 @@ const AFTER_ID: usize = ID.len() + EventId::LENGTH + 1;
 
 impl Draft {
     pub(super) fn write<T: Serialize>(
+        queue: &Arc<str>,
         event: Option<&str>,
         value: &T,
         limit: usize,
-    ) -> Result<Self, DraftError> {
+    ) -> Result<Self, QueueError> {
         let mut frame = Vec::with_capacity(128);
         frame.extend_from_slice(ID);
         frame.resize(AFTER_ID, b'\n');
         if let Some(event) = event {
             if !(1..=64).contains(&event.len()) || event.chars().any(char::is_control) {
-                return Err(DraftError::EventType);
+                return Err(QueueError::EventType);
             }
             frame.extend_from_slice(EVENT);
             frame.extend_from_slice(event.as_bytes());
@@ -100,7 +110,12 @@ impl Draft {
         let data = frame.len() as u32;
         let mut bounded = Bounded { frame: &mut frame, room: limit, is_over: false };
         if let Err(error) = serde_json::to_writer(&mut bounded, value) {
-            return Err(if bounded.is_over { DraftError::TooLong } else { DraftError::Write(error) });
+            let is_over = bounded.is_over;
+            return Err(if is_over {
+                QueueError::TooLong { queue: Arc::clone(queue), limit }
+            } else {
+                QueueError::Write(error)
+            });
         }
         frame.extend_from_slice(END);
         Ok(Self { frame, data })
@@ -109,7 +124,7 @@ impl Draft {
     pub(super) fn with_id(mut self, id: EventId) -> Frame {
         let mut into = &mut self.frame[ID.len()..];
         write!(into, "{id}").expect("a frame has room for its id");
-        Frame { bytes: self.frame.into(), data: self.data }
+        Frame(Arc::new(Written { bytes: self.frame.into(), data: self.data, encoded: OnceLock::new() }))
     }
 }
 
@@ -169,19 +184,50 @@ impl<T> Message<T> {
 
     /// The type that it was published [as](super::Queue::notify_as).
     pub fn event(&self) -> Option<&str> {
-        let until = (self.frame.data as usize).checked_sub(DATA.len() + 1)?;
-        let event = self.frame.bytes.get(AFTER_ID + EVENT.len()..until)?;
+        let frame = &*self.frame.0;
+        let until = (frame.data as usize).checked_sub(DATA.len() + 1)?;
+        let event = frame.bytes.get(AFTER_ID + EVENT.len()..until)?;
         Some(std::str::from_utf8(event).expect("the type of an event was a text"))
     }
 
     /// The message as JSON.
     pub fn data(&self) -> Bytes {
-        self.frame.bytes.slice(self.frame.data as usize..self.frame.bytes.len() - END.len())
+        let frame = &*self.frame.0;
+        frame.bytes.slice(frame.data as usize..frame.bytes.len() - END.len())
+    }
+
+    /// The message in another form, made of its JSON once for all subscribers: the frame of a WebSocket, say.
+    ///
+    /// It is kept for as long as the message is. All subscribers of a queue must ask for the same form: of several that
+    /// have the same type the first is everybody's, and one of another type is made anew each time.
+    ///
+    /// ```
+    /// # use cepa_bus::{Bus, Delivery};
+    /// # cepa_core::test::block_on(async {
+    /// let news = Bus::new().queue::<String>("news")?;
+    /// let mut reader = news.subscribe()?;
+    /// news.notify(&"It rains".to_owned())?;
+    /// let Some(Delivery::Message(message)) = reader.next().await else { panic!() };
+    /// let shout: std::sync::Arc<str> = message.encoded(|json| json.to_uppercase().into());
+    /// assert_eq!(&*shout, "\"IT RAINS\"");
+    /// # Ok::<(), cepa_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn encoded<E: Any + Clone + Send + Sync>(&self, encode: impl FnOnce(&str) -> E) -> E {
+        let kept = &self.frame.0.encoded;
+        if let Some(form) = kept.get().and_then(|form| form.downcast_ref::<E>()) {
+            return form.clone();
+        }
+        // Not under the lock of the cell: this is code of an app.
+        let data = self.data();
+        let form = encode(std::str::from_utf8(&data).expect("JSON is written as a text"));
+        let _ = kept.set(Box::new(form.clone()));
+        form
     }
 
     /// The message as a frame of an event stream.
     pub fn frame(&self) -> &Bytes {
-        &self.frame.bytes
+        &self.frame.0.bytes
     }
 }
 

@@ -133,6 +133,10 @@ impl Connection for Holding {
         self.inner.is_draining()
     }
 
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.poll_draining(cx)
+    }
+
     fn draining(&self) -> LocalBoxFuture<'static, ()> {
         self.inner.draining()
     }

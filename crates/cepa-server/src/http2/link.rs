@@ -26,13 +26,16 @@ pub(super) struct Link {
     watchers: Watchers,
     /// What is to be done after the answer.
     pub(super) deferred: Deferred,
+    /// Who waits for the drain.
+    draining: Cell<Option<LocalBoxFuture<'static, ()>>>,
 }
 
 impl Link {
     pub(super) fn new(streams: Rc<Streams>, respond: SendResponse<Bytes>) -> Rc<Self> {
         let (policy, closed, watchers) = (Cell::default(), Cell::default(), Watchers::default());
+        let (respond, draining) = (RefCell::new(Some(respond)), Cell::default());
         let deferred = Deferred::default();
-        Rc::new(Self { streams, respond: RefCell::new(Some(respond)), policy, closed, watchers, deferred })
+        Rc::new(Self { streams, respond, policy, closed, watchers, deferred, draining })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -115,6 +118,16 @@ impl Connection for Link {
 
     fn is_draining(&self) -> bool {
         self.streams.floor.is_draining()
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_draining() {
+            return Poll::Ready(());
+        }
+        let mut draining = self.draining.take().unwrap_or_else(|| self.draining());
+        let polled = draining.as_mut().poll(cx);
+        self.draining.set(Some(draining));
+        polled
     }
 
     fn draining(&self) -> LocalBoxFuture<'static, ()> {
