@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -25,6 +28,8 @@ pub struct Schedules(pub(super) Arc<Board>);
 pub(super) struct Board {
     pub(super) entries: Mutex<BTreeMap<Arc<str>, Arc<Entry>>>,
     by_hand: mpsc::Sender<ByHand>,
+    /// Whether somebody takes what is asked for by hand.
+    pub(super) is_driven: AtomicBool,
 }
 
 /// A run that somebody asks for.
@@ -122,7 +127,10 @@ pub struct ScheduleInfo {
 impl Schedules {
     pub(super) fn new() -> (Self, mpsc::Receiver<ByHand>) {
         let (by_hand, asked) = mpsc::channel(WAITING);
-        (Self(Arc::new(Board { entries: Mutex::default(), by_hand })), asked)
+        (
+            Self(Arc::new(Board { entries: Mutex::default(), by_hand, is_driven: AtomicBool::new(false) })),
+            asked,
+        )
     }
 
     /// All of them, in the order of names.
@@ -146,6 +154,9 @@ impl Schedules {
     /// There is none of this name, or schedules do not run in this process now.
     pub async fn run(&self, name: &str) -> Result<Outcome, ScheduleError> {
         let entry = self.entry(name)?;
+        if !self.0.is_driven.load(Ordering::Relaxed) {
+            return Err(ScheduleError::Stopped);
+        }
         let (answer, outcome) = oneshot::channel();
         self.0.by_hand.try_send(ByHand { entry, answer }).map_err(|_| ScheduleError::Stopped)?;
         outcome.await.map_err(|_| ScheduleError::Stopped)

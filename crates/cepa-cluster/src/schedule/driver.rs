@@ -5,7 +5,7 @@ use std::{
     future::pending,
     pin::pin,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -106,6 +106,7 @@ impl Scheduler {
     pub async fn drive(mut self, onion: Arc<Onion>, drive: Drive, mut ending: watch::Receiver<bool>) {
         let Drive { machine, started, grace } = drive;
         let ground = Rc::new(self.ground(&onion, machine, &ending));
+        self.schedules.0.is_driven.store(true, Ordering::Relaxed);
         let entries: Vec<_> = locked(&self.schedules.0.entries).values().cloned().collect();
         let mut clock = Clock::new(entries, started, (self.now)());
         let mut running = JoinSet::new();

@@ -165,6 +165,7 @@ fn what_is_off_runs_by_hand_only() {
             ("elsewhere", every_minute().environments(&["production"]), task()),
         ]);
         assert_eq!(all.run("off", &App::new().build().unwrap()).await, Ok(Outcome::Done));
+        assert_eq!(all.schedules().run("off").await, Err(ScheduleError::Stopped), "nobody would ever do it");
         let driven = Driven::start(all, App::new(), None);
         sleep(MINUTE * 3).await;
         assert_eq!(times.lock().unwrap().len(), 1);
