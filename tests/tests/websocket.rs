@@ -11,7 +11,7 @@ use std::{
 };
 
 use cepa_bus::{Bus, Delivery};
-use cepa_core::{App, Ctx, Error};
+use cepa_core::{App, Ctx, Error, test::block_on};
 use cepa_tests::{
     Served, serve,
     stats::{eventually, pause},
@@ -176,9 +176,9 @@ fn what_is_published_reaches_all_in_order() {
     });
     let server = serve(app).unwrap();
     let mut clients = [0; 20].map(|_| client(&server, "/news"));
-    eventually("all are subscribed", || news.count() == 20);
+    eventually("all are subscribed", || block_on(news.count()).unwrap() == 20);
     for number in 0..100 {
-        news.notify(&number).unwrap();
+        block_on(news.notify(&number)).unwrap();
     }
     for client in &mut clients {
         for number in 0..100 {
@@ -188,7 +188,7 @@ fn what_is_published_reaches_all_in_order() {
         assert_eq!(client.read().unwrap(), Message::Pong(b"p".to_vec().into()));
     }
     // The queue ends, and says goodbye to all.
-    news.stop();
+    block_on(news.stop()).unwrap();
     for client in &mut clients {
         assert!(matches!(client.read(), Ok(Message::Close(Some(close))) if close.code == Code::Normal));
     }

@@ -69,7 +69,7 @@ fn sessions() -> std::result::Result<Router, Box<dyn Error>> {
 /// What is published goes to every WebSocket of `/ws-fanout`.
 async fn publish(ctx: &mut Ctx) -> Result<&'static str> {
     let message: String = ctx.json().await?;
-    ctx.provided::<Queue<String>>()?.notify(&message)?;
+    ctx.provided::<Queue<String>>()?.notify(&message).await?;
     Ok("ok")
 }
 
