@@ -1,0 +1,112 @@
+//! The asking side of the control socket, for programs that wait.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Answer, LONGEST_ANSWER, Request, Status, line};
+
+/// A connection to the control socket of a running cluster.
+///
+/// ```no_run
+/// use cepa_cluster::control::{Client, Request};
+///
+/// let mut cluster = Client::connect("run/app.sock".as_ref())?;
+/// cluster.ask(&Request::Reload, |text| println!("{text}"))?;
+/// for process in cluster.status()?.processes {
+///     println!("{} {}", process.role.name(), process.pid);
+/// }
+/// # Ok::<(), cepa_cluster::control::ControlError>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+/// Why a cluster has not done what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody answers at the control socket.
+    #[error("nothing runs here: {0}")]
+    NotRunning(#[source] io::Error),
+    /// The connection has failed.
+    #[error("the master is gone before it has answered: {0}")]
+    Lost(#[source] io::Error),
+    /// What was answered is none of the protocol.
+    #[error("the master has answered what this program does not understand: {0}")]
+    Strange(#[source] serde_json::Error),
+    /// The cluster has refused or failed; what it says.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ControlError::NotRunning`].
+    pub fn connect(path: &Path) -> Result<Self, ControlError> {
+        let stream = UnixStream::connect(path).map_err(ControlError::NotRunning)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Asks for something, and waits until it is done: a reload takes as long as the new workers take to be ready.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn ask(
+        &mut self,
+        request: &Request,
+        mut progress: impl FnMut(&str),
+    ) -> Result<Value, ControlError> {
+        let asked = self.stream.get_mut().write_all(line(request).as_bytes());
+        asked.map_err(ControlError::Lost)?;
+        loop {
+            match self.answer()? {
+                Answer::Progress(text) => progress(&text),
+                Answer::Ok(value) => return Ok(value),
+                Answer::Error(text) => return Err(ControlError::Refused(text)),
+            }
+        }
+    }
+
+    /// Asks what runs.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn status(&mut self) -> Result<Status, ControlError> {
+        let status = self.ask(&Request::Status, |_| ())?;
+        Status::deserialize(status).map_err(ControlError::Strange)
+    }
+
+    /// Waits until the master is gone, after it was asked to stop.
+    ///
+    /// # Errors
+    /// [`ControlError::Lost`] when that cannot be known.
+    pub fn wait_for_the_end(mut self) -> Result<(), ControlError> {
+        let mut rest = [0; 512];
+        loop {
+            match self.stream.read(&mut rest) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                Err(error) => return Err(ControlError::Lost(error)),
+            }
+        }
+    }
+
+    fn answer(&mut self) -> Result<Answer, ControlError> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.stream).take(LONGEST_ANSWER as u64);
+        bounded.read_until(b'\n', &mut line).map_err(ControlError::Lost)?;
+        if line.last() != Some(&b'\n') {
+            return Err(ControlError::Lost(io::ErrorKind::UnexpectedEof.into()));
+        }
+        serde_json::from_slice(&line).map_err(ControlError::Strange)
+    }
+}
