@@ -167,10 +167,7 @@ mod tests {
             (Request::Upgrade, json!({"do": "upgrade"})),
             (Request::Stop, json!({"do": "stop"})),
             (Request::Reopen, json!({"do": "reopen"})),
-            (
-                Request::RunSchedule { name: "tidy".to_owned() },
-                json!({"do": "run-schedule", "name": "tidy"}),
-            ),
+            (Request::RunSchedule { name: "tidy".to_owned() }, json!({"do": "run-schedule", "name": "tidy"})),
         ] {
             assert_eq!(serde_json::to_value(&request).unwrap(), text);
             assert_eq!(serde_json::from_value::<Request>(text).unwrap(), request);

@@ -59,11 +59,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ControlError`].
-    pub fn ask(
-        &mut self,
-        request: &Request,
-        mut progress: impl FnMut(&str),
-    ) -> Result<Value, ControlError> {
+    pub fn ask(&mut self, request: &Request, mut progress: impl FnMut(&str)) -> Result<Value, ControlError> {
         let asked = self.stream.get_mut().write_all(line(request).as_bytes());
         asked.map_err(ControlError::Lost)?;
         loop {

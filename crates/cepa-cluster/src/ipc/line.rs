@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn messages_bring_their_own_descriptors() {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
             let (ours, theirs) = net::UnixStream::pair().unwrap();
             let (_, writer) = open(ours).unwrap();
@@ -250,7 +251,8 @@ mod tests {
 
     #[test]
     fn who_does_not_read_holds_nobody_up() {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
             let (ours, theirs) = net::UnixStream::pair().unwrap();
             let (_, writer) = open(ours).unwrap();

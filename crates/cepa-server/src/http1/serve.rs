@@ -21,7 +21,7 @@ use super::{
     turn::Turn,
     upgrade::Raw,
 };
-use crate::transport::Transport;
+use crate::{moved::MovedConnection, transport::Transport};
 
 /// How many things a connection does before others get their turn: a client that never stops sending requests must not
 /// hold up the thread.
@@ -33,6 +33,8 @@ pub(crate) enum End<S> {
     Closed,
     /// The client speaks HTTP/2; the bytes have been read already.
     Http2(S, Vec<u8>),
+    /// It goes on in another process.
+    Moved(MovedConnection),
 }
 
 /// Serves a connection until it ends.
@@ -59,6 +61,11 @@ impl<S: Transport> Serve<S> {
         Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
     }
 
+    /// Goes on with a connection that has served requests in another process.
+    pub(crate) fn resumed(io: S, link: Rc<Link>, served: u32, age: u32) -> Self {
+        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing }
+    }
+
     /// Does one thing; ready with how the connection ended, or `None` to go on.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End<S>>>> {
         let Some(conn) = &mut self.conn else {
@@ -80,6 +87,10 @@ impl<S: Transport> Serve<S> {
                     self.doing = Doing::Exchange(exchange);
                 }
                 Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
+                Turn::Move => {
+                    let conn = self.conn.take().expect("it was there above");
+                    return Poll::Ready(conn.into_moved().map(|moved| Some(End::Moved(moved))));
+                }
                 Turn::Http2 => {
                     let conn = self.conn.take().expect("it was there above");
                     return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));

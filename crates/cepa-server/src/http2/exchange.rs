@@ -94,6 +94,7 @@ impl Exchange {
     fn ask(&mut self, head: Head, stream: RecvStream, work: Work) {
         let Head { method, target, headers, length, continues } = head;
         let floor = &self.link.streams.floor;
+        floor.begun.set(floor.begun.get() + 1);
         let body = if stream.is_end_stream() {
             Body::empty()
         } else {
