@@ -4,3 +4,6 @@
 
 pub mod control;
 mod ipc;
+pub mod pidfile;
+pub mod run_dir;
+pub mod sd_notify;
