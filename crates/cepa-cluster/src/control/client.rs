@@ -52,7 +52,12 @@ impl Client {
     /// [`ControlError::NotRunning`].
     pub fn connect(path: &Path) -> Result<Self, ControlError> {
         let stream = UnixStream::connect(path).map_err(ControlError::NotRunning)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self::over(stream))
+    }
+
+    /// What answers over a connection that is there.
+    pub(crate) fn over(stream: UnixStream) -> Self {
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Asks for something, and waits until it is done: a reload takes as long as the new workers take to be ready.

@@ -1,0 +1,233 @@
+//! Daemons: a master apart from the terminal it was started at, whose starter is told how the start goes.
+//!
+//! The two are joined by a pair of sockets, one of which the master finds as its standard input. What comes over it are
+//! the lines that also answer a request at the control socket.
+
+use std::{
+    env,
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::OpenOptionsExt, net::UnixStream},
+    },
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::control::{Answer, Client, ControlError, line};
+
+/// What a process is, of those that are one program.
+pub(crate) const ROLE: &str = "CEPA_ROLE";
+const MASTER: &str = "master";
+
+/// How much is shown of what a daemon has printed that has not become ready.
+const LAST_WORDS: u64 = 4096;
+
+/// How long the master waits for a starter that does not read.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Why there is no daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The file for what it prints cannot be written.
+    #[error("{}: {error}", path.display())]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The program cannot be started.
+    #[error("the program cannot be started: {0}")]
+    Spawn(#[source] io::Error),
+    /// It has said why not.
+    #[error("{0}")]
+    Failed(String),
+    /// It has ended without a word to its starter.
+    #[error("it has ended before it was ready ({status}){}", last_words(said, path))]
+    Ended {
+        /// How.
+        status: ExitStatus,
+        /// The end of what it has printed.
+        said: String,
+        /// Where all of that is.
+        path: PathBuf,
+    },
+}
+
+fn last_words(said: &str, path: &Path) -> String {
+    match said.trim_end() {
+        "" => String::new(),
+        said => format!("; the last lines of {}:\n{said}", path.display()),
+    }
+}
+
+/// Starts a program whose master is to be a daemon, and waits until that is ready; gives its process.
+///
+/// What the daemon prints is added to the file `output`, which only its owner may read.
+///
+/// # Errors
+/// Where it does not become ready; it has ended then.
+pub fn launch(mut program: Command, output: &Path, progress: impl FnMut(&str)) -> Result<u32, DaemonError> {
+    let failed = |error| DaemonError::Output { path: output.to_owned(), error };
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(output).map_err(failed)?;
+    let before = log.metadata().map_err(failed)?.len();
+    let (ours, theirs) = UnixStream::pair().map_err(DaemonError::Spawn)?;
+    program.env(ROLE, MASTER).stdin(OwnedFd::from(theirs));
+    program.stdout(log.try_clone().map_err(failed)?).stderr(log);
+    let mut child = program.spawn().map_err(DaemonError::Spawn)?;
+    // With it goes the copy of the end that is the daemon's.
+    drop(program);
+    match Client::over(ours).answered(progress) {
+        Ok(_) => Ok(child.id()),
+        Err(ControlError::Refused(reason)) => {
+            // It is about to end; its pid file and its sockets are gone when it has.
+            let _ = child.wait();
+            Err(DaemonError::Failed(reason))
+        }
+        Err(_) => {
+            let status = child.wait().map_err(DaemonError::Spawn)?;
+            let said = since(output, before).map_err(failed)?;
+            Err(DaemonError::Ended { status, said, path: output.to_owned() })
+        }
+    }
+}
+
+/// The last lines of a file behind a place in it.
+fn since(path: &Path, before: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let from = before.max(file.metadata()?.len().saturating_sub(LAST_WORDS));
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(LAST_WORDS).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // It goes to a terminal, and was not written for one.
+    Ok(text.replace(|char: char| char.is_control() && char != '\n', " "))
+}
+
+/// Who has started the master and waits until it is ready; or nobody, for one in the foreground.
+#[derive(Debug)]
+pub struct Starter {
+    line: Option<UnixStream>,
+}
+
+impl Starter {
+    /// That of this process. One that [`launch`] has made leaves its session, and with it the terminal.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn of_process() -> io::Result<Self> {
+        if env::var_os(ROLE).is_none_or(|role| role != MASTER) {
+            return Ok(Self { line: None });
+        }
+        let line = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        line.set_write_timeout(Some(PATIENCE))?;
+        rustix::process::setsid()?;
+        Ok(Self { line: Some(line) })
+    }
+
+    /// Whether the process is a daemon.
+    pub fn is_there(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// What is being done.
+    pub fn progress(&mut self, text: &str) {
+        self.tell(&Answer::Progress(text.to_owned()));
+    }
+
+    /// The cluster serves; there is nothing more to be told.
+    pub fn ready(&mut self) {
+        self.tell(&Answer::Ok(json!({})));
+        self.line = None;
+    }
+
+    /// The cluster does not start, and ends.
+    pub fn failed(&mut self, reason: &str) {
+        self.tell(&Answer::Error(reason.to_owned()));
+        self.line = None;
+    }
+
+    fn tell(&mut self, answer: &Answer) {
+        if let Some(stream) = &mut self.line {
+            // One that is gone, or does not read, wants to know no more.
+            if stream.write_all(line(answer).as_bytes()).is_err() {
+                self.line = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        shell
+    }
+
+    fn launched(script: &str) -> (Result<u32, DaemonError>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut told = Vec::new();
+        let log = folder.path().join("app.log");
+        std::fs::write(&log, "an earlier life\n").unwrap();
+        (launch(shell(script), &log, |text| told.push(text.to_owned())), told)
+    }
+
+    #[test]
+    fn the_starter_is_told_how_it_goes() {
+        let (pid, told) = launched(
+            "test \"$CEPA_ROLE\" = master || exit 9; \
+             echo '{\"progress\":\"one\"}' >&0; echo '{\"progress\":\"two\"}' >&0; echo '{\"ok\":{}}' >&0",
+        );
+        assert!(pid.unwrap() > 0);
+        assert_eq!(told, ["one", "two"]);
+        let (failed, _) = launched("echo '{\"error\":\"the moon is full\"}' >&0; exit 1");
+        assert_eq!(failed.unwrap_err().to_string(), "the moon is full");
+    }
+
+    #[test]
+    fn one_that_ends_without_a_word_is_quoted() {
+        let (failed, _) = launched("printf 'on \\033[31mfire\\n' >&2; exit 3");
+        let error = failed.unwrap_err().to_string();
+        assert!(error.starts_with("it has ended before it was ready (exit status: 3); the last lines of "));
+        assert!(error.ends_with("app.log:\non  [31mfire"), "{error:?}");
+        let (failed, _) = launched("kill -9 $$");
+        assert_eq!(failed.unwrap_err().to_string(), "it has ended before it was ready (signal: 9 (SIGKILL))");
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let launched = |program: &str, log: &str| {
+            launch(Command::new(program), &folder.path().join(log), |_| ()).unwrap_err().to_string()
+        };
+        assert!(launched("/no/such/program", "log").starts_with("the program cannot be started: "));
+        assert!(launched("true", "none/log").contains("none/log: "));
+    }
+
+    #[test]
+    fn a_starter_that_does_not_read_or_is_gone_holds_nobody_up() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut starter = Starter { line: Some(theirs) };
+        while starter.is_there() {
+            starter.progress(&"x".repeat(10_000));
+        }
+        drop(ours);
+        starter.ready();
+
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(ours);
+        let mut starter = Starter { line: Some(theirs) };
+        starter.progress("hello");
+        assert!(!starter.is_there());
+    }
+}
