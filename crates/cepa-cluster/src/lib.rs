@@ -2,5 +2,13 @@
 //!
 //! In reading order: [`control`] is how a running cluster is asked for something.
 
+mod config;
 pub mod control;
+mod folder;
 mod ipc;
+mod master;
+
+pub use self::{
+    config::{ClusterConfig, ClusterConfigError, Recycle},
+    folder::{FolderError, Instance, RunFolder},
+};
