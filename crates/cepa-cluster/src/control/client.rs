@@ -64,9 +64,14 @@ impl Client {
     ///
     /// # Errors
     /// See [`ControlError`].
-    pub fn ask(&mut self, request: &Request, mut progress: impl FnMut(&str)) -> Result<Value, ControlError> {
+    pub fn ask(&mut self, request: &Request, progress: impl FnMut(&str)) -> Result<Value, ControlError> {
         let asked = self.stream.get_mut().write_all(line(request).as_bytes());
         asked.map_err(ControlError::Lost)?;
+        self.answered(progress)
+    }
+
+    /// Waits for the end of an answer.
+    pub(crate) fn answered(&mut self, mut progress: impl FnMut(&str)) -> Result<Value, ControlError> {
         loop {
             match self.answer()? {
                 Answer::Progress(text) => progress(&text),

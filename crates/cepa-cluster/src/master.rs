@@ -1,0 +1,2 @@
+//! The master.
+mod core;
