@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 
 use crate::control::{Answer, Client, ControlError, line};
 
-/// What a process is, of those that are one program.
-pub(crate) const ROLE: &str = "CEPA_ROLE";
-const MASTER: &str = "master";
+/// Says to a process what it is.
+const ROLE: &str = "CEPA_ROLE";
+const DAEMON: &str = "daemon";
 
 /// How much is shown of what a daemon has printed that has not become ready.
 const LAST_WORDS: u64 = 4096;
@@ -77,7 +77,7 @@ pub fn launch(mut program: Command, output: &Path, progress: impl FnMut(&str)) -
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(output).map_err(failed)?;
     let before = log.metadata().map_err(failed)?.len();
     let (ours, theirs) = UnixStream::pair().map_err(DaemonError::Spawn)?;
-    program.env(ROLE, MASTER).stdin(OwnedFd::from(theirs));
+    program.env(ROLE, DAEMON).stdin(OwnedFd::from(theirs));
     program.stdout(log.try_clone().map_err(failed)?).stderr(log);
     let mut child = program.spawn().map_err(DaemonError::Spawn)?;
     // With it goes the copy of the end that is the daemon's.
@@ -121,7 +121,7 @@ impl Starter {
     /// # Errors
     /// Where that fails.
     pub fn of_process() -> io::Result<Self> {
-        if env::var_os(ROLE).is_none_or(|role| role != MASTER) {
+        if env::var_os(ROLE).is_none_or(|role| role != DAEMON) {
             return Ok(Self { line: None });
         }
         let line = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn the_starter_is_told_how_it_goes() {
         let (pid, told) = launched(
-            "test \"$CEPA_ROLE\" = master || exit 9; \
+            "test \"$CEPA_ROLE\" = daemon || exit 9; \
              echo '{\"progress\":\"one\"}' >&0; echo '{\"progress\":\"two\"}' >&0; echo '{\"ok\":{}}' >&0",
         );
         assert!(pid.unwrap() > 0);

@@ -30,6 +30,8 @@ mod command;
 mod config;
 #[cfg(any(test, doctest))]
 mod guide;
+#[cfg(feature = "cluster")]
+mod operate;
 pub mod prelude;
 mod program;
 mod routes;

@@ -14,6 +14,8 @@ use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls}
 use serde::Deserialize;
 use tracing::{dispatcher, info};
 
+#[cfg(feature = "cluster")]
+use crate::operate::{self, OperateError};
 use crate::{
     boot::{self, Boot, BootError, Surroundings},
     command::{self, Command},
@@ -100,6 +102,9 @@ enum Failure {
     Server(#[from] ServerError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Operate(#[from] OperateError),
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
     #[error("a worker has failed: {0}")]
@@ -128,12 +133,21 @@ fn perform(
     surroundings: Surroundings,
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
+    if let Command::Completions(shell) = command {
+        return Ok(command::completions(*shell, &surroundings.name));
+    }
+    #[cfg(feature = "cluster")]
+    let typed_in = surroundings.typed_in.clone();
     let mut boot = Boot::new(surroundings)?;
+    #[cfg(feature = "cluster")]
+    if let Command::Operate(operation) = command {
+        return Ok(operate::operate(operation, &boot, typed_in.as_deref())?);
+    }
     let SoundLog(log) = boot.settings().section("log")?;
     let server: ServerConfig = boot.settings().section("server")?;
     let log = match command {
         Command::Serve => Logging::start(&log)?,
-        Command::Routes | Command::Explain(_) | Command::Check => Logging(None),
+        _ => Logging(None),
     };
     let onion = app(&mut boot).map_err(Failure::App)?.build()?;
     // Only now is it known which sections there are.
@@ -148,6 +162,7 @@ fn perform(
             }
             Ok(summary(&boot, &onion))
         }
+        _ => Ok(String::new()),
     }
 }
 

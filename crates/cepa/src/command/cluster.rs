@@ -1,0 +1,76 @@
+//! The part of the command line that is about a cluster.
+
+use clap::{Args, Subcommand};
+
+use super::{Command, Flags, Place};
+use crate::operate::{Operation, Shown};
+
+#[derive(Subcommand)]
+pub(super) enum Subcommands {
+    /// Serves the app in a cluster: a master, an agent and workers
+    Start(Start),
+    /// Stops the cluster, whose connections get time to finish
+    Stop(Place),
+    /// Stops the cluster, if there is one, and starts it as a daemon
+    Restart(Flags),
+    /// Replaces the workers by new ones, with the program and the configuration that are there now
+    Reload(Place),
+    /// Replaces the master too, by the program that is there now
+    Upgrade(Place),
+    /// Shows the processes of the cluster
+    Status(Status),
+    /// Opens the files of the logs anew, after something has moved them
+    Reopen(Place),
+    /// Runs a schedule now
+    RunSchedule(RunSchedule),
+}
+
+#[derive(Args)]
+pub(super) struct Start {
+    #[command(flatten)]
+    flags: Flags,
+    /// Leaves the terminal, and returns when the cluster serves
+    #[arg(long)]
+    daemon: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+    /// Shows it again each second, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+}
+
+#[derive(Args)]
+pub(super) struct RunSchedule {
+    #[command(flatten)]
+    place: Place,
+    /// The name of the schedule
+    name: String,
+}
+
+impl Subcommands {
+    /// What is asked for, and the flags that were given with it.
+    pub(super) fn command(self) -> (Command, Flags) {
+        let at = |place| Flags { place, ..Flags::default() };
+        let (operation, flags) = match self {
+            Self::Start(Start { flags, daemon: false }) => return (Command::Start, flags),
+            Self::Start(Start { flags, daemon: true }) => (Operation::Launch, flags),
+            Self::Stop(place) => (Operation::Stop, at(place)),
+            Self::Restart(flags) => (Operation::Restart, flags),
+            Self::Reload(place) => (Operation::Reload, at(place)),
+            Self::Upgrade(place) => (Operation::Upgrade, at(place)),
+            Self::Status(Status { place, json, watch }) => {
+                (Operation::Status(Shown { json, watch }), at(place))
+            }
+            Self::Reopen(place) => (Operation::Reopen, at(place)),
+            Self::RunSchedule(RunSchedule { place, name }) => (Operation::RunSchedule(name), at(place)),
+        };
+        (Command::Operate(operation), flags)
+    }
+}
