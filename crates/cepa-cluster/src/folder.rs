@@ -106,6 +106,15 @@ impl RunFolder {
         self.file("bus")
     }
 
+    /// Where the state of a master is for a moment when it is upgraded.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.file("state")
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         self.dir.join(format!("{}.{extension}", self.name))
     }
@@ -210,7 +219,11 @@ fn lock(path: &Path) -> Result<File, FolderError> {
             // Somebody who has just ended may have removed it meanwhile.
             Ok(()) if is_at(&file, path).map_err(&failed)? => return Ok(file),
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) if started.elapsed() < LOOK => sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) if started.elapsed() < LOOK => {
+                // Nothing else is done in this process yet.
+                #[allow(clippy::disallowed_methods)]
+                sleep(Duration::from_millis(10));
+            }
             Err(TryLockError::WouldBlock) => {
                 return Err(FolderError::Running(read(&mut file).map_err(&failed)?));
             }
