@@ -11,6 +11,7 @@
 //! ```
 
 mod client;
+pub(crate) mod server;
 
 pub use client::{Client, ControlError};
 

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::control::{Answer, Client, ControlError, line};
 

@@ -126,6 +126,15 @@ impl RunFolder {
         self.file("log")
     }
 
+    /// Where the state of a master is for a moment when it is upgraded.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.file("state")
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         self.dir.join(format!("{}.{extension}", self.name))
     }

@@ -7,6 +7,6 @@ mod codec;
 mod line;
 mod message;
 
-pub(crate) use codec::{Decoder, Frame, IpcError, MOST_DESCRIPTORS};
+pub(crate) use codec::{IpcError, MOST_DESCRIPTORS};
 pub(crate) use line::{Reader, Writer, open, read_all, send_now};
-pub(crate) use message::{Begin, Moved, MovedConnections, Order, Report, Vitals};
+pub(crate) use message::{Begin, FORMAT, Moved, MovedConnections, Order, Report, Vitals};

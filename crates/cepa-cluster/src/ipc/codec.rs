@@ -74,6 +74,11 @@ impl<F> Decoder<F> {
         self.descriptors.extend(descriptors);
     }
 
+    /// Whether nothing has come of a message that is not all there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.descriptors.is_empty()
+    }
+
     /// The next message, if it is all there. After an error the line is of no use any more.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Vec<F>)>, IpcError> {
         let Some((head, rest)) = self.bytes.split_first_chunk::<HEAD>() else {

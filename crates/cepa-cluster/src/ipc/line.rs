@@ -1,6 +1,7 @@
 //! A line at work: reads and writes messages with their descriptors.
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
@@ -8,6 +9,7 @@ use std::{
         unix::net,
     },
     rc::Rc,
+    time::Duration,
 };
 
 use rustix::{
@@ -18,7 +20,13 @@ use rustix::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{io::Interest, net::UnixStream, sync::mpsc, task::spawn_local};
+use tokio::{
+    io::Interest,
+    net::UnixStream,
+    sync::{Notify, mpsc},
+    task::spawn_local,
+    time::sleep,
+};
 
 use super::codec::{Decoder, Frame, IpcError, MOST_DESCRIPTORS};
 
@@ -27,6 +35,9 @@ const QUEUE: usize = 1024;
 
 /// What may be received at once.
 const READ: usize = 16 * 1024;
+
+/// How long a line pauses when the system has no room for descriptors on their way.
+const PAUSE: Duration = Duration::from_millis(5);
 
 // A socket that is closed is an error to us, and no signal. Elsewhere std has seen to that.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -43,8 +54,12 @@ pub(crate) fn open(end: net::UnixStream) -> io::Result<(Reader, Writer)> {
     end.set_nonblocking(true)?;
     let stream = Rc::new(UnixStream::from_std(end)?);
     let (queue, waiting) = mpsc::channel(QUEUE);
-    spawn_local(write(Rc::clone(&stream), waiting));
-    Ok((Reader { stream, decoder: Decoder::default() }, Writer { queue }))
+    let unwritten = Rc::new(Unwritten::default());
+    spawn_local(write(Rc::clone(&stream), waiting, Rc::clone(&unwritten)));
+    let partial = Rc::new(Cell::new(false));
+    let reader =
+        Reader { stream: Rc::clone(&stream), decoder: Decoder::default(), partial: Rc::clone(&partial) };
+    Ok((reader, Writer { stream, queue, unwritten, partial }))
 }
 
 /// The reading half of a line.
@@ -52,6 +67,7 @@ pub(crate) fn open(end: net::UnixStream) -> io::Result<(Reader, Writer)> {
 pub(crate) struct Reader {
     stream: Rc<UnixStream>,
     decoder: Decoder<OwnedFd>,
+    partial: Rc<Cell<bool>>,
 }
 
 impl Reader {
@@ -60,8 +76,10 @@ impl Reader {
         &mut self,
     ) -> Result<Option<(T, Vec<OwnedFd>)>, IpcError> {
         loop {
-            if let Some(message) = self.decoder.next()? {
-                return Ok(Some(message));
+            let message = self.decoder.next()?;
+            self.partial.set(!self.decoder.is_empty());
+            if message.is_some() {
+                return Ok(message);
             }
             self.stream.readable().await?;
             let read = self.stream.try_io(Interest::READABLE, || read(&*self.stream, &mut self.decoder));
@@ -78,17 +96,45 @@ impl Reader {
     }
 }
 
+/// Messages that were sent and are not yet written.
+#[derive(Debug, Default)]
+struct Unwritten {
+    count: Cell<usize>,
+    /// Tells those who wait for none.
+    none: Notify,
+}
+
+impl Unwritten {
+    fn add(&self) {
+        self.count.set(self.count.get() + 1);
+    }
+
+    fn written(&self, count: usize) {
+        self.count.set(self.count.get().saturating_sub(count));
+        if self.count.get() == 0 {
+            self.none.notify_waiters();
+        }
+    }
+}
+
 /// The writing half of a line; a clone writes to the same. What was sent is written even if all clones are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
+    stream: Rc<UnixStream>,
     queue: mpsc::Sender<Frame<OwnedFd>>,
+    unwritten: Rc<Unwritten>,
+    /// The reader has a part of a message.
+    partial: Rc<Cell<bool>>,
 }
 
 impl Writer {
     /// Sends a message without waiting: who does not read for long enough is an error.
     pub(crate) fn send(&self, message: &impl Serialize, descriptors: Vec<OwnedFd>) -> Result<(), IpcError> {
         match self.queue.try_send(Frame::new(message, descriptors)?) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.unwritten.add();
+                Ok(())
+            }
             Err(mpsc::error::TrySendError::Full(_)) => Err(IpcError::Full),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(closed()),
         }
@@ -101,7 +147,32 @@ impl Writer {
         descriptors: Vec<OwnedFd>,
     ) -> Result<(), IpcError> {
         let frame = Frame::new(message, descriptors)?;
-        self.queue.send(frame).await.map_err(|_| closed())
+        let room = self.queue.reserve().await.map_err(|_| closed())?;
+        self.unwritten.add();
+        room.send(frame);
+        Ok(())
+    }
+
+    /// Whether nothing is on its way here that the socket alone would not keep.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.unwritten.count.get() == 0 && !self.partial.get()
+    }
+
+    /// Waits until everything that was sent is written, or nobody reads any more.
+    pub(crate) async fn flush(&self) {
+        loop {
+            // Made first: what is told between the question and the wait is not missed.
+            let none = self.unwritten.none.notified();
+            if self.unwritten.count.get() == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+
+    /// The socket, for the next program of this process.
+    pub(crate) fn socket(&self) -> io::Result<OwnedFd> {
+        self.stream.as_fd().try_clone_to_owned()
     }
 }
 
@@ -110,23 +181,38 @@ fn closed() -> IpcError {
 }
 
 /// Writes what is sent, until nobody can send any more or nobody reads.
-async fn write(stream: Rc<UnixStream>, mut waiting: mpsc::Receiver<Frame<OwnedFd>>) {
+async fn write(
+    stream: Rc<UnixStream>,
+    mut waiting: mpsc::Receiver<Frame<OwnedFd>>,
+    unwritten: Rc<Unwritten>,
+) {
     while let Some(frame) = waiting.recv().await {
-        let mut written = 0;
-        while written < frame.bytes.len() {
-            let descriptors = if written == 0 { &frame.descriptors[..] } else { &[] };
-            let bytes = &frame.bytes[written..];
-            if stream.writable().await.is_err() {
-                return;
+        if write_frame(&stream, &frame).await.is_err() {
+            // The reader of this line sees the end of it. Who waits for this to be written waits for nothing.
+            waiting.close();
+            return unwritten.written(usize::MAX);
+        }
+        unwritten.written(1);
+    }
+}
+
+async fn write_frame(stream: &UnixStream, frame: &Frame<OwnedFd>) -> io::Result<()> {
+    let mut written = 0;
+    while written < frame.bytes.len() {
+        let descriptors = if written == 0 { &frame.descriptors[..] } else { &[] };
+        let bytes = &frame.bytes[written..];
+        stream.writable().await?;
+        match stream.try_io(Interest::WRITABLE, || send(stream, bytes, descriptors)) {
+            Ok(length) => written += length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // So many descriptors are on their way that the system wants some of them to arrive first.
+            Err(error) if error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error()) => {
+                sleep(PAUSE).await;
             }
-            match stream.try_io(Interest::WRITABLE, || send(&*stream, bytes, descriptors)) {
-                Ok(length) => written += length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The reader of this line will see the end of it.
-                Err(_) => return,
-            }
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// Sends a message on a socket that nothing else is sent on, without waiting.
@@ -245,7 +331,7 @@ mod tests {
             assert_eq!((message == long, files.len()), (true, 0));
             let (message, files) = reader.receive::<String>().await.unwrap().unwrap();
             assert_eq!((message.as_str(), files.len()), ("three", 64));
-            assert_eq!(files.into_iter().map(text).last().unwrap(), "63");
+            assert_eq!(files.into_iter().map(text).next_back().unwrap(), "63");
         });
     }
 

@@ -4,6 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+/// Which messages, and which state of a master, this program knows; another number for each change of them.
+pub(crate) const FORMAT: u32 = 1;
+
 /// The master to an agent or a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
@@ -28,6 +31,9 @@ pub(crate) enum Order {
 /// What a process is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Begin {
+    /// [`FORMAT`] of the master.
+    #[serde(default)]
+    pub(crate) format: u32,
     pub(crate) slot: u32,
     pub(crate) generation: u64,
     /// How many slots there are.

@@ -51,6 +51,8 @@ pub(crate) struct Spec {
     pub(crate) kind: Kind,
     pub(crate) slot: u32,
     pub(crate) generation: u64,
+    /// Of the plan of a reload, and not of the one that serves.
+    pub(crate) is_new: bool,
 }
 
 /// What a process is told, without anything that comes with it.
@@ -238,7 +240,7 @@ impl<W: World> Core<W> {
     }
 
     /// What somebody asks for.
-    pub(crate) fn request(&mut self, ticket: Option<Ticket>, request: Request) {
+    pub(crate) fn request(&mut self, ticket: Option<Ticket>, request: &Request) {
         match request {
             Request::Reload => self.reload(ticket),
             Request::Upgrade => self.upgrade(ticket),
@@ -334,12 +336,12 @@ impl<W: World> Core<W> {
         }
         let id = self.facts.next;
         self.facts.next += 1;
-        let generation = match &self.reload {
-            Some(reload) if waits == Waits::Together => reload.generation,
-            _ => self.facts.generation,
+        let (generation, is_new) = match &self.reload {
+            Some(reload) if waits == Waits::Together => (reload.generation, true),
+            _ => (self.facts.generation, false),
         };
         let kind = if role == Role::Agent { Kind::Agent } else { Kind::Worker };
-        let spawned = self.world.spawn(id, Spec { kind, slot, generation });
+        let spawned = self.world.spawn(id, Spec { kind, slot, generation, is_new });
         let deadline = self.after(self.limits().cluster.ready_timeout.as_secs_f64());
         let child = Child {
             role,

@@ -72,7 +72,10 @@ impl Socket {
     }
 
     /// A second descriptor of this socket: whoever accepts from either takes from the same backlog.
-    pub(crate) fn shared(&self) -> Result<Self, ListenError> {
+    ///
+    /// # Errors
+    /// There are too many descriptors.
+    pub fn shared(&self) -> Result<Self, ListenError> {
         let inner = self.inner.try_clone().map_err(|source| ListenError::System {
             what: self.local.to_string(),
             step: "duplicating the descriptor",

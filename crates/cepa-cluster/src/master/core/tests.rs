@@ -235,13 +235,13 @@ fn a_worker_that_is_silent_is_killed() {
 #[test]
 fn a_reload_changes_over_when_all_are_ready() {
     let mut core = serving(2);
-    core.request(Some(7), Request::Reload);
+    core.request(Some(7), &Request::Reload);
     assert_eq!(core.take(), ["3: Worker 0 of 2", "4: Worker 1 of 2"]);
     core.say(4, Report::Ready);
     // Another one follows, however many ask for it.
-    core.request(Some(8), Request::Reload);
-    core.request(None, Request::Reload);
-    core.request(Some(9), Request::Reload);
+    core.request(Some(8), &Request::Reload);
+    core.request(None, &Request::Reload);
+    core.request(Some(9), &Request::Reload);
     assert!(core.take().is_empty());
     core.say(3, Report::Ready);
     let first = [
@@ -266,7 +266,7 @@ fn a_reload_changes_over_when_all_are_ready() {
 #[test]
 fn a_reload_that_fails_keeps_what_was_there() {
     let mut core = serving(2);
-    core.request(Some(7), Request::Reload);
+    core.request(Some(7), &Request::Reload);
     core.say(3, Report::Ready);
     core.take();
     core.say(4, failed("a typo"));
@@ -277,20 +277,20 @@ fn a_reload_that_fails_keeps_what_was_there() {
     assert_eq!((core.take().len(), core.generation(), core.processes().len()), (0, 1, 3));
 
     core.world.plan_fails = true;
-    core.request(Some(8), Request::Reload);
+    core.request(Some(8), &Request::Reload);
     assert_eq!(core.take(), ["#8 {\"error\":\"no plan\"}"]);
     core.world.plan_fails = false;
     core.world.broken = true;
-    core.request(Some(9), Request::Reload);
+    core.request(Some(9), &Request::Reload);
     assert!(core.take().iter().any(|line| line.starts_with("#9 {\"error\":\"worker 0 has not started")));
-    core.request(Some(10), Request::Reload);
+    core.request(Some(10), &Request::Reload);
     assert!(core.exit().is_none());
 }
 
 #[test]
 fn a_worker_that_dies_during_a_reload_is_replaced_for_the_time_being() {
     let mut core = serving(2);
-    core.request(Some(7), Request::Reload);
+    core.request(Some(7), &Request::Reload);
     core.take();
     core.end(1, "killed by signal 9");
     assert_eq!(core.take(), ["5: Worker 0 of 1"]);
@@ -304,7 +304,7 @@ fn a_worker_that_dies_during_a_reload_is_replaced_for_the_time_being() {
 fn the_number_of_slots_may_change() {
     let mut core = serving(3);
     core.world.workers = 2;
-    core.request(None, Request::Reload);
+    core.request(None, &Request::Reload);
     core.say(4, Report::Ready);
     core.say(5, Report::Ready);
     assert_eq!(core.take()[3..], ["4: Go", "1 -> 4", "3 -> 4", "5: Go", "2 -> 5"]);
@@ -343,13 +343,13 @@ fn a_worker_that_has_done_enough_is_replaced_without_a_gap_one_after_the_other()
 #[test]
 fn a_stop_is_first_in_order_then_at_once_then_by_force() {
     let mut core = serving(2);
-    core.request(Some(7), Request::Stop);
+    core.request(Some(7), &Request::Stop);
     assert_eq!(core.take(), ["stop listening", "1: Drain", "2: Drain"]);
-    core.request(Some(8), Request::Reload);
+    core.request(Some(8), &Request::Reload);
     assert_eq!(core.take(), ["#8 {\"error\":\"the cluster stops\"}"]);
     core.end(1, "exited with 0");
     assert!(core.take().is_empty());
-    core.request(None, Request::Stop);
+    core.request(None, &Request::Stop);
     assert_eq!(core.take(), ["2: Cut"]);
     core.ticks(6);
     assert_eq!(core.take(), ["2: Kill"]);
@@ -377,19 +377,21 @@ fn a_drain_has_its_time() {
 #[test]
 fn an_upgrade_needs_a_program_that_can_go_on() {
     let mut core = serving(1);
-    core.request(Some(7), Request::Upgrade);
+    core.request(Some(7), &Request::Upgrade);
     assert_eq!(core.take(), ["2: Probe 0 of 1"]);
-    core.request(Some(8), Request::Upgrade);
+    core.request(Some(8), &Request::Upgrade);
     assert_eq!(core.take(), ["#8 {\"error\":\"a reload or an upgrade is under way\"}"]);
     core.say(2, failed("it is none of ours"));
     core.end(2, "exited with 1");
     assert_eq!(core.take(), ["#7 {\"error\":\"it is none of ours\"}"]);
-    core.request(Some(9), Request::Upgrade);
+    core.request(Some(9), &Request::Upgrade);
     core.say(3, Report::Ready);
-    // Had it worked, nobody would be here to hear of it.
-    assert_eq!(core.take(), ["3: Probe 0 of 1", "upgrade", "#9 {\"error\":\"it did not work\"}"]);
     core.end(3, "exited with 0");
-    core.request(Some(10), Request::Upgrade);
+    assert_eq!((core.take(), core.is_upgrade_due()), (vec!["3: Probe 0 of 1".to_owned()], true));
+    // Had it worked, nobody would be here to hear of it.
+    core.leave_to_next();
+    assert_eq!(core.take(), ["upgrade", "#9 {\"error\":\"it did not work\"}"]);
+    core.request(Some(10), &Request::Upgrade);
     core.ticks(61);
     assert_eq!(core.take(), ["4: Probe 0 of 1", "4: Kill"]);
     core.end(4, "killed by signal 9");
@@ -448,6 +450,7 @@ proptest! {
                 Happening::End(at) => core.end(who(at), "killed by signal 9"),
                 Happening::Tick(count) => core.ticks(count),
                 Happening::Reload => core.reload(None),
+                Happening::Upgrade if core.is_upgrade_due() => core.leave_to_next(),
                 Happening::Upgrade => core.upgrade(None),
                 Happening::Recycle(at) => core.say(who(at), Report::Retire { reason: "?".to_owned() }),
             }

@@ -14,6 +14,8 @@ pub(super) struct Upgrade {
     deadline: Option<u64>,
     /// What the probe says of why not.
     reason: Option<String>,
+    /// It says that it can.
+    due: bool,
 }
 
 impl<W: World> Core<W> {
@@ -29,9 +31,9 @@ impl<W: World> Core<W> {
         self.answer(ticket, Answer::Progress("the program on disk is looked at".to_owned()));
         let (probe, generation) = (self.facts.next, self.facts.generation);
         self.facts.next += 1;
-        let spawned = self.world.spawn(probe, Spec { kind: Kind::Probe, slot: 0, generation });
+        let spawned = self.world.spawn(probe, Spec { kind: Kind::Probe, slot: 0, generation, is_new: false });
         let deadline = self.after(self.rules.cluster.ready_timeout.as_secs_f64());
-        self.upgrade = Some(Upgrade { probe, ticket, deadline, reason: None });
+        self.upgrade = Some(Upgrade { probe, ticket, deadline, reason: None, due: false });
         if let Err(error) = spawned {
             self.probe_failed(&format!("the program cannot be started: {error}"));
         }
@@ -45,11 +47,9 @@ impl<W: World> Core<W> {
     pub(super) fn probed(&mut self, report: Report) {
         match report {
             Report::Ready => {
-                let Some(upgrade) = self.upgrade.take() else { return };
-                info!(target: "cepa::master", "upgrade: the program on disk goes on");
-                self.answer(upgrade.ticket, Answer::Progress("the program on disk goes on".to_owned()));
-                let reason = self.world.upgrade(&self.facts, upgrade.ticket);
-                self.upgrade_failed(upgrade.ticket, &reason);
+                if let Some(upgrade) = &mut self.upgrade {
+                    upgrade.due = true;
+                }
             }
             Report::Failed { reason } => {
                 if let Some(upgrade) = &mut self.upgrade {
@@ -60,9 +60,22 @@ impl<W: World> Core<W> {
         }
     }
 
-    /// The probe has ended without having said that it could go on.
-    pub(super) fn probe_failed(&mut self, how: &str) {
+    /// Whether the program on disk is to go on as soon as nothing is on its way between processes.
+    pub(crate) fn is_upgrade_due(&self) -> bool {
+        self.upgrade.as_ref().is_some_and(|upgrade| upgrade.due)
+    }
+
+    /// Has the program on disk go on. What follows is for when that has failed.
+    pub(crate) fn leave_to_next(&mut self) {
         let Some(upgrade) = self.upgrade.take() else { return };
+        info!(target: "cepa::master", "upgrade: the program on disk goes on");
+        let reason = self.world.upgrade(&self.facts, upgrade.ticket);
+        self.upgrade_failed(upgrade.ticket, &reason);
+    }
+
+    /// The probe has ended; if it has not said that it could go on, that is that.
+    pub(super) fn probe_failed(&mut self, how: &str) {
+        let Some(upgrade) = self.upgrade.take_if(|upgrade| !upgrade.due) else { return };
         let reason = upgrade.reason.as_deref().unwrap_or(how);
         self.upgrade_failed(upgrade.ticket, reason);
     }
