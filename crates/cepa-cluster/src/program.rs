@@ -49,11 +49,17 @@ impl Program {
         Ok(Self { path, arguments })
     }
 
-    fn command(&self, role: &str, line: UnixStream) -> Command {
+    /// What starts the program with these arguments, its own name first.
+    pub fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(&self.path);
-        if let Some((name, arguments)) = self.arguments.split_first() {
+        if let Some((name, arguments)) = arguments.split_first() {
             command.arg0(name).args(arguments);
         }
+        command
+    }
+
+    fn part(&self, role: &str, line: UnixStream) -> Command {
+        let mut command = self.command(&self.arguments);
         command.env(ROLE, role).stdin(Stdio::from(OwnedFd::from(line)));
         command
     }
@@ -61,7 +67,7 @@ impl Program {
     /// Makes a process of this program, in a process group of its own: what is typed at a terminal is for the master
     /// alone. Gives its number; it is waited for by that.
     pub(crate) fn spawn(&self, role: &str, line: UnixStream, env: Option<&[String]>) -> io::Result<u32> {
-        let mut command = self.command(role, line);
+        let mut command = self.part(role, line);
         command.process_group(0);
         if let Some(wanted) = env {
             for (name, _) in env::vars_os() {
@@ -82,6 +88,6 @@ impl Program {
 
     /// Goes on as this program, in the same process; gives why not, or nothing at all.
     pub(crate) fn go_on(&self, role: &str, line: UnixStream) -> io::Error {
-        self.command(role, line).exec()
+        self.part(role, line).exec()
     }
 }

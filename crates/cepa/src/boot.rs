@@ -72,8 +72,6 @@ pub(crate) struct Surroundings {
     /// The folder of configuration files; it must exist if it was asked for.
     pub(crate) dir: Option<PathBuf>,
     pub(crate) flags: Vec<Setting>,
-    /// Where the command line was typed, if that is no longer the current directory.
-    pub(crate) typed_in: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -85,7 +83,6 @@ impl Surroundings {
         let Some(folder) = env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours) else { return Ok(()) };
         // What was typed is meant from where it was typed.
         self.dir = self.dir.as_ref().map(path::absolute).transpose().map_err(BootError::Root)?;
-        self.typed_in = Some(env::current_dir().map_err(BootError::Root)?);
         env::set_current_dir(folder).map_err(BootError::Root)
     }
 }
@@ -116,8 +113,7 @@ impl Boot {
     pub fn load_with(env: &str, settings: &[&str]) -> Result<Self> {
         let env = Some(env.parse()?);
         let flags = settings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let name = process_name();
-        Ok(Self::new(Surroundings { name, env, dir: None, flags, typed_in: None })?)
+        Ok(Self::new(Surroundings { name: process_name(), env, dir: None, flags })?)
     }
 
     pub(crate) fn new(from: Surroundings) -> Result<Self, BootError> {

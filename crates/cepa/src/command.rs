@@ -143,17 +143,15 @@ pub(crate) fn parse(
     Ok((command, line.flags.and(behind).surroundings(name, workers)))
 }
 
-/// A command line with another command in the place of `from`, where that is its command and not the value of a flag.
+/// The one of these command lines that asks for `what`.
+///
+/// A word can be a command, a flag or the value of a flag: which it was is known by what comes of changing it.
 #[cfg(feature = "cluster")]
-pub(crate) fn renamed(arguments: &[OsString], from: &str, to: &str) -> Option<Vec<OsString>> {
-    let (asked, _) = parse(arguments.to_vec(), "", "").ok()?;
-    let places = arguments.iter().enumerate().skip(1).filter(|(_, argument)| *argument == from);
-    let mut tries = places.map(|(place, _)| {
-        let mut arguments = arguments.to_vec();
-        arguments[place] = to.into();
-        arguments
-    });
-    tries.find(|arguments| parse(arguments.clone(), "", "").is_ok_and(|(command, _)| command != asked))
+pub(crate) fn that_asks_for(
+    what: &Command,
+    mut lines: impl Iterator<Item = Vec<OsString>>,
+) -> Option<Vec<OsString>> {
+    lines.find(|line| parse(line.iter().cloned(), "", "").is_ok_and(|(command, _)| command == *what))
 }
 
 /// What a shell needs to complete command lines of the program.
@@ -187,7 +185,7 @@ impl Flags {
             flags.push(Setting::value("--workers", workers, &number.to_string()));
         }
         let Place { env, config: dir, .. } = self.place;
-        Surroundings { name: name.to_owned(), env, dir, flags, typed_in: None }
+        Surroundings { name: name.to_owned(), env, dir, flags }
     }
 }
 

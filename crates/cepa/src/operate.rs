@@ -21,7 +21,11 @@ use cepa_cluster::{
 use cepa_server::ServerConfig;
 use serde_json::Value;
 
-use crate::{Boot, config::ConfigError};
+use self::launch::Typed;
+use crate::{
+    boot::{Boot, BootError, Surroundings},
+    config::ConfigError,
+};
 
 /// How long a master that runs is waited for to open its control socket.
 const SOON: Duration = Duration::from_secs(2);
@@ -54,6 +58,8 @@ pub(crate) struct Shown {
 /// Why an operation has failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OperateError {
+    #[error(transparent)]
+    Boot(#[from] BootError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -90,16 +96,15 @@ fn as_process(pid: Option<u32>) -> String {
 }
 
 /// Does what is asked, and gives the text that answers it.
-pub(crate) fn operate(
-    operation: &Operation,
-    boot: &Boot,
-    typed_in: Option<&Path>,
-) -> Result<String, OperateError> {
-    let cluster = Cluster::of(boot)?;
+pub(crate) fn operate(operation: &Operation, mut surroundings: Surroundings) -> Result<String, OperateError> {
+    // Before the current directory changes.
+    let typed = Typed::of_process().map_err(OperateError::Program)?;
+    surroundings.enter_package()?;
+    let cluster = Cluster::of(&Boot::new(surroundings)?)?;
     let name = &cluster.name;
     match operation {
-        Operation::Launch => cluster.launch(typed_in),
-        Operation::Restart => cluster.restart(typed_in),
+        Operation::Launch => cluster.launch(&typed),
+        Operation::Restart => cluster.restart(&typed),
         Operation::Stop => match cluster.stop()? {
             true => Ok(format!("{name} has stopped\n")),
             // What was wanted is so.

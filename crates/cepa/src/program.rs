@@ -75,8 +75,17 @@ impl Program {
                 return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
             }
         };
+        #[cfg(feature = "cluster")]
+        if let Command::Operate(operation) = &command {
+            return self.end(operate::operate(operation, surroundings).map_err(Failure::from));
+        }
         let text = surroundings.enter_package().map_err(Failure::from);
         let text = text.and_then(|()| perform(&command, surroundings, app));
+        self.end(text)
+    }
+
+    /// Says how it ended.
+    pub(crate) fn end(&self, text: Result<String, Failure>) -> ExitCode {
         match text.and_then(|text| print(&text)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -89,7 +98,7 @@ impl Program {
 
 /// Why a command has failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Boot(#[from] BootError),
     #[error(transparent)]
@@ -136,13 +145,7 @@ fn perform(
     if let Command::Completions(shell) = command {
         return Ok(command::completions(*shell, &surroundings.name));
     }
-    #[cfg(feature = "cluster")]
-    let typed_in = surroundings.typed_in.clone();
     let mut boot = Boot::new(surroundings)?;
-    #[cfg(feature = "cluster")]
-    if let Command::Operate(operation) = command {
-        return Ok(operate::operate(operation, &boot, typed_in.as_deref())?);
-    }
     let SoundLog(log) = boot.settings().section("log")?;
     let server: ServerConfig = boot.settings().section("server")?;
     let log = match command {

@@ -10,7 +10,6 @@ fn check(settings: &[&str], app: impl FnOnce(&mut Boot) -> Result<App>) -> Strin
         env: Some("test".parse().unwrap()),
         dir: None,
         flags: settings.iter().map(|text| text.parse().unwrap()).collect(),
-        typed_in: None,
     };
     match perform(&Command::Check, surroundings, app) {
         Ok(text) => text,
@@ -85,7 +84,6 @@ fn a_folder_that_was_asked_for_must_be_there() {
         env: None,
         dir: Some("/no/such/folder".into()),
         flags: Vec::new(),
-        typed_in: None,
     };
     let error = perform(&Command::Check, surroundings, plain).unwrap_err().to_string();
     assert_eq!(
