@@ -4,6 +4,7 @@
 //! the lines that also answer a request at the control socket.
 
 use std::{
+    cell::RefCell,
     env,
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -13,15 +14,20 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    rc::Rc,
     time::Duration,
 };
 
+use rustix::net::{AddressFamily, sockopt::socket_domain};
 use serde_json::json;
 
-use crate::control::{Answer, Client, ControlError, line};
+use crate::{
+    control::{Answer, Client, ControlError, line},
+    program::ROLE,
+    seat::read_nothing,
+};
 
-/// Says to a process what it is.
-const ROLE: &str = "CEPA_ROLE";
+/// What a daemon is told that it is.
 const DAEMON: &str = "daemon";
 
 /// How much is shown of what a daemon has printed that has not become ready.
@@ -109,10 +115,10 @@ fn since(path: &Path, before: u64) -> io::Result<String> {
     Ok(text.replace(|char: char| char.is_control() && char != '\n', " "))
 }
 
-/// Who has started the master and waits until it is ready; or nobody, for one in the foreground.
-#[derive(Debug)]
+/// Who has started the master and waits until it is ready; or nobody, for one in the foreground. A clone is the same.
+#[derive(Clone, Debug)]
 pub struct Starter {
-    line: Option<UnixStream>,
+    line: Rc<RefCell<Option<UnixStream>>>,
 }
 
 impl Starter {
@@ -122,43 +128,42 @@ impl Starter {
     /// Where that fails.
     pub fn of_process() -> io::Result<Self> {
         if env::var_os(ROLE).is_none_or(|role| role != DAEMON) {
-            return Ok(Self { line: None });
+            return Ok(Self::over(None));
+        }
+        // Programs that it starts in its turn inherit the variable, but no line, and are not mistaken.
+        if socket_domain(rustix::stdio::stdin()).ok() != Some(AddressFamily::UNIX) {
+            return Ok(Self::over(None));
         }
         let line = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
-        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        read_nothing()?;
         line.set_write_timeout(Some(PATIENCE))?;
         rustix::process::setsid()?;
-        Ok(Self { line: Some(line) })
+        Ok(Self::over(Some(line)))
     }
 
-    /// Whether the process is a daemon.
+    fn over(line: Option<UnixStream>) -> Self {
+        Self { line: Rc::new(RefCell::new(line)) }
+    }
+
+    /// Whether there is somebody.
     pub fn is_there(&self) -> bool {
-        self.line.is_some()
-    }
-
-    /// What is being done.
-    pub fn progress(&mut self, text: &str) {
-        self.tell(&Answer::Progress(text.to_owned()));
+        self.line.borrow().is_some()
     }
 
     /// The cluster serves; there is nothing more to be told.
-    pub fn ready(&mut self) {
-        self.tell(&Answer::Ok(json!({})));
-        self.line = None;
+    pub fn ready(&self) {
+        self.tell_at_last(&Answer::Ok(json!({})));
     }
 
     /// The cluster does not start, and ends.
-    pub fn failed(&mut self, reason: &str) {
-        self.tell(&Answer::Error(reason.to_owned()));
-        self.line = None;
+    pub fn failed(&self, reason: &str) {
+        self.tell_at_last(&Answer::Error(reason.to_owned()));
     }
 
-    fn tell(&mut self, answer: &Answer) {
-        if let Some(stream) = &mut self.line {
-            // One that is gone, or does not read, wants to know no more.
-            if stream.write_all(line(answer).as_bytes()).is_err() {
-                self.line = None;
-            }
+    fn tell_at_last(&self, answer: &Answer) {
+        if let Some(mut stream) = self.line.take() {
+            // One that is gone, or does not read, does not want to know.
+            let _ = stream.write_all(line(answer).as_bytes());
         }
     }
 }
@@ -214,20 +219,23 @@ mod tests {
     }
 
     #[test]
-    fn a_starter_that_does_not_read_or_is_gone_holds_nobody_up() {
+    fn the_last_word_is_said_once_and_holds_nobody_up() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        theirs.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut starter = Starter { line: Some(theirs) };
-        while starter.is_there() {
-            starter.progress(&"x".repeat(10_000));
-        }
-        drop(ours);
+        let starter = Starter::over(Some(theirs));
+        let same = starter.clone();
         starter.ready();
+        same.failed("later");
+        assert!(!same.is_there());
+        let mut said = String::new();
+        (&ours).read_to_string(&mut said).unwrap();
+        assert_eq!(said, "{\"ok\":{}}\n");
 
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(ours);
-        let mut starter = Starter { line: Some(theirs) };
-        starter.progress("hello");
-        assert!(!starter.is_there());
+        Starter::over(Some(theirs)).failed("nobody hears");
+
+        let (_ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_write_timeout(Some(PATIENCE)).unwrap();
+        Starter::over(Some(theirs)).failed(&"x".repeat(10_000_000));
     }
 }

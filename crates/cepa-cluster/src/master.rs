@@ -6,6 +6,7 @@
 mod core;
 mod ground;
 mod machine;
+mod outside;
 mod signals;
 mod takeover;
 
@@ -30,6 +31,7 @@ use self::{
     core::{Core, Exit, Facts, Id},
     ground::Ground,
     machine::{Machine, Parts, Said, rules, threads},
+    outside::Outside,
     signals::{Signals, Taken},
     takeover::Legacy,
 };
@@ -39,6 +41,7 @@ use crate::{
         Answer, MasterStatus, Request, Status,
         server::{Asker, Desk},
     },
+    daemon::Starter,
     folder::{FolderError, RunFolder},
     memory,
     privileges::{Identity, PrivilegeError},
@@ -74,6 +77,8 @@ pub struct Launch {
     pub program: Program,
     /// Reads the configuration, anew for each reload.
     pub plan: PlanFn,
+    /// Who waits until the cluster serves, if somebody does.
+    pub starter: Starter,
 }
 
 /// Why there is no cluster, or no longer.
@@ -154,9 +159,10 @@ impl Master {
             give_away(identity, &folder, made, &ground)?;
             identity.assume()?;
         }
-        let Launch { version, program, plan, .. } = launch;
+        let Launch { version, program, plan, starter, .. } = launch;
+        let outside = Outside::new(starter);
         let reopen = Box::new(|| ());
-        let parts = Parts { program, plan, ground, rules, pid_file, control, bus, reopen };
+        let parts = Parts { program, plan, ground, rules, pid_file, control, bus, outside, reopen };
         Ok(Self { parts, version, before: None })
     }
 
@@ -168,9 +174,10 @@ impl Master {
         let legacy = takeover::take(&seat.line).map_err(|error| MasterError::Takeover(error.to_string()))?;
         let plan = (launch.plan)().map_err(MasterError::Plan)?;
         let Legacy { facts, pid_file, control, bus, ground, lines, asker } = legacy;
-        let Launch { version, program, plan: plan_fn, .. } = launch;
+        let Launch { version, program, plan: plan_fn, starter, .. } = launch;
+        let outside = Outside::new(starter);
         let (rules, reopen) = (rules(&plan), Box::new(|| ()));
-        let parts = Parts { program, plan: plan_fn, ground, rules, pid_file, control, bus, reopen };
+        let parts = Parts { program, plan: plan_fn, ground, rules, pid_file, control, bus, outside, reopen };
         Ok(Self { parts, version, before: Some((facts, lines, asker)) })
     }
 
@@ -223,6 +230,7 @@ impl Master {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
+        let mut watchdog = core.world.outside.watchdog();
         // Children may have ended between two programs.
         core.world.reap();
         loop {
@@ -244,6 +252,7 @@ impl Master {
                     Taken::Stop => core.stop(None),
                     Taken::Ask(request) => core.request(None, &request),
                 },
+                () = watchdog.turn() => core.world.outside.beat(),
                 _ = ticks.tick() => {
                     core.world.reap();
                     let now = core.now();

@@ -94,12 +94,27 @@ pub(crate) trait World {
     fn settle(&mut self, kept: bool);
     /// Serves from now on, as far as others are concerned.
     fn ready(&mut self);
+    /// What whoever supervises the cluster wants to know.
+    fn tell_supervisor(&mut self, _: &Course) {}
     /// Accepts nothing more.
     fn stop_listening(&mut self);
     fn reopen(&mut self);
     fn answer(&mut self, ticket: Ticket, answer: Answer);
     /// Goes on as the program that is on disk; gives why not, or nothing at all.
     fn upgrade(&mut self, facts: &Facts, ticket: Option<Ticket>) -> String;
+}
+
+/// The course of a cluster that serves, for whoever supervises it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It serves, and takes what it is asked for.
+    Serving { generation: u64, workers: u32 },
+    /// It serves on, because what was to be new has failed.
+    Kept { reason: String },
+    /// A reload or an upgrade is under way.
+    Reloading,
+    /// It ends.
+    Stopping,
 }
 
 /// What goes on in the next program when the master is upgraded.
@@ -298,10 +313,16 @@ impl<W: World> Core<W> {
                 self.phase = Phase::Serving;
                 info!(target: "cepa::master", workers = self.rules.workers, "the cluster serves");
                 self.world.ready();
+                self.tell_that_it_serves();
             }
             Phase::Serving => self.change_over(&waiting),
             Phase::Stopping | Phase::Ended => {}
         }
+    }
+
+    pub(super) fn tell_that_it_serves(&mut self) {
+        let (generation, workers) = (self.facts.generation, self.rules.workers);
+        self.world.tell_supervisor(&Course::Serving { generation, workers });
     }
 
     /// Has a worker take over its slot from whoever is there.

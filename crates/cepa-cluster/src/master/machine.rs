@@ -18,8 +18,9 @@ use tracing::{error, info, warn};
 
 use super::{
     Plan, PlanFn,
-    core::{Facts, Id, Kind, Rules, Signal, Spec, Tell, Ticket, World},
+    core::{Course, Facts, Id, Kind, Rules, Signal, Spec, Tell, Ticket, World},
     ground::Ground,
+    outside::Outside,
     takeover,
 };
 use crate::{
@@ -49,6 +50,7 @@ pub(crate) struct Machine {
     pub(crate) processes: BTreeMap<Id, Process>,
     said: mpsc::Sender<Said>,
     pub(crate) askers: HashMap<Ticket, Asker>,
+    pub(crate) outside: Outside,
     pub(crate) reopen: Box<dyn Fn()>,
 }
 
@@ -89,12 +91,13 @@ pub(crate) struct Parts {
     pub(crate) pid_file: PidFile,
     pub(crate) control: UnixListener,
     pub(crate) bus: UnixListener,
+    pub(crate) outside: Outside,
     pub(crate) reopen: Box<dyn Fn()>,
 }
 
 impl Machine {
     pub(crate) fn new(parts: Parts, said: mpsc::Sender<Said>) -> Self {
-        let Parts { program, plan, ground, rules, pid_file, control, bus, reopen } = parts;
+        let Parts { program, plan, ground, rules, pid_file, control, bus, outside, reopen } = parts;
         let (processes, askers, planned) = (BTreeMap::new(), HashMap::new(), None);
         let (cluster, slots) = (rules.cluster, rules.workers);
         Self {
@@ -110,6 +113,7 @@ impl Machine {
             processes,
             said,
             askers,
+            outside,
             reopen,
         }
     }
@@ -271,6 +275,11 @@ impl World for Machine {
     fn ready(&mut self) {
         let endpoints: Vec<_> = self.ground.endpoints().map(ToString::to_string).collect();
         info!(target: "cepa::master", workers = self.slots, "listening on {}", endpoints.join(", "));
+        self.outside.ready();
+    }
+
+    fn tell_supervisor(&mut self, course: &Course) {
+        self.outside.tell(course);
     }
 
     fn stop_listening(&mut self) {

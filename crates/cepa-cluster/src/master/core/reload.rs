@@ -3,7 +3,7 @@
 use serde_json::json;
 use tracing::{error, info};
 
-use super::{Core, Id, Phase, Rules, Ticket, Waits, World};
+use super::{Core, Course, Id, Phase, Rules, Ticket, Waits, World};
 use crate::control::{Answer, Role, State};
 
 /// A reload under way.
@@ -30,6 +30,7 @@ impl<W: World> Core<W> {
     }
 
     fn begin_reload(&mut self, tickets: Vec<Ticket>) {
+        self.world.tell_supervisor(&Course::Reloading);
         let rules = match self.world.plan() {
             Ok(rules) => rules,
             Err(reason) => return self.reload_failed(&tickets, &reason),
@@ -79,6 +80,7 @@ impl<W: World> Core<W> {
             }
         }
         info!(target: "cepa::master", generation, "reload: the new workers serve");
+        self.tell_that_it_serves();
         self.answer_all(&tickets, &Answer::Ok(json!({ "generation": generation })));
         self.next_reload();
     }
@@ -96,6 +98,7 @@ impl<W: World> Core<W> {
 
     fn reload_failed(&mut self, tickets: &[Ticket], reason: &str) {
         error!(target: "cepa::master", reason, "reload: it has failed, and what was there serves on");
+        self.world.tell_supervisor(&Course::Kept { reason: format!("the reload has failed: {reason}") });
         self.answer_all(tickets, &Answer::Error(reason.to_owned()));
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use super::{Core, Phase, Tell, Ticket, World};
+use super::{Core, Course, Phase, Tell, Ticket, World};
 use crate::control::{Answer, Role, State};
 
 /// How the cluster has ended.
@@ -46,6 +46,7 @@ impl<W: World> Core<W> {
 
     fn begin_stop(&mut self, exit: Exit) {
         self.phase = Phase::Stopping;
+        self.world.tell_supervisor(&Course::Stopping);
         self.exit = Some(exit);
         self.forget_reloads();
         self.forget_upgrade();

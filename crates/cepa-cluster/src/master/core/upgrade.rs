@@ -2,7 +2,7 @@
 
 use tracing::{error, info};
 
-use super::{Core, Id, Kind, Phase, Signal, Spec, Ticket, World};
+use super::{Core, Course, Id, Kind, Phase, Signal, Spec, Ticket, World};
 use crate::{control::Answer, ipc::Report};
 
 /// An upgrade under way.
@@ -29,6 +29,7 @@ impl<W: World> Core<W> {
         }
         info!(target: "cepa::master", "upgrade: the program on disk is looked at");
         self.answer(ticket, Answer::Progress("the program on disk is looked at".to_owned()));
+        self.world.tell_supervisor(&Course::Reloading);
         let (probe, generation) = (self.facts.next, self.facts.generation);
         self.facts.next += 1;
         let spawned = self.world.spawn(probe, Spec { kind: Kind::Probe, slot: 0, generation, is_new: false });
@@ -82,6 +83,7 @@ impl<W: World> Core<W> {
 
     fn upgrade_failed(&mut self, ticket: Option<Ticket>, reason: &str) {
         error!(target: "cepa::master", reason, "upgrade: it has failed, and what was there serves on");
+        self.world.tell_supervisor(&Course::Kept { reason: format!("the upgrade has failed: {reason}") });
         self.answer(ticket, Answer::Error(reason.to_owned()));
         self.next_reload();
     }
