@@ -83,7 +83,7 @@ struct Flags {
     /// repeated
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<Address>,
-    /// The number of workers, which are processes for a cluster and threads otherwise, 0 for one per processor
+    /// The number of workers, 0 for one per processor: processes in a cluster, threads otherwise
     #[arg(long, value_name = "NUMBER")]
     workers: Option<u16>,
 }
@@ -215,6 +215,7 @@ mod tests {
             (&["--workers", "2"], Command::Serve),
             (&["serve", "--listen", "[::1]:0"], Command::Serve),
             (&["check"], Command::Check),
+            (&["completions", "bash"], Command::Completions(Shell::Bash)),
             (&["routes"], Command::Routes),
         ] {
             let parsed = parsed(arguments).map(|(command, _)| command).ok();
@@ -233,6 +234,8 @@ mod tests {
     fn what_is_no_command_line_is_a_usage_error() {
         for arguments in [
             &["start-over"][..],
+            &["completions"],
+            &["completions", "csh"],
             &["--colour"],
             &["routes", "--explain", "no-slash"],
             &["routes", "--method", "GET"],
@@ -262,6 +265,14 @@ mod tests {
         assert_eq!(surroundings.env, Some("b".parse().unwrap()));
         assert_eq!(surroundings.dir, Some("here".into()));
         assert_eq!(surroundings.flags.len(), 2);
+    }
+
+    #[test]
+    fn completions_are_for_the_program_by_its_name() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
+            let script = completions(shell, "my-app");
+            assert!(script.contains("my-app") && script.contains("explain"), "{shell}: {script}");
+        }
     }
 
     #[test]

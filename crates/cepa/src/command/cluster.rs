@@ -74,3 +74,55 @@ impl Subcommands {
         (Command::Operate(operation), flags)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{boot::Surroundings, command};
+
+    fn parsed(arguments: &[&str]) -> Result<(Command, Surroundings), clap::Error> {
+        command::parse(["/opt/app"].iter().chain(arguments).map(|&argument| argument.into()), "app", "1.2.3")
+    }
+
+    #[test]
+    fn each_command_line_means_one_operation() {
+        let status = |json, watch| Operation::Status(Shown { json, watch });
+        for (arguments, operation) in [
+            (&["start", "--daemon"][..], Operation::Launch),
+            (&["restart", "--workers", "2"], Operation::Restart),
+            (&["stop"], Operation::Stop),
+            (&["--env", "test", "reload"], Operation::Reload),
+            (&["upgrade", "--set", "cluster.run_dir=/run/app"], Operation::Upgrade),
+            (&["status"], status(false, false)),
+            (&["status", "--json", "--watch"], status(true, true)),
+            (&["reopen"], Operation::Reopen),
+            (&["run-schedule", "tidy"], Operation::RunSchedule("tidy".to_owned())),
+        ] {
+            let command = parsed(arguments).map(|(command, _)| command).ok();
+            assert_eq!(command, Some(Command::Operate(operation)), "{arguments:?}");
+        }
+        assert_eq!(parsed(&["start"]).map(|(command, _)| command).ok(), Some(Command::Start));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for arguments in [
+            &["stop", "--daemon"][..],
+            &["reload", "--listen", "[::]:80"],
+            &["status", "app"],
+            &["run-schedule"],
+            &["start", "--json"],
+        ] {
+            let error = parsed(arguments).map(drop).unwrap_err();
+            assert!(error.use_stderr(), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_helps_are_short() {
+        let helps = ["start", "stop", "restart", "status", "run-schedule"];
+        let helps =
+            helps.map(|name| format!("{name}:\n{}", parsed(&[name, "--help"]).map(drop).unwrap_err()));
+        insta::assert_snapshot!(helps.join("\n"));
+    }
+}
