@@ -24,6 +24,9 @@ struct CommandLine {
 enum Subcommands {
     /// Serves the app until it is told to stop (the default)
     Serve(Flags),
+    /// Serves the app with many processes, of which one watches the others
+    #[cfg(feature = "cluster")]
+    Start(Flags),
     /// Lists the routes of the app, or explains what answers a path
     Routes(RoutesFlags),
     /// Reads the configuration and builds the app, but does not serve it
@@ -62,7 +65,7 @@ struct Flags {
     /// repeated
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<Address>,
-    /// The number of worker threads, 0 for one per processor
+    /// The number of workers, 0 for one per processor: threads, or processes if there are many
     #[arg(long, value_name = "NUMBER")]
     workers: Option<u16>,
 }
@@ -71,6 +74,8 @@ struct Flags {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Serve,
+    #[cfg(feature = "cluster")]
+    Start,
     Routes,
     Explain(Question),
     Check,
@@ -99,6 +104,8 @@ pub(crate) fn parse(
     let (command, behind) = match line.command {
         None => (Command::Serve, None),
         Some(Subcommands::Serve(flags)) => (Command::Serve, Some(flags)),
+        #[cfg(feature = "cluster")]
+        Some(Subcommands::Start(flags)) => (Command::Start, Some(flags)),
         Some(Subcommands::Check(flags)) => (Command::Check, Some(flags)),
         Some(Subcommands::Routes(RoutesFlags { flags, explain, method, host })) => {
             let question = explain.map(|path| Question { method, host, path });
@@ -109,7 +116,19 @@ pub(crate) fn parse(
         Some(behind) => line.flags.and(behind),
         None => line.flags,
     };
-    Ok((command, flags.surroundings(name)))
+    let surroundings = flags.surroundings(name, command.section_of_workers());
+    Ok((command, surroundings))
+}
+
+impl Command {
+    /// The section whose key `workers` the flag sets.
+    fn section_of_workers(&self) -> &'static str {
+        #[cfg(feature = "cluster")]
+        if *self == Self::Start {
+            return "cluster";
+        }
+        "server"
+    }
 }
 
 impl Flags {
@@ -125,14 +144,14 @@ impl Flags {
         }
     }
 
-    fn surroundings(self, name: &str) -> Surroundings {
+    fn surroundings(self, name: &str, section: &str) -> Surroundings {
         let mut flags = self.set;
         if !self.listen.is_empty() {
             let addresses = self.listen.iter().map(Address::to_string).collect();
             flags.push(Setting::texts("--listen", ["server", "listen"], addresses));
         }
         if let Some(workers) = self.workers {
-            flags.push(Setting::value("--workers", ["server", "workers"], &workers.to_string()));
+            flags.push(Setting::value("--workers", [section, "workers"], &workers.to_string()));
         }
         Surroundings { name: name.to_owned(), env: self.env, dir: self.config, flags }
     }
@@ -163,6 +182,8 @@ mod tests {
             (&[][..], Command::Serve),
             (&["--workers", "2"], Command::Serve),
             (&["serve", "--listen", "[::1]:0"], Command::Serve),
+            #[cfg(feature = "cluster")]
+            (&["start"], Command::Start),
             (&["check"], Command::Check),
             (&["routes"], Command::Routes),
         ] {

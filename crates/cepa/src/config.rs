@@ -30,7 +30,7 @@ use self::{
 };
 
 /// Sections that Cepa itself reads.
-const OWN: [&str; 2] = ["server", "log"];
+const OWN: [&str; 3] = ["server", "log", "cluster"];
 
 /// Where the layers come from; a later one wins over those before.
 pub(crate) struct Layers<'a> {

@@ -14,6 +14,8 @@ use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls}
 use serde::Deserialize;
 use tracing::{dispatcher, info};
 
+#[cfg(feature = "cluster")]
+use crate::start;
 use crate::{
     boot::{self, Boot, BootError, Surroundings},
     command::{self, Command},
@@ -40,8 +42,8 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Program {
-    name: String,
-    version: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
 }
 
 /// The [`Program`] of the package that this is written in.
@@ -73,8 +75,17 @@ impl Program {
                 return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
             }
         };
+        #[cfg(feature = "cluster")]
+        if command == Command::Start {
+            return start::start(&self, surroundings, app);
+        }
         let text = surroundings.enter_package().map_err(Failure::from);
         let text = text.and_then(|()| perform(&command, surroundings, app));
+        self.end(text)
+    }
+
+    /// Says how it ended.
+    pub(crate) fn end(&self, text: Result<String, Failure>) -> ExitCode {
         match text.and_then(|text| print(&text)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -87,7 +98,7 @@ impl Program {
 
 /// Why a command has failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Boot(#[from] BootError),
     #[error(transparent)]
@@ -100,6 +111,19 @@ enum Failure {
     Server(#[from] ServerError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Master(#[from] cepa_cluster::MasterError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Process(#[from] cepa_cluster::WorkerError),
+    #[cfg(feature = "cluster")]
+    #[error("the program cannot be made part of a cluster: {0}")]
+    Cluster(#[source] io::Error),
+    /// Somebody else says why.
+    #[cfg(feature = "cluster")]
+    #[error("the master knows why")]
+    Told,
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
     #[error("a worker has failed: {0}")]
@@ -128,18 +152,19 @@ fn perform(
     surroundings: Surroundings,
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
-    let mut boot = Boot::new(surroundings)?;
-    let SoundLog(log) = boot.settings().section("log")?;
-    let server: ServerConfig = boot.settings().section("server")?;
+    let boot = Boot::new(surroundings)?;
+    let own = Own::of(&boot)?;
     let log = match command {
-        Command::Serve => Logging::start(&log)?,
-        Command::Routes | Command::Explain(_) | Command::Check => Logging(None),
+        Command::Serve => Logging::start(&own.log.0)?,
+        _ => Logging(None),
     };
-    let onion = app(&mut boot).map_err(Failure::App)?.build()?;
-    // Only now is it known which sections there are.
-    boot.settings().check_sections()?;
+    let (boot, onion) = build(boot, app)?;
+    let server = own.server;
     match command {
         Command::Serve => serve_until_told(&boot, onion, server, &log).map(|()| String::new()),
+        // A cluster is started elsewhere.
+        #[cfg(feature = "cluster")]
+        Command::Start => Ok(String::new()),
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
         Command::Check => {
@@ -151,10 +176,41 @@ fn perform(
     }
 }
 
+/// The sections that Cepa itself reads.
+pub(crate) struct Own {
+    pub(crate) log: SoundLog,
+    pub(crate) server: ServerConfig,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: cepa_cluster::ClusterConfig,
+}
+
+impl Own {
+    pub(crate) fn of(boot: &Boot) -> Result<Self, ConfigError> {
+        let settings = boot.settings();
+        Ok(Self {
+            log: settings.section("log")?,
+            server: settings.section("server")?,
+            #[cfg(feature = "cluster")]
+            cluster: settings.section("cluster")?,
+        })
+    }
+}
+
+/// Builds the app.
+pub(crate) fn build(
+    mut boot: Boot,
+    app: impl FnOnce(&mut Boot) -> Result<App>,
+) -> Result<(Boot, Arc<Onion>), Failure> {
+    let onion = app(&mut boot).map_err(Failure::App)?.build()?;
+    // Only now is it known which sections there are.
+    boot.settings().check_sections()?;
+    Ok((boot, onion))
+}
+
 /// A section `log` without a fault, so that a fault is told with its place.
 #[derive(Deserialize)]
 #[serde(try_from = "LogConfig")]
-struct SoundLog(LogConfig);
+pub(crate) struct SoundLog(pub(crate) LogConfig);
 
 impl TryFrom<LogConfig> for SoundLog {
     type Error = LogConfigError;
@@ -170,11 +226,11 @@ impl TryFrom<LogConfig> for SoundLog {
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The log of the program, which writes its last lines when it goes; `None` if the program logs elsewhere.
-struct Logging(Option<Log>);
+pub(crate) struct Logging(pub(crate) Option<Log>);
 
 impl Logging {
     /// Begins to log. A subscriber that the program has set before stays.
-    fn start(config: &LogConfig) -> Result<Self, LogError> {
+    pub(crate) fn start(config: &LogConfig) -> Result<Self, LogError> {
         if dispatcher::has_been_set() {
             return Ok(Self(None));
         }

@@ -9,8 +9,10 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     thread,
+    time::Duration,
 };
 
+use cepa_log::Log;
 use cepa_server::{ServerConfig, limits::Limits};
 use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, wait};
 use tokio::{sync::mpsc, task::spawn_local};
@@ -31,6 +33,9 @@ use crate::{
     seat::Part,
 };
 
+/// How long the last lines of the log of a program that leaves may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// What a process has said, or that its line is closed.
 pub(crate) type Said = (Id, Option<Report>);
 
@@ -49,7 +54,7 @@ pub(crate) struct Machine {
     pub(crate) processes: BTreeMap<Id, Process>,
     said: mpsc::Sender<Said>,
     pub(crate) askers: HashMap<Ticket, Asker>,
-    pub(crate) reopen: Box<dyn Fn()>,
+    log: Option<Log>,
 }
 
 /// A process as the system sees it.
@@ -89,12 +94,12 @@ pub(crate) struct Parts {
     pub(crate) pid_file: PidFile,
     pub(crate) control: UnixListener,
     pub(crate) bus: UnixListener,
-    pub(crate) reopen: Box<dyn Fn()>,
+    pub(crate) log: Option<Log>,
 }
 
 impl Machine {
     pub(crate) fn new(parts: Parts, said: mpsc::Sender<Said>) -> Self {
-        let Parts { program, plan, ground, rules, pid_file, control, bus, reopen } = parts;
+        let Parts { program, plan, ground, rules, pid_file, control, bus, log } = parts;
         let (processes, askers, planned) = (BTreeMap::new(), HashMap::new(), None);
         let (cluster, slots) = (rules.cluster, rules.workers);
         Self {
@@ -110,7 +115,7 @@ impl Machine {
             processes,
             said,
             askers,
-            reopen,
+            log,
         }
     }
 
@@ -279,7 +284,9 @@ impl World for Machine {
     }
 
     fn reopen(&mut self) {
-        (self.reopen)();
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
@@ -293,6 +300,9 @@ impl World for Machine {
     }
 
     fn upgrade(&mut self, facts: &Facts, ticket: Option<Ticket>) -> String {
+        if let Some(log) = &self.log {
+            log.flush(LAST_LINES);
+        }
         takeover::leave(self, facts, ticket).to_string()
     }
 }
