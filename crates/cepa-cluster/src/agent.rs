@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use cepa_log::Log;
 use tokio::{
     runtime::{Builder, LocalOptions},
     signal::unix::{SignalKind, signal},
@@ -17,7 +18,7 @@ use crate::{
     ipc::{self, FORMAT, Order, Report, Vitals},
     memory,
     seat::Seat,
-    worker::{self, WorkerError},
+    worker::{self, WorkerError, reopen},
 };
 
 /// How often the agent says that it is alive.
@@ -40,12 +41,11 @@ impl Agent {
         worker::fail(&self.line, reason)
     }
 
-    /// Does the work of the agent until the master says otherwise, or is gone; `reopen` opens the files of the log
-    /// anew.
+    /// Does the work of the agent until the master says otherwise, or is gone.
     ///
     /// # Errors
     /// Why it does not. The master knows of it.
-    pub fn serve(&self, reopen: impl Fn()) -> Result<(), WorkerError> {
+    pub fn serve(&self, log: Option<&Log>) -> Result<(), WorkerError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         let line = self.line.try_clone()?;
         runtime.block_on(async move {
@@ -72,7 +72,7 @@ impl Agent {
                             }
                             writer.send(&Report::Ready, Vec::new())?;
                         }
-                        Some((Order::Reopen, _)) => reopen(),
+                        Some((Order::Reopen, _)) => reopen(log),
                         Some((Order::Drain | Order::Cut, _)) => return Ok(()),
                         Some(_) => {}
                         None => {
@@ -87,8 +87,8 @@ impl Agent {
                     }
                     _ = terminate.recv() => return ended("SIGTERM"),
                     _ = interrupt.recv() => return ended("SIGINT"),
-                    _ = hangup.recv() => reopen(),
-                    _ = user1.recv() => reopen(),
+                    _ = hangup.recv() => reopen(log),
+                    _ = user1.recv() => reopen(log),
                 }
             }
         })

@@ -78,6 +78,8 @@ pub struct MasterStatus {
     pub uptime_s: u64,
     /// The version of the program.
     pub version: String,
+    /// Where the workers listen.
+    pub listen: Vec<String>,
     /// Bytes of memory that are its own and resident, 0 where that is not known.
     pub memory_bytes: u64,
 }

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use cepa_log::Log;
 use cepa_server::{ServerConfig, listen::ListenError};
 use rustix::{fs::Mode, process::umask};
 use tokio::{
@@ -160,9 +161,8 @@ impl Master {
             identity.assume()?;
         }
         let Launch { version, program, plan, starter, .. } = launch;
-        let outside = Outside::new(starter);
-        let reopen = Box::new(|| ());
-        let parts = Parts { program, plan, ground, rules, pid_file, control, bus, outside, reopen };
+        let (outside, log) = (Outside::new(starter), None);
+        let parts = Parts { program, plan, ground, rules, pid_file, control, bus, outside, log };
         Ok(Self { parts, version, before: None })
     }
 
@@ -175,21 +175,20 @@ impl Master {
         let plan = (launch.plan)().map_err(MasterError::Plan)?;
         let Legacy { facts, pid_file, control, bus, ground, lines, asker } = legacy;
         let Launch { version, program, plan: plan_fn, starter, .. } = launch;
-        let outside = Outside::new(starter);
-        let (rules, reopen) = (rules(&plan), Box::new(|| ()));
-        let parts = Parts { program, plan: plan_fn, ground, rules, pid_file, control, bus, outside, reopen };
+        let (rules, outside, log) = (rules(&plan), Outside::new(starter), None);
+        let parts = Parts { program, plan: plan_fn, ground, rules, pid_file, control, bus, outside, log };
         Ok(Self { parts, version, before: Some((facts, lines, asker)) })
     }
 
-    /// Runs the cluster until it ends; `reopen` opens the files of this process's log anew.
+    /// Runs the cluster until it ends.
     ///
     /// It takes SIGTERM and SIGINT (stop, and by a second one at once), SIGHUP (reload), SIGUSR1 (open the files of the
     /// logs anew), SIGUSR2 (upgrade).
     ///
     /// # Errors
     /// Why it has not started, or could not go on.
-    pub fn run(mut self, reopen: impl Fn() + 'static) -> Result<(), MasterError> {
-        self.parts.reopen = Box::new(reopen);
+    pub fn run(mut self, log: Option<Log>) -> Result<(), MasterError> {
+        self.parts.log = log;
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         match runtime.block_on(self.serve())? {
             Exit::Asked => Ok(()),
@@ -245,7 +244,7 @@ impl Master {
                 Some(heard) = said.recv() => hear(&mut core, heard),
                 Some((request, asker)) = asked.recv() => {
                     let ticket = tickets.next().unwrap_or_default();
-                    answer(&mut core, ticket, request, asker, &version);
+                    answer(&mut core, ticket, &request, asker, &version);
                 }
                 taken = signals.next() => match taken {
                     Taken::Child => core.world.reap(),
@@ -287,15 +286,16 @@ fn hear(core: &mut Core<Machine>, (id, report): Said) {
     }
 }
 
-fn answer(core: &mut Core<Machine>, ticket: core::Ticket, request: Request, asker: Asker, version: &str) {
-    if request != Request::Status {
+fn answer(core: &mut Core<Machine>, ticket: core::Ticket, request: &Request, asker: Asker, version: &str) {
+    if *request != Request::Status {
         core.world.askers.insert(ticket, asker);
-        return core.request(Some(ticket), &request);
+        return core.request(Some(ticket), request);
     }
     let master = MasterStatus {
         pid: process::id(),
         uptime_s: core.now(),
         version: version.to_owned(),
+        listen: core.world.ground.endpoints().map(ToString::to_string).collect(),
         memory_bytes: memory::resident(),
     };
     let status = Status { master, generation: core.generation(), processes: core.processes() };

@@ -52,7 +52,13 @@ impl Status {
             }
             text.push('\n');
         }
-        let _ = writeln!(text, "generation {}, {}", self.generation, master.version);
+        let _ = writeln!(
+            text,
+            "version {}, generation {}, listening on {}",
+            master.version,
+            self.generation,
+            master.listen.join(", ")
+        );
         text
     }
 
@@ -143,7 +149,8 @@ mod tests {
         let master = MasterStatus {
             pid: 4243,
             uptime_s: 266_400,
-            version: "hello 1.2.3".to_owned(),
+            version: "1.2.3".to_owned(),
+            listen: vec!["127.0.0.1:3000".to_owned(), "unix:/run/app.http".to_owned()],
             memory_bytes: 4_404_019,
         };
         let (new, old) = (worker(0, 2, State::Serving), worker(0, 1, State::Draining));
@@ -161,7 +168,7 @@ agent      4244  1m 15s            -           -        -         1  serving
 worker 0   4245  1m 15s        12345       52000   15 MiB         0  draining, generation 1
 worker 0   4245  1m 15s        12345       52000   15 MiB         0  serving
 worker 11  4256  1m 15s        12345       52000   15 MiB         0  ready
-generation 2, hello 1.2.3
+version 1.2.3, generation 2, listening on 127.0.0.1:3000, unix:/run/app.http
 "
         );
     }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use cepa_core::Onion;
+use cepa_log::Log;
 use cepa_server::{
     Gauges, Running, Server, ServerConfig, ServerError, Stopper,
     listen::{ListenError, Socket},
@@ -94,7 +95,7 @@ impl Worker {
         fail(&self.line, reason)
     }
 
-    /// Serves until the master says otherwise, or is gone; `reopen` opens the files of the log anew.
+    /// Serves until the master says otherwise, or is gone.
     ///
     /// The first SIGTERM or SIGINT asks the master for a replacement, to which this worker leaves everything; the
     /// second cuts it. SIGHUP and SIGUSR1 open the files of the log anew.
@@ -105,13 +106,13 @@ impl Worker {
         &self,
         onion: Arc<Onion>,
         config: ServerConfig,
-        reopen: impl Fn(),
+        log: Option<&Log>,
     ) -> Result<(), WorkerError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         let line = self.line.try_clone()?;
         let served = runtime.block_on(async move {
             let (reader, writer) = ipc::open(line)?;
-            let served = run(reader, &writer, onion, config, &reopen).await;
+            let served = run(reader, &writer, onion, config, log).await;
             if let Err(error) = &served {
                 let reason = error.to_string().chars().take(LONGEST_REASON).collect();
                 // The master may be the one who is gone.
@@ -131,7 +132,7 @@ async fn run(
     writer: &Writer,
     onion: Arc<Onion>,
     mut config: ServerConfig,
-    reopen: &impl Fn(),
+    log: Option<&Log>,
 ) -> Result<(), WorkerError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -151,7 +152,7 @@ async fn run(
         tokio::select! {
             order = reader.receive::<Order>(), if !work.is_alone => match order {
                 Ok(Some((order, descriptors))) => {
-                    if work.obey(&order, descriptors, reopen)? {
+                    if work.obey(&order, descriptors, log)? {
                         return Ok(());
                     }
                 }
@@ -165,14 +166,21 @@ async fn run(
             },
             _ = terminate.recv() => work.retire(writer),
             _ = interrupt.recv() => work.retire(writer),
-            _ = hangup.recv() => reopen(),
-            _ = user1.recv() => reopen(),
+            _ = hangup.recv() => reopen(log),
+            _ = user1.recv() => reopen(log),
             ended = &mut work.ended => {
                 ended.unwrap_or_else(|_| Err(io::Error::other("the server panicked")))?;
                 return work.part().await;
             }
             () = &mut work.deadline => return Err(WorkerError::Late),
         }
+    }
+}
+
+/// Opens the files of the log anew, if there are any.
+pub(crate) fn reopen(log: Option<&Log>) {
+    if let Some(log) = log {
+        log.reopen();
     }
 }
 
@@ -246,7 +254,7 @@ impl Work {
         &mut self,
         order: &Order,
         descriptors: Vec<OwnedFd>,
-        reopen: &impl Fn(),
+        log: Option<&Log>,
     ) -> Result<bool, WorkerError> {
         let line = descriptors.into_iter().next().map(net::UnixStream::from);
         match order {
@@ -268,7 +276,7 @@ impl Work {
                 Some(stopper) => stopper.cut(),
                 None => return Ok(true),
             },
-            Order::Reopen => reopen(),
+            Order::Reopen => reopen(log),
             Order::Sockets { .. } | Order::Bus | Order::Begin(_) => {}
         }
         Ok(false)

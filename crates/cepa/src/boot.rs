@@ -66,6 +66,7 @@ pub struct Boot {
 }
 
 /// What a [`Boot`] is made from.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) name: String,
     pub(crate) env: Option<EnvName>,

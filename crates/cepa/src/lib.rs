@@ -36,6 +36,8 @@ pub mod prelude;
 mod program;
 mod routes;
 mod signals;
+#[cfg(feature = "cluster")]
+mod start;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -45,6 +47,9 @@ pub use bytes;
 /// Shares, queues and a messenger, and the event streams and long polls of queues.
 #[cfg(feature = "bus")]
 pub use cepa_bus as bus;
+/// The cluster that the command `start` runs: its configuration, its run folder, and how it is asked for something.
+#[cfg(feature = "cluster")]
+pub use cepa_cluster as cluster;
 pub use cepa_core as core;
 pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
 #[cfg(feature = "layers")]
@@ -67,6 +72,7 @@ pub use self::{boot::Boot, config::ConfigError, program::Program};
 /// | command | does |
 /// | --- | --- |
 /// | `serve`, or none | serves the app, all workers as threads of this process |
+/// | `start` | serves the app with many processes: a master, an agent, workers |
 /// | `routes` | lists the routes; with `--explain PATH` the layers and the handler of one request |
 /// | `check` | reads the configuration, builds the app, loads certificates, binds nothing |
 ///

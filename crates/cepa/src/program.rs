@@ -14,14 +14,17 @@ use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls}
 use serde::Deserialize;
 use tracing::{dispatcher, info};
 
-#[cfg(feature = "cluster")]
-use crate::operate::{self, OperateError};
 use crate::{
     boot::{self, Boot, BootError, Surroundings},
     command::{self, Command},
     config::ConfigError,
     routes,
     signals::Signals,
+};
+#[cfg(feature = "cluster")]
+use crate::{
+    operate::{self, OperateError},
+    start,
 };
 
 /// A program around an app, with the name and version that `--help` and `--version` show.
@@ -42,8 +45,8 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Program {
-    name: String,
-    version: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
 }
 
 /// The [`Program`] of the package that this is written in.
@@ -75,9 +78,15 @@ impl Program {
                 return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
             }
         };
-        #[cfg(feature = "cluster")]
-        if let Command::Operate(operation) = &command {
-            return self.end(operate::operate(operation, surroundings).map_err(Failure::from));
+        match &command {
+            Command::Completions(shell) => return self.end(Ok(command::completions(*shell, &self.name))),
+            #[cfg(feature = "cluster")]
+            Command::Start => return start::start(&self, surroundings, app),
+            #[cfg(feature = "cluster")]
+            Command::Operate(operation) => {
+                return self.end(operate::operate(operation, surroundings).map_err(Failure::from));
+            }
+            _ => {}
         }
         let text = surroundings.enter_package().map_err(Failure::from);
         let text = text.and_then(|()| perform(&command, surroundings, app));
@@ -114,6 +123,19 @@ pub(crate) enum Failure {
     #[cfg(feature = "cluster")]
     #[error(transparent)]
     Operate(#[from] OperateError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Master(#[from] cepa_cluster::MasterError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Process(#[from] cepa_cluster::WorkerError),
+    #[cfg(feature = "cluster")]
+    #[error("the program cannot be made part of a cluster: {0}")]
+    Cluster(#[source] io::Error),
+    /// Somebody else says why.
+    #[cfg(feature = "cluster")]
+    #[error("the master knows why")]
+    Told,
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
     #[error("a worker has failed: {0}")]
@@ -142,19 +164,14 @@ fn perform(
     surroundings: Surroundings,
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
-    if let Command::Completions(shell) = command {
-        return Ok(command::completions(*shell, &surroundings.name));
-    }
-    let mut boot = Boot::new(surroundings)?;
-    let SoundLog(log) = boot.settings().section("log")?;
-    let server: ServerConfig = boot.settings().section("server")?;
+    let boot = Boot::new(surroundings)?;
+    let own = Own::of(&boot)?;
     let log = match command {
-        Command::Serve => Logging::start(&log)?,
+        Command::Serve => Logging::start(&own.log.0)?,
         _ => Logging(None),
     };
-    let onion = app(&mut boot).map_err(Failure::App)?.build()?;
-    // Only now is it known which sections there are.
-    boot.settings().check_sections()?;
+    let (boot, onion) = build(boot, app)?;
+    let server = own.server;
     match command {
         Command::Serve => serve_until_told(&boot, onion, server, &log).map(|()| String::new()),
         Command::Routes => Ok(routes::table(&onion)),
@@ -165,14 +182,46 @@ fn perform(
             }
             Ok(summary(&boot, &onion))
         }
+        // What needs no app, or is about a cluster, is done elsewhere.
         _ => Ok(String::new()),
     }
+}
+
+/// The sections that Cepa itself reads.
+pub(crate) struct Own {
+    pub(crate) log: SoundLog,
+    pub(crate) server: ServerConfig,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: cepa_cluster::ClusterConfig,
+}
+
+impl Own {
+    pub(crate) fn of(boot: &Boot) -> Result<Self, ConfigError> {
+        let settings = boot.settings();
+        Ok(Self {
+            log: settings.section("log")?,
+            server: settings.section("server")?,
+            #[cfg(feature = "cluster")]
+            cluster: settings.section("cluster")?,
+        })
+    }
+}
+
+/// Builds the app.
+pub(crate) fn build(
+    mut boot: Boot,
+    app: impl FnOnce(&mut Boot) -> Result<App>,
+) -> Result<(Boot, Arc<Onion>), Failure> {
+    let onion = app(&mut boot).map_err(Failure::App)?.build()?;
+    // Only now is it known which sections there are.
+    boot.settings().check_sections()?;
+    Ok((boot, onion))
 }
 
 /// A section `log` without a fault, so that a fault is told with its place.
 #[derive(Deserialize)]
 #[serde(try_from = "LogConfig")]
-struct SoundLog(LogConfig);
+pub(crate) struct SoundLog(pub(crate) LogConfig);
 
 impl TryFrom<LogConfig> for SoundLog {
     type Error = LogConfigError;
@@ -188,11 +237,11 @@ impl TryFrom<LogConfig> for SoundLog {
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The log of the program, which writes its last lines when it goes; `None` if the program logs elsewhere.
-struct Logging(Option<Log>);
+pub(crate) struct Logging(pub(crate) Option<Log>);
 
 impl Logging {
     /// Begins to log. A subscriber that the program has set before stays.
-    fn start(config: &LogConfig) -> Result<Self, LogError> {
+    pub(crate) fn start(config: &LogConfig) -> Result<Self, LogError> {
         if dispatcher::has_been_set() {
             return Ok(Self(None));
         }

@@ -9,8 +9,10 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     thread,
+    time::Duration,
 };
 
+use cepa_log::Log;
 use cepa_server::{ServerConfig, limits::Limits};
 use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, wait};
 use tokio::{sync::mpsc, task::spawn_local};
@@ -32,6 +34,9 @@ use crate::{
     seat::Part,
 };
 
+/// How long the last lines of the log of a program that leaves may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// What a process has said, or that its line is closed.
 pub(crate) type Said = (Id, Option<Report>);
 
@@ -51,7 +56,7 @@ pub(crate) struct Machine {
     said: mpsc::Sender<Said>,
     pub(crate) askers: HashMap<Ticket, Asker>,
     pub(crate) outside: Outside,
-    pub(crate) reopen: Box<dyn Fn()>,
+    log: Option<Log>,
 }
 
 /// A process as the system sees it.
@@ -92,12 +97,12 @@ pub(crate) struct Parts {
     pub(crate) control: UnixListener,
     pub(crate) bus: UnixListener,
     pub(crate) outside: Outside,
-    pub(crate) reopen: Box<dyn Fn()>,
+    pub(crate) log: Option<Log>,
 }
 
 impl Machine {
     pub(crate) fn new(parts: Parts, said: mpsc::Sender<Said>) -> Self {
-        let Parts { program, plan, ground, rules, pid_file, control, bus, outside, reopen } = parts;
+        let Parts { program, plan, ground, rules, pid_file, control, bus, outside, log } = parts;
         let (processes, askers, planned) = (BTreeMap::new(), HashMap::new(), None);
         let (cluster, slots) = (rules.cluster, rules.workers);
         Self {
@@ -114,7 +119,7 @@ impl Machine {
             said,
             askers,
             outside,
-            reopen,
+            log,
         }
     }
 
@@ -288,7 +293,9 @@ impl World for Machine {
     }
 
     fn reopen(&mut self) {
-        (self.reopen)();
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
@@ -302,6 +309,9 @@ impl World for Machine {
     }
 
     fn upgrade(&mut self, facts: &Facts, ticket: Option<Ticket>) -> String {
+        if let Some(log) = &self.log {
+            log.flush(LAST_LINES);
+        }
         takeover::leave(self, facts, ticket).to_string()
     }
 }
