@@ -66,7 +66,8 @@ impl Status {
         let worker = process.role == Role::Worker;
         let of_worker = |number: u64| if worker { number.to_string() } else { "-".to_owned() };
         let mut state = process.state.name().to_owned();
-        if process.generation != self.generation {
+        // An agent lasts over all of them.
+        if worker && process.generation != self.generation {
             let _ = write!(state, ", generation {}", process.generation);
         }
         [

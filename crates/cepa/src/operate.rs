@@ -3,8 +3,6 @@
 mod launch;
 mod progress;
 mod show;
-#[cfg(test)]
-mod tests;
 
 use std::{
     io,
@@ -74,7 +72,7 @@ pub(crate) enum OperateError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    #[error("nothing was stopped, because what is to be started has a fault\n{0}")]
+    #[error("nothing was stopped, because what is to be started has a fault: {0}")]
     Check(String),
     #[error("the program cannot be started: {0}")]
     Program(#[source] io::Error),
@@ -150,10 +148,11 @@ struct Cluster {
 impl Cluster {
     fn of(boot: &Boot) -> Result<Self, OperateError> {
         let config: ClusterConfig = boot.settings().section("cluster")?;
-        let server: ServerConfig = boot.settings().section("server")?;
+        // A fault in what was perhaps written since it was started is no reason not to stop it.
+        let server: Result<ServerConfig, _> = boot.settings().section("server");
         let folder = RunFolder::new(&boot.root().join(&config.run_dir), boot.name())?;
-        let drain = server.limits.drain;
-        let end = (!drain.is_zero()).then(|| drain.saturating_add(config.kill_after).saturating_add(GRACE));
+        let drain = server.ok().map(|server| server.limits.drain).filter(|drain| !drain.is_zero());
+        let end = drain.map(|drain| drain.saturating_add(config.kill_after).saturating_add(GRACE));
         Ok(Self { name: boot.name().to_owned(), folder, end })
     }
 

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use cepa_cluster::{Program, daemon};
+use cepa_cluster::{FolderError, Found, Program, daemon};
 
 use super::{Cluster, OperateError, Operation, progress};
 use crate::command::{self, Command as Asked};
@@ -60,14 +60,19 @@ impl Cluster {
         let check = typed.asking_for(&Asked::Check, "restart", Some("check"));
         let checked = typed.instead(&check).stdin(Stdio::null()).output().map_err(OperateError::Program)?;
         if !checked.status.success() {
-            let fault = String::from_utf8_lossy(&checked.stderr).trim_end().to_owned();
-            return Err(OperateError::Check(fault));
+            let said = String::from_utf8_lossy(&checked.stderr);
+            let fault = said.trim_end().trim_start_matches("error: ");
+            return Err(OperateError::Check(fault.to_owned()));
         }
         self.stop()?;
         self.launch_by(typed.instead(&typed.asking_for(&Asked::Start, "restart", Some("start"))))
     }
 
     fn launch_by(&self, program: Command) -> Result<String, OperateError> {
+        // Also so that the daemon that runs does not find the complaint in its log.
+        if let Found::Running(pid) = self.folder.running()? {
+            return Err(FolderError::Running(pid).into());
+        }
         self.folder.make()?;
         let output = self.folder.output();
         let launched = progress::follow("starting", self.folder.control(), None, move |said| {
