@@ -7,6 +7,7 @@ pub mod http;
 pub mod koa;
 pub mod probe;
 mod serve;
+pub mod site;
 pub mod stats;
 pub mod wire;
 

@@ -1,146 +1,45 @@
 //! What an operator does with a cluster, by the commands of its program.
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     os::{
         fd::OwnedFd,
-        unix::{fs::PermissionsExt, net::UnixDatagram, process::ExitStatusExt},
+        unix::{fs::PermissionsExt, net::UnixDatagram},
     },
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    path::Path,
+    process::Stdio,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use cepa_cluster::control::{Role, State, Status};
 use cepa_tests::{
     cluster::{is_alive, signal},
+    site::{Said, Site},
     stats::eventually,
     wire::{PATIENCE, Wire},
 };
 use rustix::process::Signal;
-use tempfile::TempDir;
 
-/// A folder that an operator works in. What runs there is ended with it.
-struct Site {
-    folder: TempDir,
-    /// All processes that were seen, so that none is left behind unseen.
-    seen: BTreeSet<u32>,
-}
-
-/// What a command has said.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    error: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        assert_eq!(output.status.signal(), None, "{output:?}");
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
-    }
-}
-
-impl Said {
-    /// What was said by a command that has done what it was told.
-    fn done(self) -> String {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.out
-    }
-
-    /// Why a command has failed.
-    fn failed(self) -> String {
-        assert_eq!((self.code, &*self.out), (Some(1), ""), "{self:?}");
-        let (before, error) = self.error.split_once("error: ").unwrap_or_else(|| panic!("{self:?}"));
-        // What was being done, a line each.
-        assert!(before.lines().all(|line| line.contains("ing: ")), "{before}");
-        error.trim_end().to_owned()
-    }
-}
-
-impl Site {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), seen: BTreeSet::new() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Says how the next start of a worker goes, see the program.
-    fn how(&self, text: &str) {
-        fs::write(self.path("how"), text).unwrap();
-    }
-
-    fn command(&self, line: &str) -> Command {
-        self.of(env!("CARGO_BIN_EXE_clustered"), line)
-    }
-
-    fn of(&self, program: &str, line: &str) -> Command {
-        let mut command = Command::new(program);
-        command.args(line.split_ascii_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("CEPA_ENV", "test").env("CEPA__CLUSTER__WORKERS", "2");
-        command.env("CEPA__SERVER__LISTEN", "['127.0.0.1:0']");
-        command
-    }
-
-    fn run(&self, line: &str) -> Said {
-        self.command(line).output().unwrap().into()
-    }
-
-    /// What runs; all of it is remembered.
-    fn status(&mut self) -> Status {
-        let text = self.run("status --json").done();
-        let status: Status = serde_json::from_str(&text).unwrap();
-        self.seen.insert(status.master.pid);
-        self.seen.extend(status.processes.iter().map(|process| process.pid));
-        status
-    }
-
-    /// Whoever was seen is gone, and so are the files.
-    fn assert_empty(&self) {
-        for pid in &self.seen {
-            eventually("all are gone", || !is_alive(*pid));
-        }
-        let files = fs::read_dir(self.path("run")).unwrap();
-        let left: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(left, ["clustered.log"]);
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("run/clustered.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        // Its children see that it is gone.
-        let pid = fs::read_to_string(self.path("run/clustered.pid")).unwrap_or_default();
-        if let Some(pid) = pid.lines().next().and_then(|pid| pid.parse().ok()) {
-            signal(pid, Signal::KILL);
-        }
-        self.seen.iter().filter(|pid| is_alive(**pid)).for_each(|pid| signal(*pid, Signal::KILL));
-    }
+fn site() -> Site {
+    Site::new(env!("CARGO_BIN_EXE_clustered"))
 }
 
 fn address(status: &Status) -> SocketAddr {
-    status.master.listen[0].parse().unwrap()
+    status.master.listen[0].parse().expect("it is the address of a port")
 }
 
 /// The answer of a cluster: the text that `how` was when the worker was started.
 fn answer(status: &Status) -> String {
     let mut wire = Wire::open(address(status), "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    String::from_utf8(wire.response().body).unwrap()
+    String::from_utf8_lossy(&wire.response().body).into_owned()
 }
 
 #[test]
 fn a_daemon_serves_until_it_is_stopped() {
-    let mut site = Site::new();
+    let mut site = site();
     site.how("one");
     let said = site.run("start --daemon").done();
     let status = site.status();
@@ -178,7 +77,7 @@ fn a_daemon_serves_until_it_is_stopped() {
 
 #[test]
 fn a_reload_and_an_upgrade_keep_the_process() {
-    let mut site = Site::new();
+    let mut site = site();
     site.how("one");
     site.run("start --daemon").done();
     let before = site.status();
@@ -206,7 +105,7 @@ fn a_reload_and_an_upgrade_keep_the_process() {
 
 #[test]
 fn a_start_that_fails_says_why_and_leaves_nothing() {
-    let site = Site::new();
+    let site = site();
     for (how, reason) in [
         ("fail the moon is full", " has not started: the moon is full\n  at tests/src/bin/clustered.rs:"),
         ("abort", "has not started: was killed by signal 6"),
@@ -234,7 +133,7 @@ fn a_start_that_fails_says_why_and_leaves_nothing() {
 
 #[test]
 fn what_a_killed_master_has_left_is_no_cluster() {
-    let mut site = Site::new();
+    let mut site = site();
     site.run("start --daemon").done();
     let pid = site.status().master.pid;
     signal(pid, Signal::KILL);
@@ -245,9 +144,7 @@ fn what_a_killed_master_has_left_is_no_cluster() {
         "{nobody}"
     );
     assert_eq!(site.run("stop").done(), "clustered is not running\n");
-    for left in site.seen.clone() {
-        eventually("its children leave", || !is_alive(left));
-    }
+    eventually("its children leave", || site.alive() == 0);
     // Also if another process has its number by now.
     fs::write(site.path("run/clustered.pid"), format!("{}\nstart=1\n", std::process::id())).unwrap();
     assert_eq!(site.run("stop").done(), "clustered is not running\n");
@@ -259,13 +156,12 @@ fn what_a_killed_master_has_left_is_no_cluster() {
 
 #[test]
 fn ten_restarts_leave_nothing_behind() {
-    let mut site = Site::new();
+    let mut site = site();
     for _ in 0..10 {
         let said = site.run("restart").done();
         let status = site.status();
         assert_eq!(said, format!("clustered serves as process {}\n", status.master.pid));
-        let masters = site.seen.iter().filter(|pid| **pid == status.master.pid || is_alive(**pid)).count();
-        assert_eq!(masters, 1 + status.processes.len(), "the others are gone");
+        assert_eq!(site.alive(), 1 + status.processes.len(), "the others are gone");
     }
     site.run("stop").done();
     site.assert_empty();
@@ -273,7 +169,7 @@ fn ten_restarts_leave_nothing_behind() {
 
 #[test]
 fn of_two_that_start_at_once_one_does_and_a_stop_at_once_ends_it() {
-    let mut site = Site::new();
+    let mut site = site();
     for _ in 0..10 {
         let starts = [(); 2].map(|()| {
             site.command("start --daemon").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -297,7 +193,7 @@ fn of_two_that_start_at_once_one_does_and_a_stop_at_once_ends_it() {
 
 #[test]
 fn a_restart_looks_before_it_stops() {
-    let mut site = Site::new();
+    let mut site = site();
     site.run("start --daemon").done();
     let before = site.status();
     for (how, flags, reason) in [
@@ -321,7 +217,7 @@ fn a_restart_looks_before_it_stops() {
 
 #[test]
 fn a_stop_waits_for_what_was_begun_and_says_so() {
-    let mut site = Site::new();
+    let mut site = site();
     site.run("start --daemon").done();
     let status = site.status();
     let mut wire = Wire::open(address(&status), "GET /slow/700 HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -335,7 +231,7 @@ fn a_stop_waits_for_what_was_begun_and_says_so() {
 
 #[test]
 fn a_status_is_a_table_and_can_be_watched() {
-    let mut site = Site::new();
+    let mut site = site();
     site.run("start --daemon").done();
     let status = site.status();
     let table = site.run("status").done();
@@ -374,7 +270,7 @@ fn a_status_is_a_table_and_can_be_watched() {
 
 #[test]
 fn a_supervisor_is_told_the_whole_course() {
-    let mut site = Site::new();
+    let mut site = site();
     let socket = UnixDatagram::bind(site.path("notify")).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut beats = 0;
@@ -390,7 +286,7 @@ fn a_supervisor_is_told_the_whole_course() {
     start.env("NOTIFY_SOCKET", site.path("notify")).env("WATCHDOG_USEC", "100000").stderr(Stdio::null());
     let mut master = start.spawn().unwrap();
     let pid = master.id();
-    site.seen.insert(pid);
+    site.has_seen(pid);
     let ready = |generation: u32| {
         format!("READY=1\nMAINPID={pid}\nSTATUS=generation {generation} serves, with 2 workers")
     };
@@ -428,17 +324,17 @@ fn a_supervisor_is_told_the_whole_course() {
 
 #[test]
 fn a_socket_of_the_supervisor_is_listened_on() {
-    let mut site = Site::new();
+    let mut site = site();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     // As systemd does it: the socket is descriptor 3, and the variables name the process.
     let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" start --listen fd:web";
-    let mut start = site.of("sh", "-c");
+    let mut start = site.command_of("sh", "-c");
     start.args([script, env!("CARGO_BIN_EXE_clustered")]).stdin(OwnedFd::from(listener.try_clone().unwrap()));
     let mut master =
         start.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "web").stderr(Stdio::null()).spawn().unwrap();
     drop(start);
-    site.seen.insert(master.id());
+    site.has_seen(master.id());
     // It waits in the backlog until somebody serves.
     let mut wire = Wire::open(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(wire.response().status, 200);
@@ -454,7 +350,7 @@ fn a_socket_of_the_supervisor_is_listened_on() {
 
 #[test]
 fn a_role_without_a_line_is_none() {
-    let mut site = Site::new();
+    let mut site = site();
     for role in ["daemon", "worker", "agent", "master"] {
         let mut master = site.command("start").env("CEPA_ROLE", role).stderr(Stdio::null()).spawn().unwrap();
         eventually("it serves", || site.run("status").code == Some(0));
@@ -470,8 +366,8 @@ fn who_may_not_is_told_whose_it_is() {
     if !rustix::process::geteuid().is_root() || cepa_programs::find("setpriv").is_none() {
         return cepa_programs::has_not_run("who_may_not_is_told_whose_it_is", "needs root and setpriv");
     }
-    let mut site = Site::new();
-    fs::set_permissions(site.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut site = site();
+    fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     site.run("start --daemon").done();
     site.status();
     for command in ["status", "stop", "start --daemon"] {
@@ -481,7 +377,7 @@ fn who_may_not_is_told_whose_it_is() {
             fs::copy(env!("CARGO_BIN_EXE_clustered"), &program).unwrap();
         }
         let line = format!("--reuid=65534 --regid=65534 --clear-groups -- {} {command}", program.display());
-        let denied = Said::from(site.of("setpriv", &line).output().unwrap()).failed();
+        let denied = Said::from(site.command_of("setpriv", &line).output().unwrap()).failed();
         assert!(denied.ends_with(" belongs to user root; do this as that user, or as root"), "{denied}");
     }
     site.run("stop").done();
@@ -490,7 +386,7 @@ fn who_may_not_is_told_whose_it_is() {
 
 #[test]
 fn completions_are_printed() {
-    let site = Site::new();
+    let site = site();
     let script = site.run("completions bash").done();
     assert!(script.contains("clustered") && script.contains("run-schedule"));
     assert_eq!(site.run("completions").code, Some(2));
@@ -498,15 +394,15 @@ fn completions_are_printed() {
 
 #[test]
 fn a_reload_is_seen_by_nobody_who_asks_all_the_time() {
-    let mut site = Site::new();
+    let mut site = site();
     site.run("start --daemon").done();
     let at = address(&site.status());
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let client = scope.spawn(|| {
             let mut count = 0;
             let mut wire = Wire::connect(at).unwrap();
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
                 assert_eq!(wire.response().status, 200);
                 count += 1;
@@ -515,7 +411,7 @@ fn a_reload_is_seen_by_nobody_who_asks_all_the_time() {
         });
         site.run("reload").done();
         site.run("upgrade").done();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
         assert!(client.join().unwrap() > 0);
     });
     site.status();

@@ -128,6 +128,12 @@ pub(crate) fn operate(operation: &Operation, mut surroundings: Surroundings) -> 
     }
 }
 
+/// There is nothing but the command in this process.
+#[allow(clippy::disallowed_methods)]
+fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
 /// What a reload has made.
 fn generation(answer: &Value) -> String {
     match answer.get("generation") {
@@ -178,7 +184,7 @@ impl Cluster {
                     return Err(OperateError::Silent { name: self.name.clone(), pid, path, error });
                 }
                 // It is just being started, or about to be gone.
-                Err(_) => thread::sleep(PAUSE),
+                Err(_) => pause(PAUSE),
             }
         }
     }
@@ -208,7 +214,7 @@ impl Cluster {
             }
             // Its lock goes with the last of it.
             while matches!(folder.running()?, Found::Running(_)) {
-                thread::sleep(PAUSE);
+                pause(PAUSE);
             }
             Ok(true)
         });

@@ -58,7 +58,7 @@ pub(super) fn lock(path: &Path) -> Result<File, FolderError> {
                 if pid.is_some() || Instant::now() > until {
                     return Err(FolderError::Running(pid));
                 }
-                thread::sleep(PAUSE);
+                pause();
             }
             Err(error) => return Err(failed(error.into())),
         }
@@ -88,11 +88,17 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
                 if pid.is_some() || Instant::now() > until {
                     return Ok(Found::Running(pid));
                 }
-                thread::sleep(PAUSE);
+                pause();
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Only commands look at pid files, and masters before they do anything else.
+#[allow(clippy::disallowed_methods)]
+fn pause() {
+    thread::sleep(PAUSE);
 }
 
 /// Whether the path leads to this file.

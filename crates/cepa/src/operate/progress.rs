@@ -12,6 +12,8 @@ use std::{
 
 use cepa_cluster::control::{Client, Role, State, Status};
 
+use super::pause;
+
 /// How often the line on a terminal changes.
 const FRAME: Duration = Duration::from_millis(100);
 /// How often it is looked what has changed.
@@ -65,7 +67,7 @@ pub(super) fn follow<T: Send + 'static>(
 /// Looks at a cluster until nobody wants to know.
 fn look(control: &Path, news: &Sender<News>) {
     loop {
-        thread::sleep(LOOK);
+        pause(LOOK);
         let status = Client::connect(control).and_then(|mut client| client.status());
         // It may not be there yet, or no longer.
         let text = status.map_or_else(|_| String::new(), |status| counts(&status));

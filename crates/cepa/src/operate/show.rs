@@ -4,7 +4,6 @@ use std::{
     env,
     fmt::Write as _,
     io::{self, IsTerminal, Write},
-    thread,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use cepa_cluster::{
     status::Style,
 };
 
-use super::{Cluster, OperateError, Shown};
+use super::{Cluster, OperateError, Shown, pause};
 
 /// How often it is shown.
 const EACH: Duration = Duration::from_secs(1);
@@ -43,7 +42,7 @@ impl Cluster {
             }
             drop(out);
             first = false;
-            thread::sleep(EACH);
+            pause(EACH);
             status = match client.status() {
                 // A master that is upgraded answers to new connections.
                 Err(ControlError::Lost(_)) => {
