@@ -24,6 +24,7 @@ mod stage;
 pub mod timer;
 pub mod tls;
 mod transport;
+mod watchers;
 mod worker;
 
 pub use self::{
