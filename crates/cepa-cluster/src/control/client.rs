@@ -3,7 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use super::{Answer, LONGEST_ANSWER, Request, Status, line};
 /// ```
 #[derive(Debug)]
 pub struct Client {
+    path: PathBuf,
     stream: BufReader<UnixStream>,
 }
 
@@ -52,7 +53,7 @@ impl Client {
     /// [`ControlError::NotRunning`].
     pub fn connect(path: &Path) -> Result<Self, ControlError> {
         let stream = UnixStream::connect(path).map_err(ControlError::NotRunning)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self { path: path.to_owned(), stream: BufReader::new(stream) })
     }
 
     /// Asks for something, and waits until it is done: a reload takes as long as the new workers take to be ready.
@@ -76,7 +77,14 @@ impl Client {
     /// # Errors
     /// See [`ControlError`].
     pub fn status(&mut self) -> Result<Status, ControlError> {
-        let status = self.ask(&Request::Status, |_| ())?;
+        let status = match self.ask(&Request::Status, |_| ()) {
+            // A master that is being upgraded cuts off whom it has not heard.
+            Err(ControlError::Lost(_)) => {
+                *self = Self::connect(&self.path)?;
+                self.ask(&Request::Status, |_| ())
+            }
+            status => status,
+        }?;
         Status::deserialize(status).map_err(ControlError::Strange)
     }
 
