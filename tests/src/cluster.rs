@@ -25,7 +25,7 @@ pub struct Starting {
     folder: TempDir,
     settings: Vec<String>,
     env: Vec<(String, String)>,
-    listen: String,
+    listen: Option<String>,
 }
 
 /// A cluster at work; it is killed when this is dropped.
@@ -71,7 +71,7 @@ impl Starting {
     /// When there is no folder for it.
     pub fn new(program: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-        let (program, listen) = (program.into(), "127.0.0.1:0".to_owned());
+        let (program, listen) = (program.into(), Some("127.0.0.1:0".to_owned()));
         Self { program, folder, settings: Vec::new(), env: Vec::new(), listen }
     }
 
@@ -92,7 +92,21 @@ impl Starting {
     /// Listening elsewhere.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
-        address.clone_into(&mut self.listen);
+        self.listen = Some(address.to_owned());
+        self
+    }
+
+    /// Listening where its configuration says.
+    #[must_use]
+    pub fn listen_as_configured(mut self) -> Self {
+        self.listen = None;
+        self
+    }
+
+    /// Of another program.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = program.to_owned();
         self
     }
 
@@ -108,7 +122,10 @@ impl Starting {
     pub fn spawn(self) -> Cluster {
         let Self { program, folder, settings, env, listen } = self;
         let mut command = Command::new(&program);
-        command.arg("start").args(["--listen", &listen]).current_dir(folder.path());
+        command.arg("start").current_dir(folder.path());
+        if let Some(listen) = listen {
+            command.args(["--listen", &listen]);
+        }
         for setting in settings {
             command.args(["--set", &setting]);
         }

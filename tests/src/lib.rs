@@ -5,6 +5,7 @@ pub mod browser;
 pub mod cluster;
 pub mod http;
 pub mod koa;
+pub mod load;
 pub mod probe;
 mod serve;
 pub mod site;

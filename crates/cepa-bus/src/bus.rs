@@ -1,16 +1,15 @@
 //! Where names are: one bus for the process, with a namespace for each app.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Counter, Messenger, NameError, Queue, QueueInfo, QueueOptions, Share, ShareError, ShareInfo, ShareMap,
-    Value,
-    messenger::Switch,
-    names::{self, Names},
-    queue::Channel,
-    share::{CounterCell, Graph, MapCell, Slot},
+    BusLimits, Counter, Messenger, NameError, Queue, QueueInfo, QueueOptions, Share, ShareError, ShareInfo,
+    ShareMap, Value,
+    hub::Hub,
+    names,
+    share::{CounterCell, MapCell, Slot},
 };
 
 /// The names that the workers of an app have in common.
@@ -38,47 +37,6 @@ pub struct Bus {
     app: Arc<str>,
 }
 
-/// How much a [`Bus`] may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BusLimits {
-    /// Names of each kind (shares, counters, maps, queues), of all apps together. Default 8,192.
-    pub names: usize,
-    /// Entries of one [`ShareMap`]. Default 1,000,000.
-    pub map_entries: usize,
-    /// Those that wait for the lock of one share. Default 10,000.
-    pub lock_waiters: usize,
-    /// Subscribers of one queue. Default 4,000,000.
-    pub subscribers: usize,
-    /// Listeners of a [`Messenger`], of all apps together. Default 65,536.
-    pub listeners: usize,
-}
-
-impl Default for BusLimits {
-    fn default() -> Self {
-        Self {
-            names: 8_192,
-            map_entries: 1_000_000,
-            lock_waiters: 10_000,
-            subscribers: 4_000_000,
-            listeners: 65_536,
-        }
-    }
-}
-
-/// What is behind all clones of a bus.
-#[derive(Debug)]
-pub(crate) struct Hub {
-    pub(crate) limits: BusLimits,
-    pub(crate) graph: Graph,
-    /// Versions grow over all shares, so that a name that was freed and made anew never repeats one.
-    pub(crate) versions: AtomicU64,
-    pub(crate) switch: Switch,
-    shares: Names<Slot>,
-    counters: Names<CounterCell>,
-    maps: Names<MapCell>,
-    queues: Names<Channel>,
-}
-
 impl Default for Bus {
     fn default() -> Self {
         Self::new()
@@ -93,17 +51,7 @@ impl Bus {
 
     /// A bus with limits of its own.
     pub fn with_limits(limits: BusLimits) -> Self {
-        let hub = Hub {
-            limits,
-            graph: Graph::default(),
-            versions: AtomicU64::new(1),
-            switch: Switch::default(),
-            shares: Names::new(limits.names),
-            counters: Names::new(limits.names),
-            maps: Names::new(limits.names),
-            queues: Names::new(limits.names),
-        };
-        Self { hub: Arc::new(hub), app: "app".into() }
+        Self { hub: Arc::new(Hub::new(&limits)), app: "app".into() }
     }
 
     /// The same bus in the namespace of another app: its names are apart.
@@ -131,8 +79,8 @@ impl Bus {
         name: &str,
         make: impl Fn() -> T + Send + Sync + 'static,
     ) -> Result<Share<T>, ShareError> {
-        let slot = self.hub.shares.open(&self.app, name, Slot::new::<T>)?;
-        Share::new(Arc::clone(&self.hub), slot, Arc::new(make))
+        let slot = self.hub.shares.slots.open(&self.app, name, Slot::new::<T>)?;
+        Share::new(Arc::clone(&self.hub.shares), slot, Arc::new(make))
     }
 
     /// A number that is counted up and down; zero at first.
@@ -140,7 +88,7 @@ impl Bus {
     /// # Errors
     /// A name that is none or one too many.
     pub fn counter(&self, name: &str) -> Result<Counter, ShareError> {
-        Ok(Counter(self.hub.counters.open(&self.app, name, |_| CounterCell::default())?))
+        Ok(Counter(self.hub.shares.counters.open(&self.app, name, |_| CounterCell::default())?))
     }
 
     /// Values by key, each read and changed by itself.
@@ -148,14 +96,14 @@ impl Bus {
     /// # Errors
     /// A name that is none or one too many; a map of this name whose values have another type.
     pub fn map<V: Value>(&self, name: &str) -> Result<ShareMap<V>, ShareError> {
-        let limit = self.hub.limits.map_entries;
-        ShareMap::new(self.hub.maps.open(&self.app, name, |key| MapCell::new::<V>(key, limit))?)
+        let shares = &self.hub.shares;
+        ShareMap::new(shares.maps.open(&self.app, name, |key| MapCell::new::<V>(key, shares.map_entries))?)
     }
 
     /// A queue with the default options.
     ///
     /// # Errors
-    /// A name that is none or one too many.
+    /// A name that is none, has a `#`, or is one too many.
     pub fn queue<T: Serialize + DeserializeOwned>(&self, name: &str) -> Result<Queue<T>, NameError> {
         self.queue_with(name, QueueOptions::default())
     }
@@ -163,30 +111,32 @@ impl Bus {
     /// A queue; the options are those of whoever opens the name first.
     ///
     /// # Errors
-    /// A name that is none or one too many.
+    /// As [`queue`](Self::queue).
     pub fn queue_with<T: Serialize + DeserializeOwned>(
         &self,
         name: &str,
         options: QueueOptions,
     ) -> Result<Queue<T>, NameError> {
-        let limit = self.hub.limits.subscribers;
-        Ok(Queue::new(self.hub.queues.open(&self.app, name, |key| Channel::new(key, options, limit))?, self))
+        if name.contains('#') {
+            return Err(NameError::Room);
+        }
+        Queue::open(&self.hub.queues, &self.app, name, options)
     }
 
     /// Messages to listeners by the name of an action.
     pub fn messenger(&self) -> Messenger {
-        Messenger::new(Arc::clone(&self.hub), Arc::clone(&self.app))
+        Messenger::new(Arc::clone(&self.hub.switch), Arc::clone(&self.app))
     }
 
     /// All shares of all apps, in the order of names, for whoever looks after the server.
     ///
     /// Sizes are those of the values written as JSON, which is done here: it takes time when they are large.
     pub fn shares(&self) -> Vec<ShareInfo> {
-        self.hub.shares.all().iter().map(|slot| slot.info()).collect()
+        self.hub.shares.slots.all().iter().map(|slot| slot.info()).collect()
     }
 
     /// All queues of all apps, in the order of names.
     pub fn queues(&self) -> Vec<QueueInfo> {
-        self.hub.queues.all().iter().map(|channel| channel.info()).collect()
+        self.hub.queues.names.all().iter().map(|channel| channel.info()).collect()
     }
 }

@@ -12,6 +12,8 @@
 //! ([`Value`]), so that an app does not change when they are kept elsewhere.
 
 mod bus;
+mod hub;
+mod limits;
 mod live;
 mod messenger;
 mod names;
@@ -19,7 +21,8 @@ mod queue;
 mod share;
 
 pub use self::{
-    bus::{Bus, BusLimits},
+    bus::Bus,
+    limits::BusLimits,
     live::{Live, SseOptions},
     messenger::{Listener, Messenger, MessengerError},
     names::NameError,

@@ -1,21 +1,22 @@
 //! Messages to listeners by the name of an action, as Egg's messenger has them.
 
+mod switch;
+
 use std::{
-    collections::HashMap,
     fmt,
-    hash::{BuildHasher, RandomState},
     marker::PhantomData,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::{NameError, bus::Hub, locked, names};
+use self::switch::Heard;
+pub(crate) use self::switch::Switch;
+use crate::{
+    NameError,
+    names::{self, Key},
+};
 
 /// Sends messages to listeners by the name of an action, see [`Bus::messenger`](crate::Bus::messenger).
 ///
@@ -36,7 +37,7 @@ use crate::{NameError, bus::Hub, locked, names};
 /// ```
 #[derive(Clone)]
 pub struct Messenger {
-    hub: Arc<Hub>,
+    switch: Arc<Switch>,
     app: Arc<str>,
 }
 
@@ -54,42 +55,17 @@ pub enum MessengerError {
     Json(#[from] serde_json::Error),
 }
 
-/// All listeners of all apps.
-#[derive(Debug, Default)]
-pub(crate) struct Switch(Mutex<Listeners>);
-
-#[derive(Debug, Default)]
-struct Listeners {
-    by_action: HashMap<Action, Vec<Ear>>,
-    count: usize,
-    last: u64,
-}
-
-/// An app and an action.
-type Action = (Arc<str>, Arc<str>);
-
-#[derive(Clone, Debug)]
-struct Ear {
-    number: u64,
-    sender: mpsc::Sender<Bytes>,
-    missed: Arc<AtomicU64>,
-}
-
 /// One who listens, see [`Messenger::on`]. Dropping it ends that.
 pub struct Listener<T> {
-    hub: Arc<Hub>,
-    action: Action,
-    number: u64,
-    messages: mpsc::Receiver<Bytes>,
-    missed: Arc<AtomicU64>,
+    switch: Arc<Switch>,
+    action: Key,
+    heard: Heard,
     kind: PhantomData<fn() -> T>,
 }
 
 impl Messenger {
-    const BUFFER: usize = 128;
-
-    pub(crate) fn new(hub: Arc<Hub>, app: Arc<str>) -> Self {
-        Self { hub, app }
+    pub(crate) fn new(switch: Arc<Switch>, app: Arc<str>) -> Self {
+        Self { switch, app }
     }
 
     /// Listens for an action of this app.
@@ -98,20 +74,9 @@ impl Messenger {
     /// A name that is none; [`TooManyListeners`](MessengerError::TooManyListeners).
     pub fn on<T: DeserializeOwned>(&self, action: &str) -> Result<Listener<T>, MessengerError> {
         names::check(action)?;
-        let action: Action = (Arc::clone(&self.app), action.into());
-        let (sender, messages) = mpsc::channel(Self::BUFFER);
-        let missed = Arc::<AtomicU64>::default();
-        let mut listeners = locked(&self.hub.switch.0);
-        if listeners.count >= self.hub.limits.listeners {
-            return Err(MessengerError::TooManyListeners);
-        }
-        listeners.count += 1;
-        listeners.last += 1;
-        let number = listeners.last;
-        let ear = Ear { number, sender, missed: Arc::clone(&missed) };
-        listeners.by_action.entry(action.clone()).or_default().push(ear);
-        drop(listeners);
-        Ok(Listener { hub: Arc::clone(&self.hub), action, number, messages, missed, kind: PhantomData })
+        let action = Key { app: Arc::clone(&self.app), name: action.into() };
+        let heard = self.switch.listen(&action)?;
+        Ok(Listener { switch: Arc::clone(&self.switch), action, heard, kind: PhantomData })
     }
 
     /// Sends to all listeners of this app, the sender's own included, and answers how many took it.
@@ -135,10 +100,8 @@ impl Messenger {
         action: &str,
         message: &T,
     ) -> Result<bool, MessengerError> {
-        let ears = self.ears(&self.app, action);
-        let Some(last) = ears.len().checked_sub(1) else { return Ok(false) };
-        let chosen = RandomState::new().hash_one(()) as usize % (last + 1);
-        Ok(ears[chosen].hear(serde_json::to_vec(message)?.into()))
+        let action = Key { app: Arc::clone(&self.app), name: action.into() };
+        Ok(self.switch.tell_one(&action, serde_json::to_vec(message)?.into()))
     }
 
     /// Sends to all listeners of another app, and answers how many took it.
@@ -161,27 +124,7 @@ impl Messenger {
         message: &T,
     ) -> Result<usize, MessengerError> {
         let message = Bytes::from(serde_json::to_vec(message)?);
-        let ears = self.ears(app, action);
-        Ok(ears.iter().filter(|ear| ear.hear(message.clone())).count())
-    }
-
-    /// A copy, so that nobody is woken under the lock.
-    fn ears(&self, app: &Arc<str>, action: &str) -> Vec<Ear> {
-        let action = (Arc::clone(app), action.into());
-        locked(&self.hub.switch.0).by_action.get(&action).cloned().unwrap_or_default()
-    }
-}
-
-impl Ear {
-    fn hear(&self, message: Bytes) -> bool {
-        match self.sender.try_send(message) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => {
-                self.missed.fetch_add(1, Relaxed);
-                false
-            }
-            Err(TrySendError::Closed(_)) => false,
-        }
+        Ok(self.switch.tell_all(&Key { app: Arc::clone(app), name: action.into() }, &message))
     }
 }
 
@@ -191,28 +134,20 @@ impl<T: DeserializeOwned> Listener<T> {
     /// # Errors
     /// A message of another type, which is passed over.
     pub async fn next(&mut self) -> Result<T, MessengerError> {
-        let message = self.messages.recv().await.expect("the sender is kept until the listener is dropped");
+        let message =
+            self.heard.messages.recv().await.expect("the sender is kept until the listener is dropped");
         Ok(serde_json::from_slice(&message)?)
     }
 
     /// How many messages were lost because this listener was behind.
     pub fn missed(&self) -> u64 {
-        self.missed.load(Relaxed)
+        self.heard.missed.load(Relaxed)
     }
 }
 
 impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
-        let mut listeners = locked(&self.hub.switch.0);
-        let Some(ears) = listeners.by_action.get_mut(&self.action) else { return };
-        // Numbers grow: they are in order.
-        let gone = ears.binary_search_by_key(&self.number, |ear| ear.number).ok().map(|at| ears.remove(at));
-        if ears.is_empty() {
-            listeners.by_action.remove(&self.action);
-        }
-        listeners.count -= 1;
-        drop(listeners);
-        drop(gone);
+        self.switch.leave(&self.action, self.heard.number);
     }
 }
 
@@ -224,7 +159,7 @@ impl fmt::Debug for Messenger {
 
 impl<T> fmt::Debug for Listener<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Listener({:?})", self.action.1)
+        write!(f, "Listener({:?})", self.action.name)
     }
 }
 
@@ -244,7 +179,7 @@ mod tests {
         assert_eq!(here.send_to_app("there", "x", &2).unwrap(), 1);
         assert_eq!(c.next().await.unwrap(), 2);
         assert!(here.send_random("x", &3).unwrap());
-        assert_eq!(a.messages.len() + b.messages.len(), 1);
+        assert_eq!(a.heard.messages.len() + b.heard.messages.len(), 1);
         assert!(!here.send_random("nobody", &3).unwrap());
         here.broadcast("x", "text").unwrap();
         drop(b);
@@ -260,16 +195,16 @@ mod tests {
         for n in 0..1000u32 {
             messenger.broadcast("x", &n).unwrap();
         }
-        assert_eq!(listener.missed(), 1000 - Messenger::BUFFER as u64);
+        assert_eq!(listener.missed(), 1000 - Switch::BUFFER as u64);
         messenger.broadcast("x", "lost").unwrap();
         assert_eq!(listener.next().await.unwrap(), 0);
         messenger.broadcast("x", "of another type").unwrap();
-        for n in 1..Messenger::BUFFER as u32 {
+        for n in 1..Switch::BUFFER as u32 {
             assert_eq!(listener.next().await.unwrap(), n);
         }
         assert!(listener.next().await.is_err());
         drop(listener);
-        assert!(locked(&bus.messenger().hub.switch.0).by_action.is_empty());
+        assert!(bus.messenger().switch.is_empty());
         messenger.on::<u32>("y").unwrap();
     }
 }

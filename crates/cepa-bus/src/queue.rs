@@ -4,6 +4,7 @@ mod channel;
 mod error;
 mod message;
 mod own;
+mod queues;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -12,14 +13,15 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) use self::channel::Channel;
+use self::message::Draft;
+pub(crate) use self::{channel::Channel, queues::Queues};
 pub use self::{
     channel::{QueueInfo, QueueOptions},
     error::QueueError,
     message::{EventId, EventIdError, Message},
     subscriber::{Delivery, Overflow, Stopped, Subscriber},
 };
-use crate::{Bus, NameError};
+use crate::{NameError, names};
 
 /// A named queue: what is published reaches all its subscribers, see [`Bus::queue`](crate::Bus::queue).
 ///
@@ -45,13 +47,20 @@ use crate::{Bus, NameError};
 /// ```
 pub struct Queue<T> {
     channel: Arc<Channel>,
-    bus: Bus,
+    queues: Arc<Queues>,
     messages: PhantomData<fn(T) -> T>,
 }
 
 impl<T: Serialize + DeserializeOwned> Queue<T> {
-    pub(crate) fn new(channel: Arc<Channel>, bus: &Bus) -> Self {
-        Self { channel, bus: bus.clone(), messages: PhantomData }
+    /// The queue or room of a name that has been put together.
+    pub(crate) fn open(
+        queues: &Arc<Queues>,
+        app: &Arc<str>,
+        name: &str,
+        options: QueueOptions,
+    ) -> Result<Self, NameError> {
+        let channel = queues.open(app, name, options)?;
+        Ok(Self { channel, queues: Arc::clone(queues), messages: PhantomData })
     }
 
     /// Publishes a message, and answers its id. Subscribers run later, on threads of their own.
@@ -59,7 +68,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Errors
     /// A message that cannot be written as JSON, or has more bytes than [`QueueOptions::message`].
     pub fn notify(&self, message: &T) -> Result<EventId, QueueError> {
-        self.channel.publish(None, message)
+        self.publish(None, message)
     }
 
     /// Publishes a message as an event of a type, which streams of events call their listeners by.
@@ -67,7 +76,12 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Errors
     /// As [`notify`](Self::notify); a type that has not 1 to 64 bytes, or a control character.
     pub fn notify_as(&self, event: &str, message: &T) -> Result<EventId, QueueError> {
-        self.channel.publish(Some(event), message)
+        self.publish(Some(event), message)
+    }
+
+    fn publish(&self, event: Option<&str>, message: &T) -> Result<EventId, QueueError> {
+        let draft = Draft::write(self.channel.name(), event, message, self.channel.options().message)?;
+        Ok(self.queues.publish(&self.channel, draft))
     }
 
     /// A subscriber to all that is published from now on.
@@ -104,11 +118,14 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// A room of this queue, with messages and subscribers of its own. It is the queue `name#room`.
     ///
+    /// In that name `%` and `#` of the room are `%25` and `%23`, so that no two rooms are one.
+    ///
     /// # Errors
-    /// As [`Bus::queue`](crate::Bus::queue).
+    /// As [`Bus::queue`](crate::Bus::queue); all of `name#room` has at most 256 bytes.
     pub fn room(&self, room: &str) -> Result<Self, NameError> {
-        crate::names::check(room)?;
-        self.bus.queue_with(&format!("{}#{room}", self.channel.name()), self.channel.options())
+        names::check(room)?;
+        let room = format!("{}#{}", self.channel.name(), room.replace('%', "%25").replace('#', "%23"));
+        Self::open(&self.queues, self.channel.app(), &room, self.channel.options())
     }
 
     /// The name.
@@ -119,7 +136,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        Self { channel: Arc::clone(&self.channel), bus: self.bus.clone(), messages: PhantomData }
+        Self { channel: Arc::clone(&self.channel), queues: Arc::clone(&self.queues), messages: PhantomData }
     }
 }
 

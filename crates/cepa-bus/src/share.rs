@@ -4,6 +4,7 @@ mod counter;
 mod deadlock;
 mod error;
 mod map;
+mod shares;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,7 @@ pub use self::{
     map::ShareMap,
     slot::ShareInfo,
 };
-pub(crate) use self::{counter::CounterCell, deadlock::Graph, map::MapCell, slot::Slot};
-use crate::bus::Hub;
+pub(crate) use self::{counter::CounterCell, map::MapCell, shares::Shares, slot::Slot};
 
 /// A value that can be shared: it can be copied, sent between threads, and written down.
 ///
@@ -52,7 +52,7 @@ type Held = Arc<dyn Any + Send + Sync>;
 /// # }).unwrap();
 /// ```
 pub struct Share<T> {
-    hub: Arc<Hub>,
+    shares: Arc<Shares>,
     slot: Arc<Slot>,
     make: Arc<dyn Fn() -> T + Send + Sync>,
     ttl: Option<Duration>,
@@ -79,12 +79,12 @@ const WRITE_WAIT: Duration = Duration::from_secs(10);
 
 impl<T: Value> Share<T> {
     pub(crate) fn new(
-        hub: Arc<Hub>,
+        shares: Arc<Shares>,
         slot: Arc<Slot>,
         make: Arc<dyn Fn() -> T + Send + Sync>,
     ) -> Result<Self, ShareError> {
         slot.check_type::<T>()?;
-        Ok(Self { hub, slot, make, ttl: None })
+        Ok(Self { shares, slot, make, ttl: None })
     }
 
     /// Values written through this handle are gone so long after they were written; the next use makes a new one.
@@ -173,7 +173,7 @@ impl<T: Value> Share<T> {
         if let Some(hold) = self.slot.try_hold(party) {
             return Ok(hold);
         }
-        let waiting = match self.hub.graph.wait(&self.slot, party, self.hub.limits.lock_waiters)? {
+        let waiting = match self.shares.graph.wait(&self.slot, party, self.shares.lock_waiters)? {
             deadlock::Turn::Now(hold) => return Ok(hold),
             deadlock::Turn::Later(waiting) => waiting,
         };
@@ -210,7 +210,7 @@ impl<T: Value> Share<T> {
     }
 
     fn stored(&self, value: T) -> Stored {
-        Stored::new(Arc::new(value), &self.hub.versions, self.ttl)
+        Stored::new(Arc::new(value), self.shares.next_version(), self.ttl)
     }
 }
 
@@ -275,8 +275,8 @@ impl<T> Deref for Snapshot<T> {
 
 impl<T> Clone for Share<T> {
     fn clone(&self) -> Self {
-        let (hub, slot, make) = (Arc::clone(&self.hub), Arc::clone(&self.slot), Arc::clone(&self.make));
-        Self { hub, slot, make, ttl: self.ttl }
+        let (shares, slot) = (Arc::clone(&self.shares), Arc::clone(&self.slot));
+        Self { shares, slot, make: Arc::clone(&self.make), ttl: self.ttl }
     }
 }
 

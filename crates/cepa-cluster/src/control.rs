@@ -13,6 +13,7 @@
 mod client;
 pub(crate) mod server;
 
+pub(crate) use client::answered;
 pub use client::{Client, ControlError};
 
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use std::{
     cell::RefCell,
     env,
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
     os::{
         fd::OwnedFd,
         unix::{fs::OpenOptionsExt, net::UnixStream},
@@ -22,7 +22,7 @@ use rustix::net::{AddressFamily, sockopt::socket_domain};
 use serde_json::json;
 
 use crate::{
-    control::{Answer, Client, ControlError, line},
+    control::{self, Answer, ControlError, line},
     program::ROLE,
     seat::read_nothing,
 };
@@ -88,7 +88,7 @@ pub fn launch(mut program: Command, output: &Path, progress: impl FnMut(&str)) -
     let mut child = program.spawn().map_err(DaemonError::Spawn)?;
     // With it goes the copy of the end that is the daemon's.
     drop(program);
-    match Client::over(ours).answered(progress) {
+    match control::answered(&mut BufReader::new(ours), progress) {
         Ok(_) => Ok(child.id()),
         Err(ControlError::Refused(reason)) => {
             // It is about to end; its pid file and its sockets are gone when it has.

@@ -9,7 +9,9 @@ use std::{
 
 use rustix::net::{AddressFamily, sockopt::socket_domain};
 
-use crate::program::ROLE;
+use tokio::runtime::LocalRuntime;
+
+use crate::{master::Signals, program::ROLE};
 
 /// Which part of a cluster a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ impl Part {
 pub struct Seat {
     pub(crate) part: Part,
     pub(crate) line: UnixStream,
+    /// The signals of a master, which until they are taken would end it.
+    pub(crate) signals: Option<(LocalRuntime, Signals)>,
 }
 
 impl Seat {
@@ -52,6 +56,7 @@ impl Seat {
     pub fn of_process() -> io::Result<Option<Self>> {
         let Some(role) = env::var_os(ROLE) else { return Ok(None) };
         let Some((part, _)) = Part::ALL.into_iter().find(|(_, name)| *name == role) else { return Ok(None) };
+        let signals = if part == Part::Master { Some(Signals::take_early()?) } else { None };
         let stdin = io::stdin();
         if socket_domain(&stdin).ok() != Some(AddressFamily::UNIX) {
             return Ok(None);
@@ -59,7 +64,7 @@ impl Seat {
         // Above the standard streams, and not for programs that this one starts.
         let line: OwnedFd = rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?;
         read_nothing()?;
-        Ok(Some(Self { part, line: UnixStream::from(line) }))
+        Ok(Some(Self { part, line: UnixStream::from(line), signals }))
     }
 
     /// Which part it is.

@@ -63,7 +63,7 @@ fn lead(
     let (name, version) = (program.name.clone(), program.version.clone());
     let launch = Launch { name, version, program: on_disk, plan: Box::new(plan), starter };
     let master = match seat {
-        Some(seat) => Master::resume(launch, &seat)?,
+        Some(seat) => Master::resume(launch, seat)?,
         None => Master::open(launch)?,
     };
     // Its files belong to the user that the master is from now on.

@@ -24,6 +24,14 @@ fn app(_: &mut Boot) -> Result<App> {
     Ok(App::new()
         .with(stamp)
         .get("/", async move |_: &mut Ctx| version.clone())
+        .post("/echo", async |ctx: &mut Ctx| -> Result {
+            let ms = ctx.query_value("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);
+            if ms > 0 {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+            }
+            let body = ctx.bytes().await?;
+            ctx.set_body(body)
+        })
         .get("/slow/{ms}", async |ctx: &mut Ctx| {
             let time = Duration::from_millis(ctx.param("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0));
             tokio::time::sleep(time).await;

@@ -1,6 +1,13 @@
-use std::{future::pending, pin::Pin, time::Duration};
+use std::{
+    cell::RefCell,
+    future::pending,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use cepa_core::{App, Body, Ctx, LocalBoxFuture, test::Client};
+use cepa_core::{App, Body, Connection, Ctx, LocalBoxFuture, test::Client};
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance, timeout};
 
@@ -13,8 +20,22 @@ fn news(bus: &Bus) -> Queue<String> {
     bus.queue_with("news", QueueOptions { keep: 3, ..QueueOptions::default() }).unwrap()
 }
 
+/// A connection of a server that drains when it is told to.
+struct Door(RefCell<LocalBoxFuture<'static, ()>>);
+
+impl Connection for Door {
+    fn door(&self) -> &'static str {
+        "test"
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.borrow_mut().as_mut().poll(cx)
+    }
+}
+
 fn body(subscriber: Subscriber<String>, draining: LocalBoxFuture<'static, ()>) -> Body {
-    Body::new(EventStream::new(subscriber, SseOptions::default(), draining))
+    let door = Rc::new(Door(RefCell::new(draining)));
+    Body::new(EventStream::new(subscriber, SseOptions::default(), door))
 }
 
 async fn piece(body: &mut Body) -> Option<String> {
@@ -25,8 +46,10 @@ async fn piece(body: &mut Body) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn a_stream_greets_sends_and_beats() {
     let queue = news(&Bus::new());
-    let mut body = body(queue.subscribe().unwrap(), Box::pin(pending()));
-    assert_eq!(piece(&mut body).await.unwrap(), "retry: 3000\n\n");
+    let subscriber = queue.subscribe().unwrap();
+    let greeting = format!("id: {}\nretry: 3000\n\n", subscriber.last());
+    let mut body = body(subscriber, Box::pin(pending()));
+    assert_eq!(piece(&mut body).await.unwrap(), greeting);
     let id = queue.notify(&"rain".into()).unwrap();
     assert_eq!(piece(&mut body).await.unwrap(), format!("id: {id}\ndata: \"rain\"\n\n"));
     let started = Instant::now();
@@ -56,7 +79,10 @@ async fn a_stream_says_what_was_missed_and_is_cut_if_so_wished() {
     for n in 0..10 {
         queue.notify(&n.to_string()).unwrap();
     }
-    assert!(piece(&mut told).await.unwrap().starts_with("event: missed\ndata: 7\n\nid: "));
+    let told = piece(&mut told).await.unwrap();
+    let (id, events) = told.split_once("\nevent: missed\ndata: 7\n\nid: ").unwrap();
+    let rest = queue.subscribe_after(id.strip_prefix("id: ").unwrap().parse().unwrap()).unwrap();
+    assert!(events.starts_with(&EventId { number: rest.last().number + 1, ..rest.last() }.to_string()));
     assert_eq!(piece(&mut cut).await, None);
 }
 
@@ -84,7 +110,7 @@ fn client(bus: &Bus) -> Client {
         })
         .get("/poll", async |ctx: &mut Ctx| {
             let queue = news(ctx.provided::<Bus>()?);
-            ctx.long_poll(&queue, 30 * SECOND).await
+            ctx.long_poll(&queue, 30 * SECOND)
         })
         .get("/lock", async |ctx: &mut Ctx| {
             let share = ctx.provided::<Bus>()?.share("x", || 0u8)?;
@@ -110,6 +136,27 @@ async fn a_browser_that_comes_back_gets_the_rest() {
     assert_eq!(response.header("content-type"), "text/event-stream");
     assert_eq!(response.header("cache-control"), "no-store");
     assert!(response.text().ends_with("data: \"two\"\n\n") && !response.text().contains("one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_got_nothing_yet_loses_nothing() {
+    let queue = news(&Bus::new());
+    let mut first = body(queue.subscribe().unwrap(), Box::pin(pending()));
+    let greeting = piece(&mut first).await.unwrap();
+    let id = greeting.strip_prefix("id: ").and_then(|rest| rest.split_once("\n")).unwrap().0;
+    drop(first);
+    let message = queue.notify(&"rain".into()).unwrap();
+    let mut again = body(queue.subscribe_after(id.parse().unwrap()).unwrap(), Box::pin(pending()));
+    assert!(piece(&mut again).await.unwrap().starts_with(&format!("id: {id}\n")));
+    assert_eq!(piece(&mut again).await.unwrap(), format!("id: {message}\ndata: \"rain\"\n\n"));
+
+    let other_life = EventId { life: 1, number: 1 };
+    let mut lost = body(queue.subscribe_after(other_life).unwrap(), Box::pin(pending()));
+    assert_eq!(piece(&mut lost).await.unwrap(), "retry: 3000\n\n");
+    let before = EventId { number: message.number - 1, ..message };
+    assert!(
+        piece(&mut lost).await.unwrap().starts_with(&format!("id: {before}\nevent: missed\ndata: null\n"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

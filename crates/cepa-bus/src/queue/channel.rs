@@ -7,12 +7,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     EventId, QueueError,
-    message::{Draft, DraftError, Frame},
+    message::{Draft, Frame},
     own::Own,
+    queues::Room,
 };
 use crate::{
     locked,
@@ -62,7 +63,7 @@ pub struct QueueInfo {
 pub(crate) struct Channel {
     key: Key,
     options: QueueOptions,
-    limit: usize,
+    room: Arc<Room>,
     life: u64,
     state: Mutex<State>,
 }
@@ -78,6 +79,8 @@ struct State {
     present: BTreeMap<Arc<str>, usize>,
     /// The buffers of those who have one, by seat.
     own: BTreeMap<u32, Own>,
+    /// When it was last published to, or left.
+    used: Instant,
 }
 
 /// What the queue knows of a subscriber.
@@ -100,12 +103,16 @@ impl Channel {
     const WAKE_AT_ONCE: usize = 256;
     const LOOK_AT_ONCE: usize = 4096;
 
-    pub(crate) fn new(key: Key, options: QueueOptions, limit: usize) -> Self {
+    pub(super) fn new(key: Key, options: QueueOptions, room: Arc<Room>) -> Self {
         let options =
             QueueOptions { keep: options.keep.max(1), message: options.message.min(1 << 30), ..options };
         // Random, by the keys of a new hasher.
         let life = RandomState::new().hash_one(());
-        Self { key, options, limit: limit.min(u32::MAX as usize), life, state: Mutex::new(State::new()) }
+        Self { key, options, room, life, state: Mutex::new(State::new()) }
+    }
+
+    pub(super) fn app(&self) -> &Arc<str> {
+        &self.key.app
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -120,33 +127,40 @@ impl Channel {
         EventId { life: self.life, number }
     }
 
-    pub(super) fn publish<T: Serialize>(
-        &self,
-        event: Option<&str>,
-        message: &T,
-    ) -> Result<EventId, QueueError> {
-        let limit = self.options.message;
-        let draft = Draft::write(event, message, limit).map_err(|error| match error {
-            DraftError::EventType => QueueError::EventType,
-            DraftError::TooLong => QueueError::TooLong { queue: Arc::clone(self.name()), limit },
-            DraftError::Write(error) => QueueError::Write(error),
-        })?;
+    pub(super) fn publish(&self, draft: Draft) -> EventId {
         let mut state = locked(&self.state);
         let id = self.id(state.next);
         let frame = draft.with_id(id);
         state.own.values_mut().for_each(|own| own.offer(id.number, &frame));
         state.next += 1;
+        state.used = Instant::now();
+        let before = state.log_bytes;
         state.log_bytes += frame.bytes.len();
         state.log.push_back(frame);
         while state.log.len() > self.options.keep
             || (state.log_bytes > self.options.keep_bytes && state.log.len() > 1)
         {
-            let old = state.log.pop_front().map_or(0, |frame| frame.bytes.len());
-            state.log_bytes -= old;
+            state.drop_oldest();
+        }
+        match state.log_bytes.checked_sub(before) {
+            Some(more) => self.room.take(more),
+            None => self.room.give_back(before - state.log_bytes),
         }
         drop(state);
         self.wake();
-        Ok(id)
+        id
+    }
+
+    /// Drops the oldest messages while there is need, but for the last one if somebody may want it.
+    pub(super) fn forget(&self, is_needed: impl Fn() -> bool) {
+        let mut state = locked(&self.state);
+        let least = usize::from(state.count() > 0);
+        while state.log.len() > least && is_needed() {
+            self.room.give_back(state.drop_oldest());
+        }
+        if state.log.is_empty() {
+            state.log = VecDeque::new();
+        }
     }
 
     /// Wakes all that wait, some at a time: others read and publish meanwhile. Who begins to wait meanwhile has seen
@@ -179,7 +193,7 @@ impl Channel {
             state.seats[at as usize] = seat;
             return Ok((at, next));
         }
-        if state.seats.len() >= self.limit {
+        if state.seats.len() >= self.room.subscribers {
             return Err(QueueError::TooManySubscribers(Arc::clone(self.name())));
         }
         state.seats.push(seat);
@@ -201,6 +215,7 @@ impl Channel {
         let waker = state.seats[seat as usize].waker.take();
         state.own.remove(&seat);
         state.free.push(seat);
+        state.used = Instant::now();
         if state.free.len() == state.seats.len() {
             // A crowd has gone: what it took is given back.
             state.free = Vec::new();
@@ -301,7 +316,14 @@ impl Channel {
 impl State {
     fn new() -> Self {
         let (log, seats, free, present) = <(VecDeque<_>, Vec<_>, Vec<_>, BTreeMap<_, _>)>::default();
-        Self { log, log_bytes: 0, next: 1, seats, free, present, own: BTreeMap::new() }
+        Self { log, log_bytes: 0, next: 1, seats, free, present, own: BTreeMap::new(), used: Instant::now() }
+    }
+
+    /// Drops a message, and answers how many bytes it had.
+    fn drop_oldest(&mut self) -> usize {
+        let bytes = self.log.pop_front().map_or(0, |frame| frame.bytes.len());
+        self.log_bytes -= bytes;
+        bytes
     }
 
     /// The number of the oldest message in the log.
@@ -326,12 +348,19 @@ impl State {
 impl Named for Channel {
     fn is_spent(&self) -> bool {
         let state = locked(&self.state);
-        state.next == 1 && state.count() == 0
+        state.count() == 0 && (state.next == 1 || state.used.elapsed() >= self.room.idle)
     }
 
     /// With its messages: those who come back are told that they have missed some.
-    fn may_go(&self) -> bool {
-        self.count() == 0
+    fn idle_since(&self) -> Option<Instant> {
+        let state = locked(&self.state);
+        (state.count() == 0).then_some(state.used)
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.room.give_back(locked(&self.state).log_bytes);
     }
 }
 

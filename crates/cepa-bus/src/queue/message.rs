@@ -5,10 +5,13 @@ use std::{
     io::{self, Write},
     marker::PhantomData,
     str::FromStr,
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+
+use super::QueueError;
 
 /// The id of a message: which life of the queue it is from, and its place in it.
 ///
@@ -66,13 +69,6 @@ pub(super) struct Frame {
     data: u32,
 }
 
-/// Why there is no draft.
-pub(super) enum DraftError {
-    EventType,
-    TooLong,
-    Write(serde_json::Error),
-}
-
 const ID: &[u8] = b"id: ";
 const EVENT: &[u8] = b"event: ";
 const DATA: &[u8] = b"data: ";
@@ -81,16 +77,17 @@ const AFTER_ID: usize = ID.len() + EventId::LENGTH + 1;
 
 impl Draft {
     pub(super) fn write<T: Serialize>(
+        queue: &Arc<str>,
         event: Option<&str>,
         value: &T,
         limit: usize,
-    ) -> Result<Self, DraftError> {
+    ) -> Result<Self, QueueError> {
         let mut frame = Vec::with_capacity(128);
         frame.extend_from_slice(ID);
         frame.resize(AFTER_ID, b'\n');
         if let Some(event) = event {
             if !(1..=64).contains(&event.len()) || event.chars().any(char::is_control) {
-                return Err(DraftError::EventType);
+                return Err(QueueError::EventType);
             }
             frame.extend_from_slice(EVENT);
             frame.extend_from_slice(event.as_bytes());
@@ -100,7 +97,12 @@ impl Draft {
         let data = frame.len() as u32;
         let mut bounded = Bounded { frame: &mut frame, room: limit, is_over: false };
         if let Err(error) = serde_json::to_writer(&mut bounded, value) {
-            return Err(if bounded.is_over { DraftError::TooLong } else { DraftError::Write(error) });
+            let is_over = bounded.is_over;
+            return Err(if is_over {
+                QueueError::TooLong { queue: Arc::clone(queue), limit }
+            } else {
+                QueueError::Write(error)
+            });
         }
         frame.extend_from_slice(END);
         Ok(Self { frame, data })

@@ -178,6 +178,11 @@ impl<T> Subscriber<T> {
         self.channel.id(self.place - 1)
     }
 
+    /// Whether what comes next is that messages of an earlier life of the queue are gone.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.is_lost
+    }
+
     /// Ends the subscription, as dropping it does.
     pub fn stop(self) {}
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::timeout;
 
 use super::*;
-use crate::BusLimits;
+use crate::{Bus, BusLimits};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -121,6 +121,56 @@ fn bytes_are_bounded_too() {
 }
 
 #[test]
+fn all_queues_together_are_bounded() {
+    let limits = BusLimits { queue_bytes: 100_000, ..BusLimits::default() };
+    let bus = Bus::with_limits(limits);
+    let kept = || bus.queues().iter().map(|queue| queue.kept_bytes).sum::<usize>();
+    let text = "x".repeat(1000);
+    let held = bus.queue::<String>("held").unwrap();
+    held.notify(&text).unwrap();
+    for n in 0..500 {
+        bus.queue::<String>(&format!("{n}")).unwrap().notify(&text).unwrap();
+        assert!(kept() <= limits.queue_bytes, "{}", kept());
+    }
+    assert_eq!(held.channel.info().kept, 1, "idle ones went first");
+
+    // Those that are used share what there is, and have their last message at least.
+    let queues: Vec<_> = (0..200).map(|n| bus.queue::<String>(&format!("{n}")).unwrap()).collect();
+    let mut readers: Vec<_> = queues.iter().map(|queue| queue.subscribe().unwrap()).collect();
+    for _ in 0..10 {
+        for queue in &queues {
+            queue.notify(&text).unwrap();
+        }
+    }
+    assert!(kept() <= limits.queue_bytes.max(200 * 1100), "{}", kept());
+    let mut cx = Context::from_waker(Waker::noop());
+    for reader in &mut readers {
+        let Poll::Ready(Some(Delivery::Missed(Some(9)))) = reader.poll_next(&mut cx) else { panic!() };
+        assert!(matches!(reader.poll_next(&mut cx), Poll::Ready(Some(Delivery::Message(_)))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_queue_is_forgotten() {
+    let bus = Bus::with_limits(BusLimits { queue_idle: 10 * LONG, ..BusLimits::default() });
+    let held = bus.queue::<u64>("held").unwrap();
+    let (idle, kept) = (bus.queue::<u64>("idle").unwrap(), bus.queue::<u64>("kept").unwrap());
+    let last = idle.notify(&1).unwrap();
+    held.notify(&1).unwrap();
+    drop(idle);
+    tokio::time::advance(9 * LONG).await;
+    kept.notify(&1).unwrap();
+    drop(kept);
+    assert_eq!(bus.queues().len(), 3);
+    tokio::time::advance(LONG).await;
+    bus.queue::<u64>("new").unwrap();
+    let names: Vec<_> = bus.queues().iter().map(|queue| queue.name.to_string()).collect();
+    assert_eq!(names, ["held", "kept", "new"]);
+    let again = bus.queue::<u64>("idle").unwrap();
+    assert_eq!(drain(&mut again.subscribe_after(last).unwrap()), [Err(None)], "another life");
+}
+
+#[test]
 fn who_comes_back_gets_what_was_missed() {
     let queue = queue(QueueOptions { keep: 4, ..QueueOptions::default() });
     let before = queue.subscribe().unwrap().last();
@@ -176,6 +226,26 @@ fn rooms_are_apart_and_know_who_is_there() {
     assert_eq!(lobby.present(), [("ada".into(), 1)]);
     assert_eq!(cellar.present(), []);
     assert!(queue.room(&"x".repeat(256)).is_err());
+}
+
+#[test]
+fn no_two_rooms_are_one() {
+    let bus = Bus::new();
+    let queue = bus.queue::<u64>("a").unwrap();
+    assert!(matches!(bus.queue::<u64>("a#b"), Err(NameError::Room)));
+    let room = |name: &str| queue.room(name).unwrap();
+    let rooms = [
+        room("b#c"),
+        room("b").room("c").unwrap(),
+        room("b%23c"),
+        room("b"),
+        room("%"),
+        room("%25"),
+        room("#"),
+    ];
+    let names: std::collections::BTreeSet<_> = rooms.iter().map(Queue::name).collect();
+    assert_eq!(names.len(), rooms.len(), "{names:?}");
+    assert_eq!(room("b#c").name(), "a#b%23c");
 }
 
 #[test]

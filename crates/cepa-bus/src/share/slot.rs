@@ -4,10 +4,7 @@ use std::{
     any::{TypeId, type_name},
     collections::VecDeque,
     io::{self, Write},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -84,10 +81,10 @@ pub struct ShareInfo {
 }
 
 impl Stored {
-    pub(super) fn new(value: Held, versions: &AtomicU64, ttl: Option<Duration>) -> Self {
+    pub(super) fn new(value: Held, version: u64, ttl: Option<Duration>) -> Self {
         // A time that cannot be counted to is never.
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
-        Self { value, version: versions.fetch_add(1, Ordering::Relaxed), expires }
+        Self { value, version, expires }
     }
 
     fn is_live(&self) -> bool {

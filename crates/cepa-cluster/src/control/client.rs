@@ -3,7 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use super::{Answer, LONGEST_ANSWER, Request, Status, line};
 /// ```
 #[derive(Debug)]
 pub struct Client {
+    path: PathBuf,
     stream: BufReader<UnixStream>,
 }
 
@@ -52,12 +53,7 @@ impl Client {
     /// [`ControlError::NotRunning`].
     pub fn connect(path: &Path) -> Result<Self, ControlError> {
         let stream = UnixStream::connect(path).map_err(ControlError::NotRunning)?;
-        Ok(Self::over(stream))
-    }
-
-    /// What answers over a connection that is there.
-    pub(crate) fn over(stream: UnixStream) -> Self {
-        Self { stream: BufReader::new(stream) }
+        Ok(Self { path: path.to_owned(), stream: BufReader::new(stream) })
     }
 
     /// Asks for something, and waits until it is done: a reload takes as long as the new workers take to be ready.
@@ -67,18 +63,7 @@ impl Client {
     pub fn ask(&mut self, request: &Request, progress: impl FnMut(&str)) -> Result<Value, ControlError> {
         let asked = self.stream.get_mut().write_all(line(request).as_bytes());
         asked.map_err(ControlError::Lost)?;
-        self.answered(progress)
-    }
-
-    /// Waits for the end of an answer.
-    pub(crate) fn answered(&mut self, mut progress: impl FnMut(&str)) -> Result<Value, ControlError> {
-        loop {
-            match self.answer()? {
-                Answer::Progress(text) => progress(&text),
-                Answer::Ok(value) => return Ok(value),
-                Answer::Error(text) => return Err(ControlError::Refused(text)),
-            }
-        }
+        answered(&mut self.stream, progress)
     }
 
     /// Asks what runs.
@@ -86,7 +71,14 @@ impl Client {
     /// # Errors
     /// See [`ControlError`].
     pub fn status(&mut self) -> Result<Status, ControlError> {
-        let status = self.ask(&Request::Status, |_| ())?;
+        let status = match self.ask(&Request::Status, |_| ()) {
+            // A master that is being upgraded cuts off whom it has not heard.
+            Err(ControlError::Lost(_)) => {
+                *self = Self::connect(&self.path)?;
+                self.ask(&Request::Status, |_| ())
+            }
+            status => status,
+        }?;
         Status::deserialize(status).map_err(ControlError::Strange)
     }
 
@@ -105,14 +97,28 @@ impl Client {
             }
         }
     }
+}
 
-    fn answer(&mut self) -> Result<Answer, ControlError> {
-        let mut line = Vec::new();
-        let mut bounded = (&mut self.stream).take(LONGEST_ANSWER as u64);
-        bounded.read_until(b'\n', &mut line).map_err(ControlError::Lost)?;
-        if line.last() != Some(&b'\n') {
-            return Err(ControlError::Lost(io::ErrorKind::UnexpectedEof.into()));
+/// Waits for the end of an answer.
+pub(crate) fn answered(
+    stream: &mut BufReader<UnixStream>,
+    mut progress: impl FnMut(&str),
+) -> Result<Value, ControlError> {
+    loop {
+        match answer(stream)? {
+            Answer::Progress(text) => progress(&text),
+            Answer::Ok(value) => return Ok(value),
+            Answer::Error(text) => return Err(ControlError::Refused(text)),
         }
-        serde_json::from_slice(&line).map_err(ControlError::Strange)
     }
+}
+
+fn answer(stream: &mut BufReader<UnixStream>) -> Result<Answer, ControlError> {
+    let mut line = Vec::new();
+    let mut bounded = stream.take(LONGEST_ANSWER as u64);
+    bounded.read_until(b'\n', &mut line).map_err(ControlError::Lost)?;
+    if line.last() != Some(&b'\n') {
+        return Err(ControlError::Lost(io::ErrorKind::UnexpectedEof.into()));
+    }
+    serde_json::from_slice(&line).map_err(ControlError::Strange)
 }

@@ -2,7 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::{Builder, LocalOptions, LocalRuntime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use crate::control::Request;
 
@@ -17,7 +20,8 @@ pub(super) enum Taken {
 }
 
 /// The signals, no longer at their defaults.
-pub(super) struct Signals {
+#[derive(Debug)]
+pub(crate) struct Signals {
     child: Signal,
     interrupt: Signal,
     terminate: Signal,
@@ -28,7 +32,19 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn take() -> io::Result<Self> {
+    /// Takes the signals before anything else is done, with the runtime that they come to.
+    ///
+    /// Between two programs of a process there is a moment, up to here, in which a signal does what it does by
+    /// default. The control socket has none.
+    pub(crate) fn take_early() -> io::Result<(LocalRuntime, Self)> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        let entered = runtime.enter();
+        let signals = Self::take()?;
+        drop(entered);
+        Ok((runtime, signals))
+    }
+
+    fn take() -> io::Result<Self> {
         Ok(Self {
             child: signal(SignalKind::child())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -76,10 +76,16 @@ impl<S: Transport> Conn<S> {
         self.floor().is_draining() && !self.moves()
     }
 
-    /// The connection, to go on in another process.
-    pub(super) fn into_moved(self) -> io::Result<MovedConnection> {
+    /// Has the connection go on in another process; closes it if there is none any more.
+    pub(super) fn hand_over(self) -> io::Result<()> {
         let age = self.floor().timers.now_tick().wrapping_sub(self.born);
-        Ok(MovedConnection { socket: self.io.into_socket()?, served: self.served, age })
+        let floor = Rc::clone(self.floor());
+        let moved = MovedConnection { socket: self.io.into_socket()?, served: self.served, age };
+        if let Some(heir) = floor.heir() {
+            // If the heir is gone the connection is closed, as it would be without one.
+            let _ = heir.send(moved);
+        }
+        Ok(())
     }
 
     /// From here on an exchange sets the timer.

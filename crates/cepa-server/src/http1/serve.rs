@@ -21,7 +21,7 @@ use super::{
     turn::Turn,
     upgrade::Raw,
 };
-use crate::{moved::MovedConnection, transport::Transport};
+use crate::transport::Transport;
 
 /// How many things a connection does before others get their turn: a client that never stops sending requests must not
 /// hold up the thread.
@@ -29,12 +29,10 @@ const STEPS: u32 = 8;
 
 /// How a connection ended.
 pub(crate) enum End<S> {
-    /// Closed, by us or by the client.
+    /// Closed, by us or by the client, or handed over to another process.
     Closed,
     /// The client speaks HTTP/2; the bytes have been read already.
-    Http2(S, Vec<u8>),
-    /// It goes on in another process.
-    Moved(MovedConnection),
+    Http2(S, Vec<u8>, Rc<Link>),
 }
 
 /// Serves a connection until it ends.
@@ -89,11 +87,12 @@ impl<S: Transport> Serve<S> {
                 Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
                 Turn::Move => {
                     let conn = self.conn.take().expect("it was there above");
-                    return Poll::Ready(conn.into_moved().map(|moved| Some(End::Moved(moved))));
+                    conn.hand_over()?;
+                    return Poll::Ready(Ok(Some(End::Closed)));
                 }
                 Turn::Http2 => {
                     let conn = self.conn.take().expect("it was there above");
-                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));
+                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left, conn.link))));
                 }
             },
             Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
@@ -101,6 +100,7 @@ impl<S: Transport> Serve<S> {
                 After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
                 After::Upgrade(run) => {
                     let conn = self.conn.take().expect("it was there above");
+                    conn.link.upgrade();
                     self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
                 }
             },

@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use cepa_cluster::{
-    control::{ControlError, Status},
-    status::Style,
-};
+use cepa_cluster::{control::Status, status::Style};
 
 use super::{Cluster, OperateError, Shown, pause};
 
@@ -43,14 +40,7 @@ impl Cluster {
             drop(out);
             first = false;
             pause(EACH);
-            status = match client.status() {
-                // A master that is upgraded answers to new connections.
-                Err(ControlError::Lost(_)) => {
-                    client = self.connect()?;
-                    client.status()?
-                }
-                status => status?,
-            };
+            status = client.status()?;
         }
     }
 }
