@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::{Pid, test_kill_process};
 
 /// When a process started, in a measure of the system's own: no two processes have both this and their number in
-/// common. `None` if there is no such process, or the system does not tell.
+/// common. `None` if there is no such process, it only waits to be waited for, or the system does not tell.
 pub(super) fn start_of(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     start_in(&stat)
@@ -14,7 +14,9 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
 /// Field 22 of proc_pid_stat(5). The second is a name in parentheses, which may hold blanks and parentheses itself.
 fn start_in(stat: &str) -> Option<u64> {
     let (_, behind) = stat.rsplit_once(')')?;
-    behind.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = behind.split_ascii_whitespace();
+    let lives = !matches!(fields.next()?, "Z" | "X");
+    fields.nth(18)?.parse().ok().filter(|_| lives)
 }
 
 /// Whether there is a process of this number.
@@ -49,6 +51,7 @@ mod tests {
             "",
             "77 (hello",
             "77 (hello) S 1 2",
+            "77 (hello) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654",
             "77 (hello) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x",
         ] {
             assert_eq!(start_in(stat), None, "{stat}");
