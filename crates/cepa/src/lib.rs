@@ -72,9 +72,14 @@ pub use self::{boot::Boot, config::ConfigError, program::Program};
 /// | command | does |
 /// | --- | --- |
 /// | `serve`, or none | serves the app, all workers as threads of this process |
-/// | `start` | serves the app with many processes: a master, an agent, workers |
+/// | `start` | serves the app with many processes: a master, an agent, workers; `--daemon` leaves the terminal |
+/// | `stop`, `restart` | ends the cluster when its requests are finished; starts it again, as a daemon |
+/// | `reload`, `upgrade` | replaces the workers, or the master too, by what is on disk now, and loses no request |
+/// | `status` | shows the processes, with `--watch` each second, with `--json` for programs |
+/// | `reopen`, `run-schedule NAME` | opens the files of the cluster's logs anew; runs a schedule now |
 /// | `routes` | lists the routes; with `--explain PATH` the layers and the handler of one request |
 /// | `check` | reads the configuration, builds the app, loads certificates, binds nothing |
+/// | `completions SHELL` | prints what a shell needs to complete command lines |
 ///
 /// Flags are a layer of the configuration, see [`Boot`], and the same for all commands; `--help` lists them.
 ///
