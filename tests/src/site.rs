@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -101,6 +102,19 @@ impl Site {
         command.env("CEPA_ENV", "test").env("CEPA__CLUSTER__WORKERS", "2");
         command.env("CEPA__SERVER__LISTEN", "['127.0.0.1:0']");
         command
+    }
+
+    /// A copy of the program in the folder, both open to all users: where it stands otherwise they may not go.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn program_for_all(&self) -> PathBuf {
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let copy = self.path(&self.program.file_name().unwrap_or_default().to_string_lossy());
+        // By another process: a file that is open for writing in this one is busy in all that it is starting.
+        let made = Command::new("cp").arg(&self.program).arg(&copy).status();
+        assert!(made.is_ok_and(|status| status.success()), "there is cp, and room for the copy");
+        copy
     }
 
     /// Runs the program to its end.

@@ -6,7 +6,10 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::{
         fd::OwnedFd,
-        unix::{fs::PermissionsExt, net::UnixDatagram},
+        unix::{
+            fs::{MetadataExt, PermissionsExt},
+            net::UnixDatagram,
+        },
     },
     path::Path,
     process::Stdio,
@@ -65,7 +68,7 @@ fn a_daemon_serves_until_it_is_stopped() {
 
     assert_eq!(site.run("stop").done(), "clustered has stopped\n");
     site.assert_empty();
-    assert!(site.log().contains("the cluster serves"), "{}", site.log());
+    assert!(site.log().contains("listening on 127.0.0.1:"), "{}", site.log());
     assert_eq!(site.run("stop").done(), "clustered is not running\n");
     let nobody = site.run("status").failed();
     assert_eq!(
@@ -312,7 +315,8 @@ fn a_supervisor_is_told_the_whole_course() {
     assert!(kept.starts_with(&format!("READY=1\nMAINPID={pid}\nSTATUS=the reload has failed: ")), "{kept}");
     // What the agent and the workers inherit is not for them.
     let environment = |pid: u32| fs::read(format!("/proc/{pid}/environ")).unwrap();
-    for process in site.status().processes {
+    let processes = site.status().processes;
+    for process in processes.iter().filter(|process| process.state == State::Serving) {
         let text = String::from_utf8_lossy(&environment(process.pid)).into_owned();
         assert!(!text.contains("NOTIFY_SOCKET") && !text.contains("WATCHDOG_USEC"), "{text}");
     }
@@ -367,20 +371,37 @@ fn who_may_not_is_told_whose_it_is() {
         return cepa_programs::has_not_run("who_may_not_is_told_whose_it_is", "needs root and setpriv");
     }
     let mut site = site();
-    fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = site.program_for_all();
     site.run("start --daemon").done();
     site.status();
     for command in ["status", "stop", "start --daemon"] {
-        // The program itself may stand where that user may not go.
-        let program = site.path("clustered");
-        if !program.exists() {
-            fs::copy(env!("CARGO_BIN_EXE_clustered"), &program).unwrap();
-        }
         let line = format!("--reuid=65534 --regid=65534 --clear-groups -- {} {command}", program.display());
         let denied = Said::from(site.command_of("setpriv", &line).output().unwrap()).failed();
         assert!(denied.ends_with(" belongs to user root; do this as that user, or as root"), "{denied}");
     }
     site.run("stop").done();
+    site.assert_empty();
+}
+
+#[test]
+fn what_root_starts_belongs_to_the_user_of_the_cluster() {
+    if !rustix::process::geteuid().is_root() {
+        return cepa_programs::has_not_run(
+            "what_root_starts_belongs_to_the_user_of_the_cluster",
+            "needs root",
+        );
+    }
+    let site = site();
+    let program = site.program_for_all();
+    let line = "start --daemon --set cluster.user=65534 --set cluster.group=65534";
+    for _ in 0..2 {
+        let start = site.command_of(&program, line).output();
+        Said::from(start.unwrap()).done();
+        for file in ["run", "run/clustered.pid", "run/clustered.sock", "run/clustered.log"] {
+            assert_eq!(fs::metadata(site.path(file)).unwrap().uid(), 65534, "{file}");
+        }
+        assert_eq!(site.run("stop").done(), "clustered has stopped\n");
+    }
     site.assert_empty();
 }
 

@@ -13,8 +13,8 @@
 mod client;
 pub(crate) mod server;
 
-pub(crate) use client::answered;
 pub use client::{Client, ControlError};
+pub(crate) use client::{answered, printable};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -22,7 +22,10 @@ use rustix::net::{AddressFamily, sockopt::socket_domain};
 use serde_json::json;
 
 use crate::{
+    config::ClusterConfig,
     control::{self, Answer, ControlError, line},
+    folder::{FolderError, RunFolder},
+    privileges::{Identity, PrivilegeError},
     program::ROLE,
     seat::read_nothing,
 };
@@ -39,6 +42,12 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// What is made for the cluster cannot be given to its user.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The file for what it prints cannot be written.
     #[error("{}: {error}", path.display())]
     Output {
@@ -74,13 +83,27 @@ fn last_words(said: &str, path: &Path) -> String {
 
 /// Starts a program whose master is to be a daemon, and waits until that is ready; gives its process.
 ///
-/// What the daemon prints is added to the file `output`, which only its owner may read.
+/// What the daemon prints is added to [`RunFolder::output`], which only the user of the cluster may read.
 ///
 /// # Errors
 /// Where it does not become ready; it has ended then.
-pub fn launch(mut program: Command, output: &Path, progress: impl FnMut(&str)) -> Result<u32, DaemonError> {
-    let failed = |error| DaemonError::Output { path: output.to_owned(), error };
-    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(output).map_err(failed)?;
+pub fn launch(
+    mut program: Command,
+    folder: &RunFolder,
+    config: &ClusterConfig,
+    progress: impl FnMut(&str),
+) -> Result<u32, DaemonError> {
+    let output = folder.output();
+    let failed = |error| DaemonError::Output { path: output.clone(), error };
+    let identity = Identity::of(config)?;
+    let made = folder.make()?;
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&output).map_err(failed)?;
+    if let Some(identity) = identity {
+        identity.own(&output).map_err(PrivilegeError::from)?;
+        if made {
+            identity.own(folder.dir()).map_err(PrivilegeError::from)?;
+        }
+    }
     let before = log.metadata().map_err(failed)?.len();
     let (ours, theirs) = UnixStream::pair().map_err(DaemonError::Spawn)?;
     program.env(ROLE, DAEMON).stdin(OwnedFd::from(theirs));
@@ -97,8 +120,8 @@ pub fn launch(mut program: Command, output: &Path, progress: impl FnMut(&str)) -
         }
         Err(_) => {
             let status = child.wait().map_err(DaemonError::Spawn)?;
-            let said = since(output, before).map_err(failed)?;
-            Err(DaemonError::Ended { status, said, path: output.to_owned() })
+            let said = since(&output, before).map_err(failed)?;
+            Err(DaemonError::Ended { status, said, path: output })
         }
     }
 }
@@ -110,9 +133,7 @@ fn since(path: &Path, before: u64) -> io::Result<String> {
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(LAST_WORDS).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    // It goes to a terminal, and was not written for one.
-    Ok(text.replace(|char: char| char.is_control() && char != '\n', " "))
+    Ok(control::printable(&String::from_utf8_lossy(&bytes)))
 }
 
 /// Who has started the master and waits until it is ready; or nobody, for one in the foreground. A clone is the same.
@@ -178,12 +199,16 @@ mod tests {
         shell
     }
 
+    fn launch_in(root: &Path, program: Command, told: &mut Vec<String>) -> Result<u32, DaemonError> {
+        let folder = RunFolder::new(&root.join("run"), "app").unwrap();
+        launch(program, &folder, &ClusterConfig::default(), |text| told.push(text.to_owned()))
+    }
+
     fn launched(script: &str) -> (Result<u32, DaemonError>, Vec<String>) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut told = Vec::new();
-        let log = folder.path().join("app.log");
-        std::fs::write(&log, "an earlier life\n").unwrap();
-        (launch(shell(script), &log, |text| told.push(text.to_owned())), told)
+        let (root, mut told) = (tempfile::tempdir().unwrap(), Vec::new());
+        std::fs::create_dir(root.path().join("run")).unwrap();
+        std::fs::write(root.path().join("run/app.log"), "an earlier life\n").unwrap();
+        (launch_in(root.path(), shell(script), &mut told), told)
     }
 
     #[test]
@@ -210,12 +235,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_started_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let launched = |program: &str, log: &str| {
-            launch(Command::new(program), &folder.path().join(log), |_| ()).unwrap_err().to_string()
-        };
-        assert!(launched("/no/such/program", "log").starts_with("the program cannot be started: "));
-        assert!(launched("true", "none/log").contains("none/log: "));
+        let root = tempfile::tempdir().unwrap();
+        let error = launch_in(root.path(), Command::new("/no/such/program"), &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().starts_with("the program cannot be started: "), "{error}");
+        std::fs::remove_dir_all(root.path().join("run")).unwrap();
+        std::fs::write(root.path().join("run"), "").unwrap();
+        let error = launch_in(root.path(), Command::new("true"), &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().starts_with("cluster.run_dir: "), "{error}");
     }
 
     #[test]

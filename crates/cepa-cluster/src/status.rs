@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::control::{ProcessStatus, Role, State, Status};
+use crate::control::{ProcessStatus, Role, State, Status, printable};
 
 /// How a table is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +55,9 @@ impl Status {
         let _ = writeln!(
             text,
             "version {}, generation {}, listening on {}",
-            master.version,
+            printable(&master.version),
             self.generation,
-            master.listen.join(", ")
+            printable(&master.listen.join(", "))
         );
         text
     }

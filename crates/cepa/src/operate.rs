@@ -146,6 +146,7 @@ fn generation(answer: &Value) -> String {
 #[derive(Debug)]
 struct Cluster {
     name: String,
+    config: ClusterConfig,
     folder: RunFolder,
     /// How long its end may take; `None` is any time.
     end: Option<Duration>,
@@ -159,7 +160,7 @@ impl Cluster {
         let folder = RunFolder::new(&boot.root().join(&config.run_dir), boot.name())?;
         let drain = server.ok().map(|server| server.limits.drain).filter(|drain| !drain.is_zero());
         let end = drain.map(|drain| drain.saturating_add(config.kill_after).saturating_add(GRACE));
-        Ok(Self { name: boot.name().to_owned(), folder, end })
+        Ok(Self { name: boot.name().to_owned(), config, folder, end })
     }
 
     /// The process of the master, if that can be known.
@@ -212,8 +213,8 @@ impl Cluster {
                 Ok(()) | Err(ControlError::Lost(_)) => {}
                 Err(error) => return Err(OperateError::from(error)),
             }
-            // Its lock goes with the last of it.
-            while matches!(folder.running()?, Found::Running(_)) {
+            // Its lock goes with the last of it; whoever has the lock then is another, started again by a supervisor.
+            while matches!(folder.running()?, Found::Running(now) if now == pid) {
                 pause(PAUSE);
             }
             Ok(true)

@@ -106,11 +106,16 @@ pub(crate) fn answered(
 ) -> Result<Value, ControlError> {
     loop {
         match answer(stream)? {
-            Answer::Progress(text) => progress(&text),
+            Answer::Progress(text) => progress(&printable(&text)),
             Answer::Ok(value) => return Ok(value),
-            Answer::Error(text) => return Err(ControlError::Refused(text)),
+            Answer::Error(text) => return Err(ControlError::Refused(printable(&text))),
         }
     }
+}
+
+/// A text for a terminal: the cluster may run as somebody who is to have no power over the one who asks.
+pub(crate) fn printable(text: &str) -> String {
+    text.replace(|char: char| char.is_control() && char != '\n', " ")
 }
 
 fn answer(stream: &mut BufReader<UnixStream>) -> Result<Answer, ControlError> {
@@ -121,4 +126,42 @@ fn answer(stream: &mut BufReader<UnixStream>) -> Result<Answer, ControlError> {
         return Err(ControlError::Lost(io::ErrorKind::UnexpectedEof.into()));
     }
     serde_json::from_slice(&line).map_err(ControlError::Strange)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(lines: &'static str) -> (Result<Value, ControlError>, Vec<String>) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(lines.as_bytes()).unwrap();
+        drop(theirs);
+        let mut told = Vec::new();
+        (answered(&mut BufReader::new(ours), |text| told.push(text.to_owned())), told)
+    }
+
+    #[test]
+    fn an_answer_has_an_end_and_is_no_command_to_a_terminal() {
+        let (ok, told) = answers("{\"progress\":\"a\\u001b[2Jb\"}\n{\"ok\":7}\n");
+        assert_eq!((ok.unwrap(), told), (7.into(), vec!["a [2Jb".to_owned()]));
+        let (refused, _) = answers("{\"error\":\"no\\n\\u009b31mway\"}\n");
+        assert_eq!(refused.unwrap_err().to_string(), "no\n 31mway");
+        for (lines, lost) in [("", true), ("{\"ok\":{}}", true), ("{}\n", false), ("{\"dance\":1}\n", false)]
+        {
+            let error = answers(lines).0.unwrap_err();
+            assert_eq!(matches!(error, ControlError::Lost(_)), lost, "{lines}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_takes_no_memory_without_an_end() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let writer = std::thread::spawn(move || {
+            let piece = vec![b'x'; 1 << 20];
+            (0..64).find_map(|_| theirs.write_all(&piece).err())
+        });
+        let error = answered(&mut BufReader::new(ours), |_| ()).unwrap_err();
+        assert!(matches!(error, ControlError::Lost(_)), "{error}");
+        assert!(writer.join().unwrap().is_some());
+    }
 }

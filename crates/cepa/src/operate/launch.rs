@@ -73,10 +73,9 @@ impl Cluster {
         if let Found::Running(pid) = self.folder.running()? {
             return Err(FolderError::Running(pid).into());
         }
-        self.folder.make()?;
-        let output = self.folder.output();
+        let (folder, config) = (self.folder.clone(), self.config.clone());
         let launched = progress::follow("starting", self.folder.control(), None, move |said| {
-            daemon::launch(program, &output, said)
+            daemon::launch(program, &folder, &config, said)
         });
         let pid = launched.expect("it is waited for without a limit")?;
         Ok(format!("{} serves as process {pid}\n", self.name))
