@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use cepa_tests::{
     cluster::{Cluster, Starting, is_alive, signal, state},
     http::Response,
     stats::{eventually, pause},
-    wire::{Ended, Wire},
+    wire::{Ended, PATIENCE, Wire},
 };
 use rustix::process::Signal;
 
@@ -212,6 +213,8 @@ fn stop_with(cluster: &Cluster) -> Duration {
     let _idle = Wire::open(cluster.address(), get("/"));
     let _half = Wire::open(cluster.address(), "GET / HTTP/1.1\r\nho");
     let _never = Wire::open(cluster.address(), get("/never"));
+    let mut events = Wire::open(cluster.address(), get("/events"));
+    assert!(events.read_exact(15).is_ok_and(|status| status == *b"HTTP/1.1 200 OK"));
     let _stuck = Wire::open(cluster.address(), get("/stuck"));
     pause(Duration::from_millis(100));
     let started = Instant::now();
@@ -271,6 +274,75 @@ fn a_worker_that_has_done_enough_is_replaced_and_no_client_sees_it() {
     eventually("it is replaced", || pid(&mut wire) != second);
     cluster.wait_until_it_is_calm();
     assert_eq!(cluster.serving()[0].restarts, 0);
+    cluster.stop();
+}
+
+#[test]
+fn a_service_manager_is_told_how_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Signs of life come in between.
+    let next = || loop {
+        let mut text = [0; 256];
+        let length = manager.recv(&mut text).unwrap();
+        let text = String::from_utf8_lossy(&text[..length]).into_owned();
+        if !text.starts_with("WATCHDOG=1") {
+            break text;
+        }
+    };
+    let cluster =
+        clustered().env("NOTIFY_SOCKET", &path.display().to_string()).env("WATCHDOG_USEC", "2000000").start();
+    assert_eq!(next(), "READY=1\n");
+    for request in [Request::Reload, Request::Upgrade] {
+        cluster.ask(&request).unwrap();
+        assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+        assert_eq!(next(), "READY=1\n");
+    }
+    let mut text = [0; 256];
+    assert_eq!(manager.recv(&mut text).unwrap(), "WATCHDOG=1\n".len());
+    cluster.stop();
+    assert_eq!(next(), "STOPPING=1\n");
+}
+
+/// A user or group of a process, of those that `/proc/PID/status` lists in this line.
+fn identity(pid: u32, line: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let found = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+    found.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn root_binds_the_sockets_and_is_root_no_more() {
+    if !rustix::process::geteuid().is_root() {
+        return cepa_programs::has_not_run("root_binds_the_sockets_and_is_root_no_more", "not run by root");
+    }
+    let starting =
+        clustered().set("cluster.user=65534").set("cluster.group=65533").set("cluster.umask='0027'");
+    let folder = starting.folder().to_owned();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    // Where the tests are built, that user may have nothing to look for.
+    let program = folder.join("clustered");
+    let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_clustered")).arg(&program).status();
+    assert!(copied.unwrap().success());
+    let mut cluster = starting.program(&program).listen(&format!("unix:{}/run/app.sock", folder.display()));
+    cluster = cluster.set("log.level=debug");
+    fs::create_dir(folder.join("run")).unwrap();
+    std::os::unix::fs::chown(folder.join("run"), Some(65534), Some(65533)).unwrap();
+    let mut cluster = cluster.start();
+    let status = cluster.status();
+    for pid in status.processes.iter().map(|process| process.pid).chain([status.master.pid]) {
+        assert_eq!(identity(pid, "Uid:"), "65534 65534 65534 65534");
+        assert_eq!(identity(pid, "Gid:"), "65533 65533 65533 65533");
+        assert_eq!(identity(pid, "Groups:"), "");
+        assert_eq!(identity(pid, "Umask:"), "0027");
+        // Nothing is left of what root may.
+        assert_eq!(identity(pid, "CapEff:"), "0000000000000000");
+    }
+    cluster.ask(&Request::Reload).unwrap();
+    cluster.ask(&Request::Upgrade).unwrap();
+    cluster.wait_until_it_is_calm();
     cluster.stop();
 }
 

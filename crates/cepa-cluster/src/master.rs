@@ -6,6 +6,7 @@
 mod core;
 mod ground;
 mod machine;
+mod notify;
 mod run;
 mod signals;
 mod takeover;

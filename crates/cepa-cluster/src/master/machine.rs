@@ -22,6 +22,7 @@ use super::{
     Plan, PlanFn,
     core::{Facts, Id, Kind, Rules, Signal, Spec, Tell, Ticket, World},
     ground::Ground,
+    notify::Notify,
     takeover,
 };
 use crate::{
@@ -55,6 +56,7 @@ pub(crate) struct Machine {
     said: mpsc::Sender<Said>,
     pub(crate) askers: HashMap<Ticket, Asker>,
     log: Option<Log>,
+    pub(crate) notify: Notify,
 }
 
 /// A process as the system sees it.
@@ -101,6 +103,7 @@ impl Machine {
     pub(crate) fn new(parts: Parts, said: mpsc::Sender<Said>) -> Self {
         let Parts { program, plan, ground, rules, pid_file, control, bus, log } = parts;
         let (processes, askers, planned) = (BTreeMap::new(), HashMap::new(), None);
+        let notify = Notify::of_process();
         let (cluster, slots) = (rules.cluster, rules.workers);
         Self {
             program,
@@ -116,6 +119,7 @@ impl Machine {
             said,
             askers,
             log,
+            notify,
         }
     }
 
@@ -166,6 +170,15 @@ impl Machine {
     /// Whether nothing is on its way that the next program would not get.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.processes.values().all(|process| process.writer.is_at_rest())
+    }
+
+    fn make_plan(&mut self) -> Result<Rules, String> {
+        let plan = (self.plan)()?;
+        let rules = rules(&plan);
+        let ground = Ground::bind(&plan.server.listen, threads(&plan.server, rules.workers), &self.ground);
+        let ground = ground.map_err(|error| error.to_string())?;
+        self.planned = Some((ground, rules.cluster.clone(), rules.workers));
+        Ok(rules)
     }
 
     fn send(&mut self, id: Id, order: &Order, descriptors: Vec<OwnedFd>) {
@@ -259,26 +272,30 @@ impl World for Machine {
     }
 
     fn plan(&mut self) -> Result<Rules, String> {
-        let plan = (self.plan)()?;
-        let rules = rules(&plan);
-        let ground = Ground::bind(&plan.server.listen, threads(&plan.server, rules.workers), &self.ground);
-        let ground = ground.map_err(|error| error.to_string())?;
-        self.planned = Some((ground, rules.cluster.clone(), rules.workers));
-        Ok(rules)
+        self.notify.reloading();
+        let planned = self.make_plan();
+        if planned.is_err() {
+            self.notify.ready();
+        }
+        planned
     }
 
     fn settle(&mut self, kept: bool) {
         if let Some((ground, cluster, slots)) = self.planned.take().filter(|_| kept) {
             (self.ground, self.cluster, self.slots) = (ground, cluster, slots);
         }
+        // That a reload has failed is no state of a service.
+        self.notify.ready();
     }
 
     fn ready(&mut self) {
         let endpoints: Vec<_> = self.ground.endpoints().map(ToString::to_string).collect();
         info!(target: "cepa::master", workers = self.slots, "listening on {}", endpoints.join(", "));
+        self.notify.ready();
     }
 
     fn stop_listening(&mut self) {
+        self.notify.stopping();
         self.planned = None;
         self.ground = Ground::default();
     }

@@ -88,6 +88,7 @@ pub(super) async fn run(
                 Taken::Ask(request) => core.request(None, &request),
             },
             _ = ticks.tick() => {
+                core.world.notify.alive();
                 core.world.reap();
                 let now = core.now();
                 core.world.sweep(now);
