@@ -47,6 +47,20 @@ pub struct Lost {
     pub what: String,
 }
 
+impl Lost {
+    /// Whether it was in a process that was killed at a time, as far as its client can know.
+    pub fn was_in(&self, (pid, at): (u32, Instant)) -> bool {
+        if self.refused {
+            return false;
+        }
+        match self.pid {
+            Some(before) => before == pid,
+            // Asking for the process and killing it are not one moment.
+            None => self.time.0 <= at + Duration::from_millis(100) && at <= self.time.1,
+        }
+    }
+}
+
 /// What clients have seen.
 #[derive(Debug)]
 pub struct Seen {

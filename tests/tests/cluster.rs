@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
 
@@ -212,6 +213,8 @@ fn stop_with(cluster: &Cluster) -> Duration {
     let _idle = Wire::open(cluster.address(), get("/"));
     let _half = Wire::open(cluster.address(), "GET / HTTP/1.1\r\nho");
     let _never = Wire::open(cluster.address(), get("/never"));
+    let mut events = Wire::open(cluster.address(), get("/events"));
+    assert!(events.read_exact(15).is_ok_and(|status| status == *b"HTTP/1.1 200 OK"));
     let _stuck = Wire::open(cluster.address(), get("/stuck"));
     pause(Duration::from_millis(100));
     let started = Instant::now();
@@ -271,6 +274,45 @@ fn a_worker_that_has_done_enough_is_replaced_and_no_client_sees_it() {
     eventually("it is replaced", || pid(&mut wire) != second);
     cluster.wait_until_it_is_calm();
     assert_eq!(cluster.serving()[0].restarts, 0);
+    cluster.stop();
+}
+
+/// A user or group of a process, of those that `/proc/PID/status` lists in this line.
+fn identity(pid: u32, line: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let found = status.lines().find_map(|text| text.strip_prefix(line)).expect("it has such a line");
+    found.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn root_binds_the_sockets_and_is_root_no_more() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("nobody but root can see this");
+    }
+    let starting =
+        clustered().set("cluster.user=65534").set("cluster.group=65533").set("cluster.umask='0027'");
+    let folder = starting.folder().to_owned();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    // Where the tests are built, that user may have nothing to look for.
+    let program = folder.join("clustered");
+    let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_clustered")).arg(&program).status();
+    assert!(copied.unwrap().success());
+    let starting = starting.program(&program).listen(&format!("unix:{}/run/app.sock", folder.display()));
+    fs::create_dir(folder.join("run")).unwrap();
+    std::os::unix::fs::chown(folder.join("run"), Some(65534), Some(65533)).unwrap();
+    let mut cluster = starting.start();
+    let status = cluster.status();
+    for pid in status.processes.iter().map(|process| process.pid).chain([status.master.pid]) {
+        assert_eq!(identity(pid, "Uid:"), "65534 65534 65534 65534");
+        assert_eq!(identity(pid, "Gid:"), "65533 65533 65533 65533");
+        assert_eq!(identity(pid, "Groups:"), "");
+        assert_eq!(identity(pid, "Umask:"), "0027");
+        // Nothing is left of what root may.
+        assert_eq!(identity(pid, "CapEff:"), "0000000000000000");
+    }
+    cluster.ask(&Request::Reload).unwrap();
+    cluster.ask(&Request::Upgrade).unwrap();
+    cluster.wait_until_it_is_calm();
     cluster.stop();
 }
 

@@ -1,5 +1,7 @@
 //! Connections that go from a server that drains to one that takes its place: clients see no end.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::{
     net::SocketAddr,
     os::fd::OwnedFd,

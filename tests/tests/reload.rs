@@ -172,14 +172,8 @@ fn kills_under_load_lose_only_what_was_in_the_killed() {
     }
     let_pass(&load, 300);
     let seen = load.end();
-    let excused = |lost: &&Lost| {
-        let was_in = |(pid, at): &(u32, std::time::Instant)| match lost.pid {
-            Some(before) => before == *pid,
-            None => lost.time.0 <= *at + Duration::from_millis(100) && *at <= lost.time.1,
-        };
-        lost.refused || !killed.iter().any(was_in)
-    };
-    let unexcused: Vec<_> = seen.lost.iter().filter(excused).cloned().collect();
+    let unexcused: Vec<_> =
+        seen.lost.into_iter().filter(|lost| !killed.iter().any(|killed| lost.was_in(*killed))).collect();
     assert_nothing_lost(&unexcused);
     cluster.wait_until_it_is_calm();
     cluster.stop();

@@ -11,18 +11,20 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
     "crates/cepa-server/src/limits.rs",
+    "crates/cepa-cluster/src/config.rs",
     "crates/cepa-log/src/options.rs",
     "crates/cepa-log/src/options/appenders.rs",
     "crates/cepa-log/src/layout.rs",
 ];
 
 /// The sections that Cepa itself reads, and the type of each.
-const SECTIONS: [(&str, &str); 2] = [("server", "ServerConfig"), ("log", "LogConfig")];
+const SECTIONS: [(&str, &str); 3] =
+    [("server", "ServerConfig"), ("log", "LogConfig"), ("cluster", "ClusterConfig")];
 
 /// `guide`
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {

@@ -81,7 +81,7 @@ pub struct MasterStatus {
     pub version: String,
     /// Where the workers listen.
     pub listen: Vec<String>,
-    /// Bytes of memory that are its own and resident, 0 where that is not known.
+    /// As for the others.
     pub memory_bytes: u64,
 }
 
@@ -106,7 +106,8 @@ pub struct ProcessStatus {
     pub requests: u64,
     /// Requests that were begun in the last second or so.
     pub requests_per_s: u64,
-    /// Bytes of memory that are resident, 0 where that is not known.
+    /// Bytes of memory that are resident, 0 where that is not known. Most of what a small process has is the program,
+    /// which all of them have in common.
     pub memory_bytes: u64,
     /// How often its place was taken over from one that had ended by itself.
     pub restarts: u64,

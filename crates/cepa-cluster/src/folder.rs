@@ -15,9 +15,13 @@ use std::{
 };
 
 pub use pidfile::Found;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// The longest path that fits into a Unix socket address, `sun_path` less its final NUL; unix(7).
 const LONGEST_PATH: usize = 107;
+
+/// Connections that may wait for the master or the agent, lowered by the system to its own limit.
+const BACKLOG: i32 = 4096;
 
 /// The files of one cluster in its run folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,14 +180,13 @@ impl RunFolder {
             _ => {}
         }
         let bind = || {
-            // It has its permissions before it is where others find it.
-            let hidden = path.with_extension("new");
-            let _ = fs::remove_file(&hidden);
-            let listener = UnixListener::bind(&hidden)?;
-            fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
-            fs::rename(&hidden, path)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+            net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+            // Before it listens nobody can connect, whatever the umask has made of the permissions.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+            net::listen(&socket, BACKLOG)?;
+            Ok(UnixListener::from(socket))
         };
         bind().map_err(FolderError::at(path))
     }

@@ -2,7 +2,10 @@
 
 use std::{env, fs, process, thread, time::Duration};
 
-use cepa::prelude::*;
+use cepa::{
+    bus::{Bus, Live},
+    prelude::*,
+};
 
 /// Every answer names its process, so that a client knows whose connection it has.
 async fn stamp(ctx: &mut Ctx, next: Next<'_>) -> Result {
@@ -23,6 +26,11 @@ fn app(_: &mut Boot) -> Result<App> {
     };
     Ok(App::new()
         .with(stamp)
+        .provide(Bus::new())
+        .get("/events", async |ctx: &mut Ctx| -> Result {
+            let queue = ctx.provided::<Bus>()?.queue::<String>("events")?;
+            ctx.sse(&queue)
+        })
         .get("/", async move |_: &mut Ctx| version.clone())
         .post("/echo", async |ctx: &mut Ctx| -> Result {
             let ms = ctx.query_value("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);

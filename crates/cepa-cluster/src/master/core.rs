@@ -18,7 +18,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tracing::{debug, error, info};
+use tracing::{debug, error};
 
 use crate::{
     config::ClusterConfig,
@@ -311,7 +311,6 @@ impl<W: World> Core<W> {
             Phase::Starting => {
                 waiting.into_iter().for_each(|id| self.go(id));
                 self.phase = Phase::Serving;
-                info!(target: "cepa::master", workers = self.rules.workers, "the cluster serves");
                 self.world.ready();
                 self.tell_that_it_serves();
             }
