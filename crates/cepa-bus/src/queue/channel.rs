@@ -135,7 +135,7 @@ impl Channel {
         state.next += 1;
         state.used = Instant::now();
         let before = state.log_bytes;
-        state.log_bytes += frame.bytes.len();
+        state.log_bytes += frame.len();
         state.log.push_back(frame);
         while state.log.len() > self.options.keep
             || (state.log_bytes > self.options.keep_bytes && state.log.len() > 1)
@@ -321,7 +321,7 @@ impl State {
 
     /// Drops a message, and answers how many bytes it had.
     fn drop_oldest(&mut self) -> usize {
-        let bytes = self.log.pop_front().map_or(0, |frame| frame.bytes.len());
+        let bytes = self.log.pop_front().map_or(0, |frame| frame.len());
         self.log_bytes -= bytes;
         bytes
     }

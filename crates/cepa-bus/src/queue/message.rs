@@ -1,11 +1,12 @@
 //! A message as all subscribers share it: the frame of an event stream, written once.
 
 use std::{
+    any::Any,
     fmt,
     io::{self, Write},
     marker::PhantomData,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
@@ -63,10 +64,22 @@ pub(super) struct Draft {
 
 /// A frame in the log.
 #[derive(Clone, Debug)]
-pub(super) struct Frame {
-    pub(super) bytes: Bytes,
+pub(super) struct Frame(Arc<Written>);
+
+#[derive(Debug)]
+struct Written {
+    bytes: Bytes,
     /// Where the data begins.
     data: u32,
+    /// See [`Message::encoded`].
+    encoded: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Frame {
+    /// Bytes of the frame.
+    pub(super) fn len(&self) -> usize {
+        self.0.bytes.len()
+    }
 }
 
 const ID: &[u8] = b"id: ";
@@ -111,7 +124,7 @@ impl Draft {
     pub(super) fn with_id(mut self, id: EventId) -> Frame {
         let mut into = &mut self.frame[ID.len()..];
         write!(into, "{id}").expect("a frame has room for its id");
-        Frame { bytes: self.frame.into(), data: self.data }
+        Frame(Arc::new(Written { bytes: self.frame.into(), data: self.data, encoded: OnceLock::new() }))
     }
 }
 
@@ -171,19 +184,50 @@ impl<T> Message<T> {
 
     /// The type that it was published [as](super::Queue::notify_as).
     pub fn event(&self) -> Option<&str> {
-        let until = (self.frame.data as usize).checked_sub(DATA.len() + 1)?;
-        let event = self.frame.bytes.get(AFTER_ID + EVENT.len()..until)?;
+        let frame = &*self.frame.0;
+        let until = (frame.data as usize).checked_sub(DATA.len() + 1)?;
+        let event = frame.bytes.get(AFTER_ID + EVENT.len()..until)?;
         Some(std::str::from_utf8(event).expect("the type of an event was a text"))
     }
 
     /// The message as JSON.
     pub fn data(&self) -> Bytes {
-        self.frame.bytes.slice(self.frame.data as usize..self.frame.bytes.len() - END.len())
+        let frame = &*self.frame.0;
+        frame.bytes.slice(frame.data as usize..frame.bytes.len() - END.len())
+    }
+
+    /// The message in another form, made of its JSON once for all subscribers: the frame of a WebSocket, say.
+    ///
+    /// It is kept for as long as the message is. All subscribers of a queue must ask for the same form: of several that
+    /// have the same type the first is everybody's, and one of another type is made anew each time.
+    ///
+    /// ```
+    /// # use cepa_bus::{Bus, Delivery};
+    /// # cepa_core::test::block_on(async {
+    /// let news = Bus::new().queue::<String>("news")?;
+    /// let mut reader = news.subscribe()?;
+    /// news.notify(&"It rains".to_owned())?;
+    /// let Some(Delivery::Message(message)) = reader.next().await else { panic!() };
+    /// let shout: std::sync::Arc<str> = message.encoded(|json| json.to_uppercase().into());
+    /// assert_eq!(&*shout, "\"IT RAINS\"");
+    /// # Ok::<(), cepa_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn encoded<E: Any + Clone + Send + Sync>(&self, encode: impl FnOnce(&str) -> E) -> E {
+        let kept = &self.frame.0.encoded;
+        if let Some(form) = kept.get().and_then(|form| form.downcast_ref::<E>()) {
+            return form.clone();
+        }
+        // Not under the lock of the cell: this is code of an app.
+        let data = self.data();
+        let form = encode(std::str::from_utf8(&data).expect("JSON is written as a text"));
+        let _ = kept.set(Box::new(form.clone()));
+        form
     }
 
     /// The message as a frame of an event stream.
     pub fn frame(&self) -> &Bytes {
-        &self.frame.bytes
+        &self.frame.0.bytes
     }
 }
 

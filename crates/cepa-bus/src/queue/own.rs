@@ -20,7 +20,7 @@ impl Own {
 
     /// Keeps a message if there is room.
     pub(super) fn offer(&mut self, number: u64, frame: &Frame) {
-        let bytes = self.bytes + frame.bytes.len();
+        let bytes = self.bytes + frame.len();
         if self.frames.is_empty() || (self.frames.len() < self.most && bytes <= self.most_bytes) {
             self.frames.push_back((number, frame.clone()));
             self.bytes = bytes;
@@ -34,7 +34,7 @@ impl Own {
 
     pub(super) fn take(&mut self) -> Option<Frame> {
         let (_, frame) = self.frames.pop_front()?;
-        self.bytes -= frame.bytes.len();
+        self.bytes -= frame.len();
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }

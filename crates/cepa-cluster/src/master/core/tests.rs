@@ -441,8 +441,9 @@ proptest! {
         happenings in prop::collection::vec(happening(), 0..80), workers in 1_u32..4,
     ) {
         let mut core = serving(workers);
-        core.rules.cluster.reforks = 1000;
         for happening in happenings {
+            // A reload brings rules of its own.
+            core.rules.cluster.reforks = 1000;
             let alive = core.world.alive.clone();
             let who = |at: usize| alive.get(at).copied().unwrap_or(u64::MAX);
             match happening {
