@@ -233,6 +233,21 @@ fn a_stop_waits_for_what_was_begun_and_says_so() {
 }
 
 #[test]
+fn a_cluster_whose_socket_was_cleaned_up_can_be_stopped() {
+    let mut site = site();
+    site.run("start --daemon").done();
+    let pid = site.status().master.pid;
+    fs::remove_file(site.path("run/clustered.sock")).unwrap();
+    let silent = site.run("reload").failed();
+    assert!(
+        silent.starts_with(&format!("clustered runs (process {pid}), but does not answer at ")),
+        "{silent}"
+    );
+    assert_eq!(site.run("stop").done(), "clustered has stopped\n");
+    site.assert_empty();
+}
+
+#[test]
 fn a_status_is_a_table_and_can_be_watched() {
     let mut site = site();
     site.run("start --daemon").done();

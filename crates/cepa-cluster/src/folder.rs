@@ -152,6 +152,20 @@ impl RunFolder {
         pidfile::find(&path).map_err(FolderError::at(&path))
     }
 
+    /// Sends SIGTERM to the master that runs, for when its control socket is not there any more; says whether it could.
+    ///
+    /// # Errors
+    /// The pid file cannot be read, or the process may not be signalled.
+    pub fn terminate(&self) -> Result<bool, FolderError> {
+        match self.running()? {
+            Found::Running(Some(pid)) => {
+                process::terminate(pid).map_err(FolderError::at(&self.pid_file()))?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Makes the folder, if need be; says whether it was made.
     ///
     /// # Errors

@@ -200,14 +200,22 @@ impl Cluster {
 
     /// Ends it; says whether there was something to end.
     fn stop(&self) -> Result<bool, OperateError> {
-        let (mut client, pid) = match self.pid().and_then(|pid| Ok((self.connect()?, pid))) {
-            Ok(connected) => connected,
+        let pid = match self.pid() {
             Err(OperateError::NotRunning { .. }) => return Ok(false),
+            pid => pid?,
+        };
+        let client = match self.connect() {
+            Ok(client) => Some(client),
+            Err(OperateError::NotRunning { .. }) => return Ok(false),
+            // Something has cleaned up its socket.
+            Err(OperateError::Silent { .. }) if self.folder.terminate()? => None,
             Err(error) => return Err(error),
         };
         let folder = self.folder.clone();
         let ended = progress::follow("stopping", self.folder.control(), self.end, move |said| {
-            let asked = client.ask(&Request::Stop, said).and_then(|_| client.wait_for_the_end());
+            let asked = client.map_or(Ok(()), |mut client| {
+                client.ask(&Request::Stop, said).and_then(|_| client.wait_for_the_end())
+            });
             // Whoever was asked by somebody else as well may be gone without an answer.
             match asked {
                 Ok(()) | Err(ControlError::Lost(_)) => {}

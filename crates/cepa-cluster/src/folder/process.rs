@@ -1,8 +1,8 @@
 //! What is known of another process and of users.
 
-use std::fs;
+use std::{fs, io};
 
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// When a process started, in a measure of the system's own: no two processes have both this and their number in
 /// common. `None` if there is no such process, it only waits to be waited for, or the system does not tell.
@@ -19,9 +19,21 @@ fn start_in(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok().filter(|_| lives)
 }
 
+/// Asks a process to end.
+pub(super) fn terminate(pid: u32) -> io::Result<()> {
+    match number(pid) {
+        Some(pid) => Ok(kill_process(pid, Signal::TERM)?),
+        None => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+fn number(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
 /// Whether there is a process of this number.
 pub(super) fn is_there(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = number(pid);
     // One that may not be signalled is there as well.
     pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
 }
