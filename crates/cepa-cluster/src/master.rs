@@ -10,6 +10,7 @@ mod notify;
 mod run;
 mod signals;
 mod takeover;
+mod world;
 
 use std::{
     fmt, io,
@@ -24,10 +25,11 @@ use tokio::runtime::LocalRuntime;
 
 pub(crate) use self::signals::Signals;
 use self::{
-    core::{Exit, Facts, Id},
+    core::{Exit, Facts},
     ground::Ground,
     machine::{Parts, rules, threads},
     takeover::Legacy,
+    world::Id,
 };
 use crate::{
     config::ClusterConfig,
