@@ -1,15 +1,13 @@
 //! The agent: owns what must exist once on the machine.
 
-use std::{
-    io,
-    os::unix::net::{UnixListener, UnixStream},
-    time::Duration,
-};
+use std::{io, os::unix::net, time::Duration};
 
 use cepa_log::Log;
 use tokio::{
+    net::UnixListener,
     runtime::{Builder, LocalOptions},
     signal::unix::{SignalKind, signal},
+    task::spawn_local,
     time::{interval, timeout},
 };
 use tracing::{error, info};
@@ -27,7 +25,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// This process as the agent.
 #[derive(Debug)]
 pub struct Agent {
-    line: UnixStream,
+    line: net::UnixStream,
 }
 
 impl Agent {
@@ -41,11 +39,15 @@ impl Agent {
         worker::fail(&self.line, reason)
     }
 
-    /// Does the work of the agent until the master says otherwise, or is gone.
+    /// Does the work of the agent until the master says otherwise, or is gone: `work`, which is given the socket on which
+    /// the bus is to be served. It is dropped at the end, on the one thread that it runs on; it need not return before.
     ///
     /// # Errors
     /// Why it does not. The master knows of it.
-    pub fn serve(&self, log: Option<&Log>) -> Result<(), WorkerError> {
+    pub fn serve<W>(&self, log: Option<&Log>, work: impl FnOnce(UnixListener) -> W) -> Result<(), WorkerError>
+    where
+        W: Future<Output = ()> + 'static,
+    {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         let line = self.line.try_clone()?;
         runtime.block_on(async move {
@@ -55,13 +57,15 @@ impl Agent {
             let mut hangup = signal(SignalKind::hangup())?;
             let mut user1 = signal(SignalKind::user_defined1())?;
             let mut beats = interval(BEAT);
-            // Kept open, so that whoever connects waits.
-            let mut _bus: Option<UnixListener> = None;
+            let mut work = Some(work);
             loop {
                 tokio::select! {
                     order = reader.receive::<Order>() => match order? {
                         Some((Order::Bus, descriptors)) => {
-                            _bus = descriptors.into_iter().next().map(UnixListener::from);
+                            let bus = descriptors.into_iter().next().map(net::UnixListener::from);
+                            if let (Some(bus), Some(work)) = (bus, work.take()) {
+                                spawn_local(work(UnixListener::from_std(bus)?));
+                            }
                         }
                         Some((Order::Begin(begin), _)) => {
                             if begin.format != FORMAT {

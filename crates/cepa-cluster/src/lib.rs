@@ -1,7 +1,10 @@
 //! The cluster: a master that never runs code of the app, an agent, and workers that serve.
 //!
-//! In reading order: [`control`] is how a running cluster is asked for something, [`status`] how its answer looks;
-//! [`daemon`] starts a master apart from the terminal, and [`sd_notify`] tells systemd how it is.
+//! In reading order: a process finds out what it is by its [`Seat`]. Without one it may become the [`Master`], which
+//! makes the others of the same [`Program`]; with one it is a [`Worker`], the [`Agent`], or the master going on as another
+//! program. [`ClusterConfig`] says how all that is to be, [`control`] is how a running cluster is asked for something, and
+//! the [`RunFolder`] where it is found. [`daemon`] starts a master apart from the terminal, [`status`] is the table of what
+//! runs, and [`sd_notify`] tells systemd how it is.
 
 mod agent;
 mod config;

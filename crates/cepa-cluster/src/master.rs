@@ -10,6 +10,7 @@ mod outside;
 mod run;
 mod signals;
 mod takeover;
+mod world;
 
 use std::{
     fmt, io,
@@ -24,11 +25,12 @@ use tokio::runtime::LocalRuntime;
 
 pub(crate) use self::signals::Signals;
 use self::{
-    core::{Exit, Facts, Id},
+    core::{Exit, Facts},
     ground::Ground,
     machine::{Parts, rules, threads},
     outside::Outside,
     takeover::Legacy,
+    world::Id,
 };
 use crate::{
     config::ClusterConfig,

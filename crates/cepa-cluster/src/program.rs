@@ -16,8 +16,15 @@ use std::{
 pub(crate) const ROLE: &str = "CEPA_ROLE";
 
 /// What only the process is to know that a service manager has started.
-const OF_MANAGER: [&str; 6] =
-    ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+const OF_MANAGER: [&str; 7] = [
+    "LISTEN_FDS",
+    "LISTEN_FDS_FIRST_FD",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
 
 /// A program and its arguments.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use cepa_cluster::{
     Agent, Launch, Master, Part, Plan, Program as OnDisk, Seat, Worker, daemon::Starter, probe,
 };
 use cepa_core::{App, Result};
+use tokio::net::UnixListener;
 
 use crate::{
     boot::{Boot, Surroundings},
@@ -90,13 +91,19 @@ fn work(
     }
 }
 
+async fn keep(bus: UnixListener) {
+    std::future::pending::<()>().await;
+    drop(bus);
+}
+
 fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
     let ready = || -> Result<_, Failure> {
         let own = Own::of(&Boot::new(surroundings)?)?;
         Ok(Logging::start(&own.log.0)?)
     };
     match ready() {
-        Ok(log) => agent.serve(log.0.as_ref()).map_err(|_| Failure::Told),
+        // Whoever connects to the bus waits, until there is one.
+        Ok(log) => agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told),
         Err(failure) if agent.fail(&failure.to_string()) => Err(Failure::Told),
         Err(failure) => Err(failure),
     }

@@ -20,10 +20,11 @@ use tracing::{error, info, warn};
 
 use super::{
     Plan, PlanFn,
-    core::{Course, Facts, Id, Kind, Rules, Signal, Spec, Tell, Ticket, World},
+    core::Facts,
     ground::Ground,
     outside::Outside,
     takeover,
+    world::{Course, Id, Kind, Rules, Signal, Spec, Tell, Ticket, World},
 };
 use crate::{
     config::ClusterConfig,
@@ -227,9 +228,13 @@ impl World for Machine {
             Kind::Probe => Part::Probe,
         };
         let pid = self.program.spawn(part.name(), theirs, self.cluster.env.as_deref())?;
-        // From here on there is a process, which ends when its line is closed.
-        self.attach(id, pid, ours)?;
-        self.equip(id, spec)?;
+        let equipped = self.attach(id, pid, ours).and_then(|()| self.equip(id, spec));
+        if let Err(error) = equipped {
+            // Nobody will hear of it again.
+            signal(pid, Signal::Kill);
+            self.processes.remove(&id);
+            return Err(error);
+        }
         Ok(pid)
     }
 

@@ -4,7 +4,7 @@ use std::{future::pending, time::Duration};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::core::Course;
+use super::world::Course;
 use crate::{daemon::Starter, sd_notify::Supervisor};
 
 /// Whoever is told how the cluster is.

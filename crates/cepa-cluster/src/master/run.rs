@@ -10,9 +10,10 @@ use tracing::info;
 
 use super::{
     Before,
-    core::{Core, Exit, Ticket},
+    core::{Core, Exit},
     machine::{Machine, Parts, Said},
     signals::{Signals, Taken},
+    world::Ticket,
 };
 use crate::{
     control::{

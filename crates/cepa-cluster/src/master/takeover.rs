@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    core::{Facts, Id, Ticket},
+    core::Facts,
     ground::{Ground, Held},
     machine::Machine,
+    world::{Id, Ticket},
 };
 use crate::{
     folder::{PidFile, RunFolder},

@@ -1,6 +1,7 @@
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use super::*;
+use crate::config::ClusterConfig;
 use proptest::prelude::*;
 
 /// A world that writes down what it is told.
