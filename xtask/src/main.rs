@@ -23,6 +23,8 @@ cargo xtask <task>
                               (--rounds N --secs S --rows A,B --only A,B --skip A,B)
   bench COMMAND [OPTIONS]     one part of it: build, verify, run, mem, insn, report; or closer: fanout, alloc, sys, start
   bench live [OPTIONS]        park subscribers, 10,000 or a million, and measure them
+  bench reload [--reloads N] [--upgrades N] [--kills N]
+                              reload and upgrade a cluster under load, kill its workers, count what is lost
 ";
 
 /// What a task that ran to its end says; a usage error is told apart so that it can exit with 2.

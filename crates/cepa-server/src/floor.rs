@@ -1,7 +1,7 @@
 //! What all connections of one worker thread stand on: the app, the limits, the timers, the drain.
 
 use std::{
-    cell::{Cell, Ref, RefCell},
+    cell::{Cell, OnceCell, Ref, RefCell},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     http1::{Stamp, date},
     limits::Limits,
+    moved::Heir,
     timer::Timers,
 };
 
@@ -36,7 +37,10 @@ pub(crate) struct Floor {
     pub(crate) open: Cell<usize>,
     /// Work that was deferred and is not done.
     pub(crate) deferred: Cell<usize>,
+    /// Requests that have begun.
+    pub(crate) begun: Cell<u64>,
     draining: Cell<bool>,
+    heir: OnceCell<Heir>,
     /// Tells those who wait in [`begin_of_drain`](Self::begin_of_drain).
     drain: Notify,
     /// Who waits for the last connection to end, and the last work to be done.
@@ -63,7 +67,9 @@ impl Floor {
             stamp,
             open: Cell::new(0),
             deferred: Cell::new(0),
+            begun: Cell::new(0),
             draining: Cell::new(false),
+            heir: OnceCell::new(),
             drain: Notify::new(),
             emptied: Cell::new(None),
             buffers: Cell::default(),
@@ -97,8 +103,17 @@ impl Floor {
         })
     }
 
-    /// Tells all connections to end as soon as they can.
-    pub(crate) fn drain(&self) {
+    /// Who takes over connections that are idle, once this drains.
+    pub(crate) fn heir(&self) -> Option<&Heir> {
+        self.heir.get()
+    }
+
+    /// Tells all connections to end as soon as they can, or to leave for the heir.
+    pub(crate) fn drain(&self, heir: Option<&Heir>) {
+        if let Some(heir) = heir {
+            // This is called once.
+            let _ = self.heir.set(heir.clone());
+        }
         self.draining.set(true);
         self.drain.notify_waiters();
         self.timers.wake_all();
@@ -167,8 +182,13 @@ impl Seat {
         if floor.open.get() >= most {
             return None;
         }
+        Some(Self::of_adopted(floor))
+    }
+
+    /// A seat for a connection that had one in another process.
+    pub(crate) fn of_adopted(floor: &Rc<Floor>) -> Self {
         floor.open.set(floor.open.get() + 1);
-        Some(Self(Rc::clone(floor)))
+        Self(Rc::clone(floor))
     }
 }
 

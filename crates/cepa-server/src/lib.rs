@@ -3,17 +3,20 @@
 //!
 //! In reading order: a [`Server`] binds its listeners ([`listen`], [`tls`]) and runs worker threads; each owns
 //! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
-//! doors are [`http1`] and HTTP/2.
+//! doors are [`http1`] and HTTP/2. For servers that are one of many processes: sockets that another has bound,
+//! [`Gauges`], and connections that move from one process to another ([`moved`]).
 
 mod blocking;
 mod deferred;
 mod door;
 mod ends;
 mod floor;
+mod gauges;
 pub mod http1;
 mod http2;
 pub mod limits;
 pub mod listen;
+pub mod moved;
 mod pace;
 #[cfg(test)]
 mod scratch;
@@ -27,6 +30,7 @@ mod worker;
 
 pub use self::{
     blocking::{Blocking, blocking},
+    gauges::Gauges,
     server::{ListenConfig, Running, Server, ServerConfig, ServerError},
     stage::{Stage, Stopper},
 };

@@ -125,6 +125,7 @@ pub struct Boot {
 }
 
 /// What a [`Boot`] is made from.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) name: String,
     pub(crate) env: Option<EnvName>,
@@ -214,6 +215,12 @@ impl Boot {
     pub(crate) fn with_plugins(mut self, plugins: Vec<Box<dyn Erased>>) -> Self {
         self.plugins.extend(plugins);
         self
+    }
+
+    /// Puts a layer below all others.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn put_below(&mut self, origin: &str, text: &str) -> Result<(), ConfigError> {
+        self.config.put_below(&[(origin.to_owned(), text)])
     }
 
     /// The name of the program.

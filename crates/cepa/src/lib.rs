@@ -31,12 +31,16 @@ mod command;
 mod config;
 #[cfg(any(test, doctest))]
 mod guide;
+#[cfg(feature = "cluster")]
+mod operate;
 mod plugin;
 pub mod prelude;
 mod program;
 mod routes;
 mod secret;
 mod signals;
+#[cfg(feature = "cluster")]
+mod start;
 mod told;
 
 use std::{process::ExitCode, sync::Arc};
@@ -47,6 +51,9 @@ pub use bytes;
 /// Shares, queues and a messenger, and the event streams and long polls of queues.
 #[cfg(feature = "bus")]
 pub use cepa_bus as bus;
+/// The cluster that the command `start` runs: its configuration, its run folder, and how it is asked for something.
+#[cfg(feature = "cluster")]
+pub use cepa_cluster as cluster;
 /// Schedules and jobs.
 #[cfg(feature = "cluster")]
 pub use cepa_cluster::{JobCtx, JobOptions, Jobs, Schedule, jobs, schedule};
@@ -79,9 +86,15 @@ pub use self::{
 /// | command | does |
 /// | --- | --- |
 /// | `serve`, or none | serves the app, all workers as threads of this process |
+/// | `start` | serves the app with many processes: a master, an agent, workers; `--daemon` leaves the terminal |
+/// | `stop`, `restart` | ends the cluster when its requests are finished; starts it again, as a daemon |
+/// | `reload`, `upgrade` | replaces the workers, or the master too, by what is on disk now, and loses no request |
+/// | `status` | shows the processes, with `--watch` each second, with `--json` for programs |
+/// | `reopen` | opens the files of the cluster's logs anew |
 /// | `routes` | lists the routes; with `--explain PATH` the layers and the handler of one request |
 /// | `check` | reads the configuration, builds the app, loads certificates, binds nothing; with `--dump` prints the configuration |
 /// | `run-schedule NAME` | runs a [schedule](Schedule) of the app once, and fails as it does |
+/// | `completions SHELL` | prints what a shell needs to complete command lines |
 ///
 /// Flags are a layer of the configuration, see [`Boot`], and the same for all commands; `--help` lists them.
 ///

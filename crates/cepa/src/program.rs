@@ -3,6 +3,7 @@
 use std::{
     env, fmt,
     io::{self, Write},
+    mem,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -27,6 +28,11 @@ use crate::{
     routes,
     signals::Signals,
 };
+#[cfg(feature = "cluster")]
+use crate::{
+    operate::{self, OperateError},
+    start,
+};
 
 /// A program around an app, with the name and version that `--help` and `--version` show, and its plugins.
 ///
@@ -45,8 +51,8 @@ use crate::{
 /// }
 /// ```
 pub struct Program {
-    name: String,
-    version: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
     plugins: Vec<Box<dyn Erased>>,
 }
 
@@ -77,7 +83,7 @@ impl Program {
     }
 
     /// Does what the command line asks for, with the app that `app` builds; see [`run`](crate::run).
-    pub fn run(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
+    pub fn run(mut self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
         let (command, mut surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
             Ok(asked) => asked,
             Err(text) => {
@@ -86,8 +92,29 @@ impl Program {
                 return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
             }
         };
+        match &command {
+            Command::Completions(shell) => return self.end(Ok(command::completions(*shell, &self.name))),
+            #[cfg(feature = "cluster")]
+            Command::Start => return start::start(self, surroundings, app),
+            #[cfg(feature = "cluster")]
+            Command::Operate(operation) => {
+                return self.end(operate::operate(operation, surroundings).map_err(Failure::from));
+            }
+            _ => {}
+        }
         let text = surroundings.enter_package().map_err(Failure::from);
-        let text = text.and_then(|()| perform(&command, surroundings, self.plugins, app));
+        let plugins = mem::take(&mut self.plugins);
+        let text = text.and_then(|()| perform(&command, surroundings, plugins, app));
+        self.end(text)
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn take_plugins(&mut self) -> Vec<Box<dyn Erased>> {
+        mem::take(&mut self.plugins)
+    }
+
+    /// Says how it ended.
+    pub(crate) fn end(&self, text: Result<String, Failure>) -> ExitCode {
         match text.and_then(|text| print(&text)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -100,7 +127,7 @@ impl Program {
 
 /// Why a command has failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Boot(#[from] BootError),
     #[error(transparent)]
@@ -121,6 +148,25 @@ enum Failure {
     Server(#[from] ServerError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Bus(#[from] cepa_bus::ConnectError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Master(#[from] cepa_cluster::MasterError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Process(#[from] cepa_cluster::WorkerError),
+    #[cfg(feature = "cluster")]
+    #[error("the program cannot be made part of a cluster: {0}")]
+    Cluster(#[source] io::Error),
+    /// Somebody else says why.
+    #[cfg(feature = "cluster")]
+    #[error("the master knows why")]
+    Told,
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
     #[error("a worker has failed: {0}")]
@@ -146,7 +192,7 @@ fn perform(
 }
 
 /// How long the end of the program waits for work that blocks.
-const LAST_WORK: Duration = Duration::from_secs(1);
+pub(crate) const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn perform_on(
     runtime: &LocalRuntime,
@@ -155,11 +201,10 @@ fn perform_on(
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
     let mut life = runtime.block_on(Lifecycle::configure(boot))?;
-    let SoundLog(log) = life.boot().settings().section("log")?;
-    let server: ServerConfig = life.boot().settings().section("server")?;
+    let Own { log, server, .. } = Own::of(life.boot())?;
     let log = match command {
         Command::Routes | Command::Explain(_) | Command::Check | Command::Dump => Logging(None),
-        _ => Logging::start(&log)?,
+        _ => Logging::start(&log.0)?,
     };
     let onion = life.build(app)?;
     match command {
@@ -177,13 +222,35 @@ fn perform_on(
             let summary = check(life.boot(), &onion, &server)?;
             Ok(format!("# {summary}{}", dump(life.boot())?))
         }
+        // What needs no app, or is about a cluster, is done elsewhere.
+        _ => Ok(String::new()),
+    }
+}
+
+/// The sections that Cepa itself reads.
+pub(crate) struct Own {
+    pub(crate) log: SoundLog,
+    pub(crate) server: ServerConfig,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: cepa_cluster::ClusterConfig,
+}
+
+impl Own {
+    pub(crate) fn of(boot: &Boot) -> Result<Self, ConfigError> {
+        let settings = boot.settings();
+        Ok(Self {
+            log: settings.section("log")?,
+            server: settings.section("server")?,
+            #[cfg(feature = "cluster")]
+            cluster: settings.section("cluster")?,
+        })
     }
 }
 
 /// A section `log` without a fault, so that a fault is told with its place.
 #[derive(Deserialize)]
 #[serde(try_from = "LogConfig")]
-struct SoundLog(LogConfig);
+pub(crate) struct SoundLog(pub(crate) LogConfig);
 
 impl TryFrom<LogConfig> for SoundLog {
     type Error = LogConfigError;
@@ -199,11 +266,11 @@ impl TryFrom<LogConfig> for SoundLog {
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The log of the program, which writes its last lines when it goes; `None` if the program logs elsewhere.
-struct Logging(Option<Log>);
+pub(crate) struct Logging(pub(crate) Option<Log>);
 
 impl Logging {
     /// Begins to log. A subscriber that the program has set before stays.
-    fn start(config: &LogConfig) -> Result<Self, LogError> {
+    pub(crate) fn start(config: &LogConfig) -> Result<Self, LogError> {
         if dispatcher::has_been_set() {
             return Ok(Self(None));
         }

@@ -102,12 +102,15 @@ fn talk(sites: Vec<Site>) {
     let sites = Arc::new(Mutex::new(sites));
     let operator = serve(operator(&sites)).unwrap();
     let keeps = sites.lock().unwrap().len() > 1;
-    browse("chat.js", json!({
-        "sites": homes,
-        "operator": format!("http://{}", operator.address()),
-        // Whether what was said is kept elsewhere than in the one server.
-        "keeps": keeps,
-    }));
+    browse(
+        "chat.js",
+        json!({
+            "sites": homes,
+            "operator": format!("http://{}", operator.address()),
+            // Whether what was said is kept elsewhere than in the one server.
+            "keeps": keeps,
+        }),
+    );
 }
 
 #[test]

@@ -207,9 +207,7 @@ impl<T> Subscriber<T> {
     pub fn last(&self) -> EventId {
         match self.place.checked_sub(1) {
             Some(before) => self.channel.id(before),
-            None => {
-                self.extra.as_ref().and_then(|extra| extra.last).unwrap_or(EventId::OF_NOBODY)
-            }
+            None => self.extra.as_ref().and_then(|extra| extra.last).unwrap_or(EventId::OF_NOBODY),
         }
     }
 

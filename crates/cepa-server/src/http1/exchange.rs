@@ -263,7 +263,7 @@ impl Exchange {
         }
         // A client that has closed its side may have sent more requests before.
         let last = conn.link.is_closed() && conn.left.is_empty();
-        if !self.keep || last || conn.floor().is_draining() {
+        if !self.keep || last || conn.is_ended_by_drain() {
             respond.close();
         }
         let answer = respond.write(&mut response, conn.floor(), &mut head);

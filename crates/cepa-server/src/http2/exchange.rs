@@ -97,6 +97,7 @@ impl Exchange {
     fn ask(&mut self, head: Head, stream: RecvStream, work: Work) {
         let Head { method, target, headers, length, continues, connects } = head;
         let floor = &self.link.streams.floor;
+        floor.begun.set(floor.begun.get() + 1);
         self.method = method.clone();
         let body = if connects {
             self.connect = Some(stream);

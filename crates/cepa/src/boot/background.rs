@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use cepa_bus::Bus;
 use cepa_cluster::{
     JobOptions, Jobs, Schedule,
     jobs::{JobHandler, JobRunner, JobsConfig, JobsError},
@@ -27,6 +28,8 @@ pub(crate) struct Background {
     runner: JobRunner,
     /// There once the file is open.
     jobs: Option<Jobs>,
+    /// What the workers of the machine have in common, where this is one of several, and when they were started.
+    pub(crate) machine: Option<(Bus, SystemTime)>,
 }
 
 /// What the configuration says of a schedule.
@@ -140,7 +143,7 @@ impl Background {
     pub(super) fn new(env: &str) -> Self {
         let scheduler = Scheduler::new(env);
         let (schedules, runner) = (scheduler.schedules(), JobRunner::new());
-        Self { scheduler: Some(scheduler), schedules, names: Vec::new(), runner, jobs: None }
+        Self { scheduler: Some(scheduler), schedules, names: Vec::new(), runner, jobs: None, machine: None }
     }
 
     /// Checks that the configuration speaks of nothing else.
@@ -187,7 +190,8 @@ impl Background {
         let (ending, told) = watch::channel(false);
         let mut tasks = JoinSet::new();
         if let Some(scheduler) = self.scheduler.take() {
-            let drive = Drive { machine: None, started: SystemTime::now(), grace };
+            let (machine, started) = self.machine.take().unzip();
+            let drive = Drive { machine, started: started.unwrap_or_else(SystemTime::now), grace };
             tasks.spawn_local(scheduler.drive(Arc::clone(onion), drive, told.clone()));
         }
         if let Some(jobs) = self.jobs.clone() {

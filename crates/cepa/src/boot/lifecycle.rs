@@ -142,6 +142,12 @@ impl Lifecycle {
         &self.boot.background
     }
 
+    /// Says what the workers of this machine have in common, and when those of this generation were started.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_one_of(&mut self, machine: cepa_bus::Bus, started: std::time::SystemTime) {
+        self.boot.background.machine = Some((machine, started));
+    }
+
     /// Begins nothing more beside requests.
     pub(crate) fn end(&self) {
         self.begun.iter().for_each(Begun::end);

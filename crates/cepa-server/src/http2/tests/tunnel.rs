@@ -235,7 +235,7 @@ fn a_drain_leaves_tunnels_to_end_by_themselves() {
     run(async {
         let mut client = Client::new(app(), Limits::default()).await;
         let (response, mut send) = client.tunnel("/echo").await;
-        client.served.floor.drain();
+        client.served.floor.drain(None);
         sleep(Duration::from_secs(60)).await;
         send.send_data(Bytes::from_static(b"still here"), true).unwrap();
         assert_eq!(body(response).await, (b"still here".to_vec(), None));
