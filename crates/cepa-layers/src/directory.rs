@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
 use self::list::{Key, Order};
-use crate::files::{Named, Root, asked_below, redirect_to_slash, root_lacks_slash};
+use crate::files::{Named, Root, asked_below, disk_error, redirect_to_slash, root_lacks_slash};
 pub use crate::files::{RootError, Symlinks};
 
 /// Which directories are listed.
@@ -31,7 +31,8 @@ pub struct Options {
     pub hidden: bool,
     /// Which symbolic links are listed and followed, default those that stay inside.
     pub symlinks: Symlinks,
-    /// Most entries of a list, default 10,000. What a directory has beyond them is not shown.
+    /// Most entries of a directory that are looked at, those that are not shown among them, default 10,000. What it has
+    /// beyond them is not shown.
     pub entries: usize,
 }
 
@@ -52,7 +53,7 @@ impl Default for Options {
 ///
 /// `?sort=name`, `size` or `modified` and `?order=asc` or `desc` sort it; directories come first. Only files and
 /// directories are listed, hidden ones and links that lead out are not. Paths are read as by
-/// [`static_files`](crate::static_files()); what is no directory goes on inwards.
+/// [`static_files`](crate::static_files()); what is no directory goes on inwards. One that may not be read is a 403.
 ///
 /// The JSON is `{"path", "entries": [{"name", "directory", "size", "modified"}], "cut"}`, with sizes in bytes, times in
 /// ISO 8601, and whether there were more than [`entries`](Options::entries).
@@ -127,7 +128,8 @@ impl Directory {
 impl Shared {
     /// The list as it is sent; `None` where there is no directory. Blocks.
     fn text(&self, path: &str, sorted: (Key, Order), json: bool) -> Result<Option<String>> {
-        let Some(mut listing) = list::list(&self.root, path, &self.options)? else { return Ok(None) };
+        let listing = list::list(&self.root, path, &self.options).map_err(disk_error)?;
+        let Some(mut listing) = listing else { return Ok(None) };
         let (key, order) = sorted;
         listing.sort(key, order);
         Ok(Some(match json {

@@ -68,9 +68,10 @@ impl ETag {
         if !reads || ctx.status() != StatusCode::OK || ctx.has(header::ETAG) {
             return None;
         }
-        let control = ctx.response.get(&header::CACHE_CONTROL).unwrap_or_default();
         let bytes = ctx.response.body().and_then(Body::as_bytes)?;
-        let stored = !control.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store"));
+        let control = ctx.response.headers().get_all(header::CACHE_CONTROL).iter();
+        let mut directives = control.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+        let stored = !directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store"));
         (stored && bytes.len() as u64 <= self.options.limit).then(|| quoted_sha256(bytes))
     }
 }
@@ -106,6 +107,11 @@ mod tests {
             .get("/secret", async |ctx: &mut Ctx| -> Result<&'static str> {
                 ctx.set_cache_control("private, No-Store")?;
                 Ok("page")
+            })
+            .get("/lines", async |ctx: &mut Ctx| -> Result<&'static str> {
+                ctx.append(header::CACHE_CONTROL, "private")?;
+                ctx.append(header::CACHE_CONTROL, "max-age=0,no-store")?;
+                Ok("page")
             });
         let client = app.test();
         block_on(async {
@@ -117,6 +123,7 @@ mod tests {
                 ("/created", ""),
                 ("/own", "\"own\""),
                 ("/secret", ""),
+                ("/lines", ""),
                 ("/none", ""),
             ] {
                 assert_eq!(client.get(path).await.header("etag"), tag, "{path}");

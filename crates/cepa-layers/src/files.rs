@@ -4,7 +4,9 @@ mod name;
 mod root;
 mod whole;
 
-use cepa_core::{Ctx, Result, location::is_local};
+use std::io;
+
+use cepa_core::{Ctx, Error, Result, location::is_local};
 use http::{Method, StatusCode};
 
 pub(crate) use self::{
@@ -34,6 +36,14 @@ pub(crate) fn root_lacks_slash(ctx: &Ctx, asked: &str, prefix: &str) -> bool {
     // Of a path that was changed on the way nobody knows how to ask for the directory.
     let is_root = || original.strip_prefix(ctx.mount_path()) == Some(prefix.trim_end_matches('/'));
     asked.is_empty() && !original.ends_with('/') && is_root()
+}
+
+/// What the client gets when the disk fails: 403 for what the server itself may not read, else 500.
+pub(crate) fn disk_error(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Error::status_only(403).with_cause(error),
+        _ => error.into(),
+    }
 }
 
 /// Sends the client to the path with a slash at its end: relative links in the page of a directory would go wrong

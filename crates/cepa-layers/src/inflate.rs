@@ -84,7 +84,8 @@ impl Coding {
 ///
 /// - A coding that is not known, and more than one: 415, with the known ones in `Accept-Encoding` (RFC 9110, section
 ///   15.5.16).
-/// - A stream that is broken, cut off, or followed by more: 400 to the reader.
+/// - A stream that is broken, cut off, or followed by more, and a body that holds next to nothing, such as more than
+///   1000 empty gzip members: 400 to the reader.
 /// - More than [`ratio`](Options::ratio) allows, as more than the limit: 413 to the reader.
 ///
 /// ```

@@ -1,7 +1,7 @@
 //! Lets HTML forms, which know GET and POST only, ask for PUT, PATCH and DELETE.
 //!
-//! It stands outwards of csrf protection and of everything else that looks at the method, and inwards of what
-//! inflates bodies. Nothing is weakened: only a POST is changed, and only into another method that is protected.
+//! It stands outwards of csrf protection and of everything else that looks at the method. Nothing is weakened: only a
+//! POST is changed, and only into another method that is protected.
 
 use bytes::Bytes;
 use cepa_core::{Ctx, LocalBoxFuture, Middleware, Next, Order, Result, form, media_type, units};
@@ -21,8 +21,9 @@ pub struct Options {
     /// The methods that may be named, in capitals, default PUT, PATCH and DELETE. GET and HEAD are never among them: a
     /// link of another site could not be told from a form then.
     pub methods: Vec<String>,
-    /// Longer forms are not looked at, default `64 KiB`, nor are those that do not say their length: to find the
-    /// field the form is read here.
+    /// Longer forms are not looked at, default `64 KiB`: to find the field the form is read here. Nor are those that do
+    /// not say their length, and those in a content coding, also when a layer outwards has taken it off: browsers send
+    /// neither, other clients have the header.
     #[serde(with = "units::size")]
     pub limit: u64,
 }
@@ -122,7 +123,8 @@ impl MethodOverride {
         let kind = ctx.get(header::CONTENT_TYPE).unwrap_or_default();
         let is_form = media_type::type_is(kind, &["urlencoded"]).is_some();
         let is_short = ctx.request.body().len().is_some_and(|len| len <= self.options.limit);
-        if self.options.field.is_empty() || !is_form || !is_short {
+        let is_coded = ctx.request.fields().contains("content-encoding");
+        if self.options.field.is_empty() || !is_form || !is_short || is_coded {
             return Ok(None);
         }
         let bytes: Bytes = ctx.bytes().await?;
@@ -182,6 +184,34 @@ mod tests {
             let answer = client.post("/").header("content-type", kind).body(vec![0xff, b'=']).await;
             assert_eq!(answer.status(), 400);
         });
+    }
+
+    #[test]
+    fn a_form_in_a_coding_is_not_looked_at() {
+        let kind = "application/x-www-form-urlencoded";
+        let client = client(Options::default());
+        let call = client.post("/").header("content-type", kind).header("content-encoding", "x-own");
+        assert_eq!(block_on(call.body("_method=put")).text(), "POST  _method=put");
+    }
+
+    #[cfg(feature = "inflate")]
+    #[test]
+    fn a_compressed_form_reaches_the_handler_from_either_side_of_inflate() {
+        // `_method=put` in zlib's format, as one stored block.
+        let zipped = b"\x78\x01\x01\x0b\x00\xf4\xff_method=put\x1a\x97\x04\x77";
+        let echo = async |ctx: &mut Ctx| -> Result<String> {
+            Ok(format!("{} {}", ctx.method().clone(), ctx.text().await?))
+        };
+        let overriding = || method_override(Options::default()).unwrap();
+        let inflate = || crate::inflate(Default::default());
+        for app in
+            [App::new().with(overriding()).with(inflate()), App::new().with(inflate()).with(overriding())]
+        {
+            let client = app.all("/", echo).test();
+            let call = client.post("/").header("content-type", "application/x-www-form-urlencoded");
+            let answer = block_on(call.header("content-encoding", "deflate").body(zipped.to_vec()));
+            assert_eq!(answer.text(), "POST _method=put");
+        }
     }
 
     #[test]

@@ -78,7 +78,8 @@ pub struct Options {
     /// Bytes of the name of a file, default 255: 413.
     #[serde(with = "units::size")]
     pub file_name_bytes: usize,
-    /// The extensions that names of files may have, such as `png`, in any case: 400. Default: any, also none.
+    /// The extensions that names of files may have, such as `png` or `tar.gz`, in any case: 400. Default: any, also
+    /// none.
     pub extensions: Option<Vec<String>>,
     /// Bytes of a file that [`upload`](MultipartExt::upload) keeps in memory, default 64 KiB; larger ones are written
     /// to disk.
@@ -114,9 +115,12 @@ impl Options {
 
     /// Whether a file of this name is taken.
     fn takes(&self, file_name: &str) -> bool {
-        let extension = file_name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        let is = |known: &String| known.trim_start_matches('.').eq_ignore_ascii_case(extension);
-        self.extensions.as_ref().is_none_or(|known| known.iter().any(is))
+        let ends = |extension: &String| {
+            let extension = extension.trim_start_matches('.').as_bytes();
+            let (stem, end) = file_name.as_bytes().split_at(file_name.len().saturating_sub(extension.len()));
+            stem.ends_with(b".") && end.eq_ignore_ascii_case(extension)
+        };
+        self.extensions.as_ref().is_none_or(|known| known.iter().any(ends))
     }
 }
 
@@ -145,7 +149,8 @@ pub enum OptionsError {
 /// A folder in which no file can be made, which is tried; an extension that is none.
 pub fn multipart(options: Options) -> Result<Multipart, OptionsError> {
     for extension in options.extensions.iter().flatten() {
-        if extension.trim_start_matches('.').is_empty() || extension.contains(['/', '\\', '*', ' ']) {
+        let has_gap = extension.trim_start_matches('.').split('.').any(str::is_empty);
+        if has_gap || extension.contains(['/', '\\', '*', ' ']) {
             return Err(OptionsError::Extension(extension.clone()));
         }
     }

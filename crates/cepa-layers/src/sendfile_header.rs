@@ -248,6 +248,30 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_named_in_the_release_that_the_root_leads_to() {
+        let releases = tempfile::tempdir().unwrap();
+        let place = releases.path().canonicalize().unwrap();
+        for release in ["1", "2"] {
+            std::fs::create_dir(place.join(release)).unwrap();
+            std::fs::write(place.join(release).join("large.txt"), vec![b'a'; 100_000]).unwrap();
+        }
+        let current = place.join("current");
+        std::os::unix::fs::symlink("1", &current).unwrap();
+        let directories = vec![directory(place.to_str().unwrap(), Some("/files"))];
+        let files = crate::static_files::Options { root: current.clone(), ..Default::default() };
+        let app = App::new()
+            .with(sendfile_header(Options { directories, ..Options::default() }).unwrap())
+            .with(crate::static_files(files).unwrap());
+        let client = app.test();
+        tokio::runtime::LocalRuntime::new().unwrap().block_on(async {
+            assert_eq!(client.get("/large.txt").await.header("x-accel-redirect"), "/files/1/large.txt");
+            std::os::unix::fs::symlink("2", place.join("next")).unwrap();
+            std::fs::rename(place.join("next"), &current).unwrap();
+            assert_eq!(client.get("/large.txt").await.header("x-accel-redirect"), "/files/2/large.txt");
+        });
+    }
+
+    #[test]
     fn wrong_options_are_errors() {
         for (path, internal) in
             [("files", Some("/a")), ("/a/../b", Some("/a")), ("/a", None), ("/a", Some("b"))]

@@ -38,7 +38,7 @@ use self::{
     entry::Found,
     load::Loader,
 };
-use crate::files::{Named, asked_below, redirect_to_slash, root_lacks_slash};
+use crate::files::{Named, Wanted, asked_below, disk_error, redirect_to_slash, root_lacks_slash};
 pub use crate::files::{RootError, Symlinks};
 
 /// Which files are served, and what is said about them.
@@ -153,37 +153,44 @@ impl StaticFiles {
     async fn serve(&self, ctx: &mut Ctx) -> Result<bool> {
         let options = &self.files.loader.options;
         let Some(asked) = asked_below(ctx, &options.prefix) else { return Ok(false) };
-        let found = match self.files.cache.get(asked) {
-            Cached::Fresh(found) => found,
-            Cached::Stale(last) => self.load(asked, last).await?,
+        let wants_place = ctx.state::<Wanted>().is_some();
+        let (found, place) = match self.files.cache.get(asked) {
+            // In memory, and sent from there.
+            Cached::Fresh(found) => (found, None),
+            Cached::Stale(last) => self.load(asked, last, wants_place).await?,
         };
         let lacks_slash = root_lacks_slash(ctx, asked, &options.prefix);
         match found {
             Found::Nothing => Ok(false),
             Found::File(_) if lacks_slash => redirect_to_slash(ctx),
             Found::Directory => redirect_to_slash(ctx),
-            Found::File(entry) => respond::respond(ctx, &entry, &self.files.loader).map(|()| true),
+            Found::File(entry) => respond::respond(ctx, &entry, options, place).map(|()| true),
         }
     }
 
-    /// Asks the disk, and remembers what it says.
-    async fn load(&self, asked: &str, last: Option<Found>) -> Result<Found> {
+    /// Asks the disk, and remembers what it says; with the place of the root for who wants it.
+    async fn load(
+        &self,
+        asked: &str,
+        last: Option<Found>,
+        wants_place: bool,
+    ) -> Result<(Found, Option<PathBuf>)> {
         let name = match Named::read(asked, self.files.loader.options.hidden) {
             Named::Name(name) => name,
-            Named::Nothing => return Ok(Found::Nothing),
+            Named::Nothing => return Ok((Found::Nothing, None)),
             Named::Outside => return Err(Error::status_only(403)),
             Named::Nul => return Err(Error::new(400, "Malicious Path")),
         };
         let (path, is_directory) = (name.path.into_owned(), name.is_directory);
         let files = Arc::clone(&self.files);
         let last = last.and_then(Found::into_entry);
-        let found = spawn_blocking(move || files.loader.find(&path, is_directory, last.as_deref())).await?;
-        let found = found.map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Error::status_only(403).with_cause(error),
-            _ => error.into(),
-        })?;
+        let found = spawn_blocking(move || {
+            let found = files.loader.find(&path, is_directory, last.as_deref())?;
+            Ok((found, if wants_place { files.loader.place().ok() } else { None }))
+        });
+        let (found, place) = found.await?.map_err(disk_error)?;
         self.files.cache.put(asked, found.clone());
-        Ok(found)
+        Ok((found, place))
     }
 }
 

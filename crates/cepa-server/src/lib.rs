@@ -21,6 +21,7 @@ mod stage;
 pub mod timer;
 pub mod tls;
 mod transport;
+mod watchers;
 mod worker;
 
 pub use self::{

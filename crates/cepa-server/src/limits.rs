@@ -76,7 +76,8 @@ pub struct Limits {
     /// Age of a connection, default 1 h: `Connection: close` (HTTP/2: GOAWAY) with the next response.
     #[serde(with = "duration")]
     pub connection_age: Duration,
-    /// Bytes of further requests read ahead while one is answered, default 64 KiB: no more is read until then.
+    /// Bytes read ahead while a request is answered, of a body that the app does not ask for and of further requests,
+    /// default 64 KiB: no more is read until then, and that the client leaves is not seen.
     #[serde(with = "size")]
     pub pipeline: usize,
     /// Time that open connections get to finish when a worker stops, default 30 s: close.

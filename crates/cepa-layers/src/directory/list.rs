@@ -64,7 +64,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) entries: Vec<Entry>,
-    /// Whether there was more than may be listed.
+    /// Whether there was more than may be looked at.
     pub(super) cut: bool,
 }
 
@@ -99,15 +99,20 @@ impl Listing {
 pub(super) fn list(root: &Root, path: &str, options: &Options) -> io::Result<Option<Listing>> {
     let Some(opened) = root.open(path)?.filter(|opened| opened.meta.is_dir()) else { return Ok(None) };
     let mut listing = Listing { entries: Vec::new(), cut: false };
+    let mut looked_at = 0;
     for found in Dir::read_from(&opened.file)? {
         let found = found?;
-        let Some(name) = listed(found.file_name(), options.hidden) else { continue };
-        let Some(entry) = entry(root, &opened.file, path, name, options.symlinks)? else { continue };
-        if listing.entries.len() == options.entries {
+        if matches!(found.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        // What is not shown costs as much to look at.
+        if looked_at == options.entries {
             listing.cut = true;
             break;
         }
-        listing.entries.push(entry);
+        looked_at += 1;
+        let Some(name) = listed(found.file_name(), options.hidden) else { continue };
+        listing.entries.extend(entry(root, &opened.file, path, name, options.symlinks)?);
     }
     Ok(Some(listing))
 }
@@ -115,9 +120,8 @@ pub(super) fn list(root: &Root, path: &str, options: &Options) -> io::Result<Opt
 /// The name, if a file of that name would be served.
 fn listed(name: &CStr, hidden: bool) -> Option<&str> {
     let name = name.to_str().ok()?;
-    let is_itself_or_above = matches!(name, "." | "..");
     let shown = hidden || !name.starts_with('.');
-    (shown && !is_itself_or_above && !name.contains('\\')).then_some(name)
+    (shown && !name.contains('\\')).then_some(name)
 }
 
 /// What has this name; `None` when it is gone, is neither file nor directory, or is a link that is not followed.

@@ -18,8 +18,14 @@ const PIECE: usize = 16 << 10;
 const RATIO_FROM: u64 = 1 << 20;
 /// How many bytes may be sent for nothing: headers, and blocks and members that hold no data.
 const SLACK: u64 = 64 << 10;
+/// How many of the streams of a body may hold no data: who puts logs together may have some, nobody has many.
+const EMPTY: u32 = 1000;
 /// How much is inflated before other requests of the thread have their turn.
 const TURN: usize = 256 << 10;
+/// What a byte that was read for nothing takes of a turn, in bytes inflated: tables of codes may be all that it brings.
+const READ_COST: usize = 16;
+/// What the start of a stream takes of a turn: that of a new decoder.
+const STREAM_COST: usize = 16 << 10;
 
 pub(super) struct Inflating {
     sent: Body,
@@ -32,7 +38,11 @@ pub(super) struct Inflating {
     holds_more: bool,
     read: u64,
     written: u64,
-    /// What was inflated since the task has waited.
+    /// What of the bytes inflated came before the stream that is read now.
+    before: u64,
+    /// The streams that have ended without data.
+    empty: u32,
+    /// The work since the task has waited, in bytes inflated.
     turn: usize,
     state: State,
 }
@@ -57,27 +67,34 @@ impl Inflating {
             holds_more: false,
             read: 0,
             written: 0,
+            before: 0,
+            empty: 0,
             turn: 0,
             state: State::Inside,
         }
     }
 
-    /// Inflates a piece; `None` when more input is needed for one.
+    /// Inflates a piece; `None` when more input is needed for one, or the turn is over.
     fn inflate(&mut self) -> Result<Option<Bytes>> {
-        while !self.input.is_empty() || self.holds_more {
+        while self.turn < TURN && (!self.input.is_empty() || self.holds_more) {
             if matches!(self.state, State::Between) && !self.input.is_empty() {
                 if !self.decoder.goes_on() {
                     return Err(broken("more follows the end of the coded body"));
                 }
                 self.state = State::Inside;
+                self.before = self.written;
+                self.turn += STREAM_COST;
             }
-            let step = self.decoder.step(&self.input, &mut self.piece);
+            // No more at a time, as it may come to nothing.
+            let input = &self.input[..self.input.len().min(PIECE)];
+            let step = self.decoder.step(input, &mut self.piece);
             let step = step.map_err(|_| broken("the body is not of its content coding"))?;
             self.input.advance(step.read);
             self.holds_more = step.written == self.piece.len();
             self.count(step.read, step.written)?;
             if step.ended {
                 self.state = State::Between;
+                self.count_stream()?;
             } else if step.read == 0 && step.written == 0 && !self.input.is_empty() {
                 return Err(broken("the body is not of its content coding"));
             }
@@ -91,17 +108,27 @@ impl Inflating {
     fn count(&mut self, read: usize, written: usize) -> Result {
         self.read += read as u64;
         self.written += written as u64;
-        self.turn += written;
+        self.turn += written + READ_COST * read.saturating_sub(written);
         if self.written > RATIO_FROM && self.written / u64::from(self.ratio.get()) > self.read {
             return Err(Error::new(413, format!("the body inflates more than {} times", self.ratio)));
         }
         // No encoder makes data that much larger; else a body without content could be sent for ever.
         if self.read > self.written + self.written / 16 + SLACK {
-            return Err(broken("the coded body holds next to nothing"));
+            return Err(broken(HOLLOW));
         }
         Ok(())
     }
+
+    /// Counts a stream that has ended.
+    fn count_stream(&mut self) -> Result {
+        if self.written == self.before {
+            self.empty += 1;
+        }
+        if self.empty > EMPTY { Err(broken(HOLLOW)) } else { Ok(()) }
+    }
 }
+
+const HOLLOW: &str = "the coded body holds next to nothing";
 
 fn broken(message: &'static str) -> Error {
     Error::new(400, message)
@@ -124,6 +151,7 @@ impl HttpBody for Inflating {
             }
             match this.inflate() {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                Ok(None) if this.turn >= TURN => continue,
                 Ok(None) => {}
                 Err(error) => {
                     this.state = State::Over(None);

@@ -205,6 +205,62 @@ fn bodies_of_many_empty_streams_are_refused_early() {
     }
 }
 
+/// A deflate stream of blocks that hold nothing, each with codes of its own: 90 bits of work for the decoder.
+fn empty_blocks(count: usize) -> Vec<u8> {
+    let mut bits = Vec::new();
+    let mut push = |value: u32, length: u32| bits.extend((0..length).map(|at| value >> at & 1 == 1));
+    for at in 1..=count {
+        push(u32::from(at == count), 1);
+        // Codes follow: those of 257 literals, of one distance, and of 18 lengths.
+        for (value, length) in [(2, 2), (0, 5), (0, 5), (14, 4)] {
+            push(value, length);
+        }
+        // One bit each for the lengths 18 (zeros) and 1, the third and the last.
+        (0..18).for_each(|at| push(u32::from(at == 2 || at == 17), 3));
+        // 138 and 118 zeros, then the length 1 of the code that ends the block and of the distance; that end.
+        for (value, length) in [(1, 1), (127, 7), (1, 1), (107, 7), (0, 1), (0, 1), (0, 1)] {
+            push(value, length);
+        }
+    }
+    bits.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))).collect()
+}
+
+#[test]
+fn what_inflates_to_nothing_leaves_other_requests_their_turn() {
+    for (coding, sent, most, least_turns) in [
+        (Coding::Gzip, gzip(b"").repeat(1000), 0, 60),
+        (Coding::Deflate, empty_blocks(5000), 0, 3),
+        // What holds data has its turns by that.
+        (Coding::Gzip, gzip(&vec![b'a'; 1 << 20]), 1 << 20, 3),
+    ] {
+        let ratio = NonZeroU32::MAX;
+        let mut body = Inflating::new(pieces(sent, 1 << 20), Decoder::new(coding).unwrap(), ratio);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let (mut turns, mut length) = (0, 0);
+        loop {
+            match Pin::new(&mut body).poll_frame(&mut cx) {
+                Poll::Pending => turns += 1,
+                Poll::Ready(Some(frame)) => length += frame.unwrap().into_data().unwrap().len(),
+                Poll::Ready(None) => break,
+            }
+        }
+        assert_eq!(length, most, "{coding:?}");
+        assert!(turns >= least_turns, "{coding:?}: {turns} turns");
+    }
+}
+
+#[test]
+fn a_thousand_streams_may_be_empty() {
+    let client = client(Options::default());
+    for coding in ["gzip", "zstd"] {
+        let (empty, full) = (encode(coding, b""), encode(coding, &[b'a'; 4000]));
+        for (count, status) in [(1000, 200), (1001, 400)] {
+            let sent = [full.clone(), empty.repeat(count - 1), full.repeat(10), empty.clone()].concat();
+            assert_eq!(post(&client, coding, sent).status(), status, "{coding} {count}");
+        }
+    }
+}
+
 #[test]
 fn trailers_come_after_the_inflated_bytes() {
     let app =

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use cepa_core::{Body, Result};
+use cepa_core::{Body, Error, Result};
 
 use super::{Event, MultipartError, Options, Parser, PartHead};
 
@@ -35,6 +35,8 @@ pub struct Parts {
     files: usize,
     /// In a part, what it may yet bring.
     part: Option<Allowance>,
+    /// What was refused, and so is all that follows.
+    refused: Option<MultipartError>,
 }
 
 #[derive(Clone, Copy)]
@@ -46,7 +48,7 @@ struct Allowance {
 
 impl Parts {
     pub(super) fn new(body: Body, parser: Parser, options: Arc<Options>) -> Self {
-        Self { body, parser, options, fields: 0, files: 0, part: None }
+        Self { body, parser, options, fields: 0, files: 0, part: None, refused: None }
     }
 
     pub(super) fn options(&self) -> &Arc<Options> {
@@ -57,14 +59,14 @@ impl Parts {
     ///
     /// # Errors
     /// 400 when the body is malformed or cut off, or the extension of a file is not allowed; 413 past a limit; those of
-    /// the body. The cause of the first two is a [`MultipartError`].
+    /// the body. The cause of the first two is a [`MultipartError`]. What was refused stays so on every later call.
     pub async fn next(&mut self) -> Result<Option<Part<'_>>> {
         while self.part.is_some() {
             self.chunk().await?;
         }
         match self.event().await? {
             Some(Event::Part(head)) => {
-                self.part = Some(self.allow(&head).map_err(MultipartError::public)?);
+                self.part = Some(self.allow(&head).map_err(|error| self.refuse(error))?);
                 Ok(Some(Part { head, parts: self }))
             }
             _ => {
@@ -104,14 +106,23 @@ impl Parts {
             return Ok(None);
         };
         let Some(left) = left.checked_sub(data.len() as u64) else {
-            return Err(MultipartError::TooLarge { what, most }.public());
+            return Err(self.refuse(MultipartError::TooLarge { what, most }));
         };
         self.part = Some(Allowance { what, most, left });
         Ok(Some(data))
     }
 
+    #[track_caller]
+    fn refuse(&mut self, error: MultipartError) -> Error {
+        self.refused = Some(error.clone());
+        error.public()
+    }
+
     /// The next event; `None` behind the end. What was read stays when this is dropped.
     async fn event(&mut self) -> Result<Option<Event>> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone().public());
+        }
         loop {
             if let Some(event) = self.parser.event().map_err(MultipartError::public)? {
                 return Ok(Some(event));

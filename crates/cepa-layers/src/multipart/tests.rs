@@ -181,6 +181,59 @@ fn a_file_is_refused_with_its_first_byte_too_many() {
     });
 }
 
+/// Asks on after the first refusal, and tells what came of it each time.
+async fn go_on(ctx: &mut Ctx) -> Result<String> {
+    let mut parts = ctx.parts()?;
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        match parts.next().await {
+            Ok(Some(mut part)) => {
+                let Err(error) = part.bytes().await else { continue };
+                let again = part.chunk().await.unwrap_err();
+                told.push(format!("{} {}", error.message(), error.message() == again.message()));
+            }
+            Ok(None) => told.push("the end".to_owned()),
+            Err(error) => told.push(error.message().to_owned()),
+        }
+    }
+    Ok(told.join("|"))
+}
+
+#[test]
+fn a_refusal_stays_one() {
+    let options =
+        Options { fields: 2, field_bytes: 10, extensions: Some(vec!["png".into()]), ..Options::default() };
+    let client = App::new().with(multipart(options).unwrap()).post("/", go_on).test();
+    let eleven = "x".repeat(11);
+    for (parts, told) in [
+        (vec![("name=a", "1"); 9], "more than 2 fields|more than 2 fields|more than 2 fields"),
+        (
+            vec![("name=a; filename=a.php", "1"), ("name=a", "1")],
+            "files such as \"a.php\" are not taken|files such as \"a.php\" are not taken|\
+             files such as \"a.php\" are not taken",
+        ),
+        (
+            vec![("name=a", &*eleven), ("name=a", "1")],
+            "a field larger than 10 bytes true|a field larger than 10 bytes|a field larger than 10 bytes",
+        ),
+    ] {
+        assert_eq!(block_on(send(&client, "/", body(&parts))).text(), told);
+    }
+    // The text of a field says nothing of the parts behind it.
+    let lenient = App::new().post("/", async |ctx: &mut Ctx| -> Result<String> {
+        let mut parts = ctx.parts()?;
+        let mut told = Vec::new();
+        while let Some(mut part) = parts.next().await? {
+            told.push(part.text().await.is_ok());
+        }
+        Ok(format!("{told:?}"))
+    });
+    let mut latin = body(&[("name=a", "#"), ("name=b", "1")]).into_bytes();
+    let at = latin.iter().position(|byte| *byte == b'#').unwrap();
+    latin[at] = 0xe9;
+    assert_eq!(block_on(send(&lenient.test(), "/", latin)).text(), "[false, true]");
+}
+
 #[test]
 fn a_body_that_declares_too_much_is_refused_before_a_byte_is_asked_for() {
     let onion = App::new().route("/", post(tell).body_limit(1000)).build().unwrap();
@@ -194,11 +247,17 @@ fn a_body_that_declares_too_much_is_refused_before_a_byte_is_asked_for() {
 
 #[test]
 fn only_allowed_extensions_are_taken() {
-    let extensions = Some(vec!["png".to_owned(), ".JPG".to_owned()]);
+    let extensions = Some(["png", ".JPG", "tar.gz"].map(str::to_owned).into());
     with_folder(Options { extensions, ..Options::default() }, async |client, _| {
         for (file_name, content, status) in [
             ("a.png", "x", 200),
             ("a.b.JpG", "x", 200),
+            ("a.Tar.gz", "x", 200),
+            ("a.gz", "x", 400),
+            ("atar.gz", "x", 400),
+            ("tar.gz", "x", 400),
+            ("é.png", "x", 200),
+            ("png.é", "x", 400),
             ("", "", 200),
             ("a.png.exe", "x", 400),
             ("png", "x", 400),
@@ -375,7 +434,7 @@ fn wrong_options_are_an_error_at_the_start() {
     let wrong = Options { folder: "/does/not/exist".into(), ..Options::default() };
     let error = multipart(wrong).unwrap_err().to_string();
     assert!(error.contains("in the folder /does/not/exist"), "{error}");
-    for extension in ["", ".", "image/png", "*.png"] {
+    for extension in ["", ".", "image/png", "*.png", "tar..gz", "gz."] {
         let wrong = Options { extensions: Some(vec![extension.into()]), ..Options::default() };
         assert!(matches!(multipart(wrong), Err(OptionsError::Extension(_))), "{extension:?}");
     }

@@ -29,23 +29,17 @@ const IDENTITY: &str = "identity";
 pub(super) struct Loader {
     pub(super) options: Options,
     root: Root,
-    /// The root as other programs find it.
-    place: PathBuf,
 }
 
 impl Loader {
     pub(super) fn new(options: Options) -> Result<Self, RootError> {
         let root = Root::new(&options.root, options.symlinks)?;
-        let place = options.root.canonicalize();
-        match place {
-            Ok(place) => Ok(Self { options, root, place }),
-            Err(cause) => Err(RootError { path: options.root, cause }),
-        }
+        Ok(Self { options, root })
     }
 
-    /// Where a file of this name is on the disk.
-    pub(super) fn place(&self, name: &str) -> PathBuf {
-        self.place.join(name)
+    /// The root as other programs find it; like its files anew each time, since it may be a link that is moved on.
+    pub(super) fn place(&self) -> io::Result<PathBuf> {
+        self.options.root.canonicalize()
     }
 
     /// What a path leads to. Contents that `last` has and that did not change are not read again.

@@ -1,6 +1,9 @@
 //! Answers with a file: what is said of it, what the request's conditions and ranges make of it.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    path::PathBuf,
+};
 
 use cepa_core::{Body, Ctx, Error, Result, date};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -8,18 +11,18 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use super::{
     Options,
     entry::{Content, Entry, Form},
-    load::Loader,
     range::{self, Ranges, Span},
     send::{Pieces, slice},
 };
 use crate::{
     conditional::{Outcome, evaluate},
-    files::{Wanted, WholeFile},
+    files::WholeFile,
 };
 
-pub(super) fn respond(ctx: &mut Ctx, entry: &Entry, loader: &Loader) -> Result {
+/// Answers; `place`: where the root is on the disk, if somebody wants to know.
+pub(super) fn respond(ctx: &mut Ctx, entry: &Entry, options: &Options, place: Option<PathBuf>) -> Result {
     let form = choose(ctx, entry)?;
-    describe(ctx, entry, form, &loader.options);
+    describe(ctx, entry, form, options);
     match evaluate(ctx) {
         Outcome::Send => {}
         Outcome::NotModified => return ctx.set_status(StatusCode::NOT_MODIFIED),
@@ -27,10 +30,8 @@ pub(super) fn respond(ctx: &mut Ctx, entry: &Entry, loader: &Loader) -> Result {
     }
     match ranges(ctx, form) {
         Ranges::Whole => {
-            if let Content::Disk(_, name) = &form.content
-                && ctx.state::<Wanted>().is_some()
-            {
-                ctx.insert(WholeFile(loader.place(name)));
+            if let (Content::Disk(_, name), Some(place)) = (&form.content, place) {
+                ctx.insert(WholeFile(place.join(&**name)));
             }
             send(ctx, StatusCode::OK, spans(form, &[Span { start: 0, end: form.stamp.len }]));
         }

@@ -148,6 +148,10 @@ impl Exchange {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
         let kept = ended?;
+        if conn.left.is_empty() {
+            // Its memory goes too: what follows may last.
+            conn.left = Vec::new();
+        }
         if let Some(run) = self.upgrade.take() {
             conn.timer.clear();
             return Poll::Ready(Ok(After::Upgrade(run)));
@@ -276,21 +280,19 @@ impl Exchange {
         wanted && !conn.left.is_empty()
     }
 
-    /// Reads what the app asks for; with nothing asked for, watches for the client to leave.
+    /// Reads what the app asks for; with nothing asked for, reads ahead, to see the client leave.
     fn poll_read<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>)
     where
         S: Transport,
     {
         if let Some(reading) = &mut self.reading
             && !reading.is_ended()
+            && reading.poll_wanted(cx)
         {
-            if reading.poll_wanted(cx) {
-                if reading.take_continue() {
-                    self.outgoing.push(CONTINUE);
-                }
-                self.read_body(cx, conn);
+            if reading.take_continue() {
+                self.outgoing.push(CONTINUE);
             }
-            return;
+            return self.read_body(cx, conn);
         }
         while !conn.link.is_closed() && conn.left.len() < conn.floor().limits.pipeline {
             match read(cx, conn) {
@@ -306,9 +308,8 @@ impl Exchange {
     where
         S: Transport,
     {
-        let Some(reading) = &mut self.reading else { return };
         let now = conn.timer.timers().now_tick();
-        loop {
+        while let Some(reading) = &mut self.reading {
             if !conn.left.is_empty() {
                 let used = reading.feed(&conn.left);
                 conn.left.drain(..used);
@@ -322,14 +323,15 @@ impl Exchange {
                     return;
                 }
             }
-            let read = match read(cx, conn) {
-                Poll::Pending => return reading.waits(now),
-                Poll::Ready(read) => read,
-            };
-            if !matches!(read, Ok(1..)) {
+            if conn.link.is_closed() {
                 self.keep = false;
-                reading.cut_off();
-                return if read.is_ok() { self.client_parts(conn) } else { self.client_gone(conn) };
+                return reading.cut_off();
+            }
+            match read(cx, conn) {
+                Poll::Pending => return reading.waits(now),
+                Poll::Ready(Ok(0)) => self.client_parts(conn),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => self.client_gone(conn),
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     ends::{Ends, cancels},
     floor::Floor,
     tls::authority_matches,
+    watchers::Watchers,
 };
 
 /// One per connection; what it says of the request at hand is reset for each.
@@ -27,7 +28,7 @@ pub(crate) struct Link {
     /// Informational responses that wait to be written.
     hints: RefCell<Vec<u8>>,
     /// Who waits in [`Connection::poll_closed`].
-    watchers: Cell<Vec<Waker>>,
+    watchers: Watchers,
     /// The connection's own task; none before it has run.
     task: Cell<Option<Waker>>,
 }
@@ -41,7 +42,7 @@ impl Link {
             closed: Cell::new(false),
             informs: Cell::new(false),
             hints: RefCell::default(),
-            watchers: Cell::default(),
+            watchers: Watchers::default(),
             task: Cell::default(),
         })
     }
@@ -62,7 +63,8 @@ impl Link {
     pub(crate) fn begin(&self, informs: bool) {
         self.policy.set(Policy::default());
         self.informs.set(informs);
-        drop(self.watchers.take());
+        // Who still waits since an earlier request says so again; nothing is kept of those who do not.
+        self.watchers.wake();
     }
 
     /// Ends the time in which informational responses may go out, and hands over those that wait.
@@ -97,7 +99,7 @@ impl Link {
     /// Says that the client is gone.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        self.watchers.take().into_iter().for_each(Waker::wake);
+        self.watchers.wake();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -137,11 +139,7 @@ impl Connection for Link {
         if self.closed.get() {
             return Poll::Ready(());
         }
-        let mut watchers = self.watchers.take();
-        if !watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
-            watchers.push(cx.waker().clone());
-        }
-        self.watchers.set(watchers);
+        self.watchers.add(cx.waker());
         Poll::Pending
     }
 

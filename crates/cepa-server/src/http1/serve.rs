@@ -90,7 +90,7 @@ impl<S: Transport> Serve<S> {
                 After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
                 After::Upgrade(run) => {
                     let conn = self.conn.take().expect("it was there above");
-                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left))));
+                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
                 }
             },
             Doing::Linger(linger) => {
@@ -134,11 +134,46 @@ impl<S: Transport> Future for Serve<S> {
 
 impl<S: Transport> Drop for Serve<S> {
     fn drop(&mut self) {
+        let Some(conn) = &self.conn else { return };
         // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
-        if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
+        if let Doing::Exchange(exchange) = &self.doing
             && exchange.is_unfinished()
         {
             conn.io.abort();
         }
+        conn.link.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cepa_core::{App, Ctx, Peer};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::{ends::Ends, floor::Floor, limits::Limits};
+
+    fn open(app: App) -> (Serve<DuplexStream>, DuplexStream) {
+        let (client, io) = duplex(1 << 20);
+        let floor = Floor::new(app.build().unwrap(), Arc::new(Limits::default()), None);
+        let ends = Rc::new(Ends { peer: Peer::None, local: None, tls: None });
+        (Serve::new(io, Link::new(floor, ends)), client)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_body_that_came_late() {
+        let (mut serve, mut client) = open(App::new().post("/", async |ctx: &mut Ctx| ctx.text().await));
+        let mut poll = async || {
+            for _ in 0..4 {
+                std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut serve).poll(cx).is_ready())).await;
+            }
+            serve.conn.as_ref().map(|conn| (conn.left.capacity(), matches!(serve.doing, Doing::Turns)))
+        };
+        client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20000\r\n\r\n").await.unwrap();
+        assert_eq!(poll().await, Some((0, false)));
+        client.write_all(&[b'x'; 20_000]).await.unwrap();
+        assert_eq!(poll().await, Some((0, true)));
     }
 }

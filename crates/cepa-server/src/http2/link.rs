@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::{respond, streams::Streams};
-use crate::ends::cancels;
+use crate::{ends::cancels, watchers::Watchers};
 
 /// One per request.
 pub(super) struct Link {
@@ -23,13 +23,13 @@ pub(super) struct Link {
     policy: Cell<Policy>,
     closed: Cell<bool>,
     /// Who waits in [`Connection::poll_closed`].
-    watcher: Cell<Option<Waker>>,
+    watchers: Watchers,
 }
 
 impl Link {
     pub(super) fn new(streams: Rc<Streams>, respond: SendResponse<Bytes>) -> Rc<Self> {
-        let (policy, closed, watcher) = (Cell::default(), Cell::default(), Cell::default());
-        Rc::new(Self { streams, respond: RefCell::new(Some(respond)), policy, closed, watcher })
+        let (policy, closed, watchers) = (Cell::default(), Cell::default(), Watchers::default());
+        Rc::new(Self { streams, respond: RefCell::new(Some(respond)), policy, closed, watchers })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -57,9 +57,7 @@ impl Link {
     /// Says that the client is gone.
     pub(super) fn close(&self) {
         self.closed.set(true);
-        if let Some(watcher) = self.watcher.take() {
-            watcher.wake();
-        }
+        self.watchers.wake();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -88,7 +86,7 @@ impl Connection for Link {
         if self.closed.get() {
             return Poll::Ready(());
         }
-        self.watcher.set(Some(cx.waker().clone()));
+        self.watchers.add(cx.waker());
         Poll::Pending
     }
 

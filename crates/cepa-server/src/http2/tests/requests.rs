@@ -259,6 +259,33 @@ fn an_app_learns_that_its_client_has_gone() {
 }
 
 #[test]
+fn all_who_wait_for_the_client_to_go_hear_of_it() {
+    let noticed = Arc::new(Parked::default());
+    let notice = Arc::clone(&noticed);
+    let app = App::new().get("/", async move |ctx: &mut Ctx| {
+        for _ in 0..3 {
+            let (closed, notice) = (ctx.closed(), Arc::clone(&notice));
+            spawn_local(async move {
+                closed.await;
+                std::mem::forget(notice.sit());
+            });
+        }
+        std::future::pending::<()>().await;
+    });
+    run(async {
+        let mut client = Client::new(app, Limits::default()).await;
+        let response = client.get("/").await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(noticed.now(), 0);
+        client.connection.abort();
+        drop((response, client.send));
+        client.served.door.await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(noticed.now(), 3);
+    });
+}
+
+#[test]
 fn what_the_door_refuses_is_answered_on_its_stream_and_the_connection_goes_on() {
     run(async {
         let mut client = Client::new(echo(), Limits::default()).await;
