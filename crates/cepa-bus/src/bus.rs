@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    BusLimits, Counter, Messenger, NameError, Queue, QueueInfo, QueueOptions, Share, ShareError, ShareInfo,
-    ShareMap, Value,
+    Backend, BackendError, BusConfig, BusLimits, ConnectError, Counter, Messenger, NameError, Queue,
+    QueueInfo, QueueOptions, Share, ShareError, ShareInfo, ShareMap, Value,
     hub::Hub,
     names,
-    share::{CounterCell, MapCell, Slot},
+    share::{MapCell, Slot},
 };
 
 /// The names that the workers of an app have in common.
@@ -23,7 +23,7 @@ use crate::{
 ///
 /// let app = App::new().provide(Bus::new()).get("/", async |ctx: &mut Ctx| -> Result<String> {
 ///     let visits = ctx.provided::<Bus>()?.counter("visits")?;
-///     Ok(format!("visit {}", visits.add(1).await))
+///     Ok(format!("visit {}", visits.add(1).await?))
 /// });
 /// # cepa_core::test::block_on(async {
 /// let client = app.test();
@@ -51,7 +51,33 @@ impl Bus {
 
     /// A bus with limits of its own.
     pub fn with_limits(limits: BusLimits) -> Self {
-        Self { hub: Arc::new(Hub::new(&limits)), app: "app".into() }
+        Self { hub: Arc::new(Hub::near(&limits)), app: "app".into() }
+    }
+
+    /// A bus as the configuration says: in memory, or kept elsewhere.
+    ///
+    /// A connection is made by a thread of its own, and made again whenever it is lost; [`ready`](Self::ready) waits for
+    /// it. It ends when the last clone of the bus and the last handle of it is dropped.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used, a thread that cannot be made.
+    pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
+        let hub = match &config.backend {
+            Backend::Memory => Hub::near(&config.limits),
+            other => return Err(ConnectError::NotBuilt(other.clone())),
+        };
+        Ok(Self { hub: Arc::new(hub), app: "app".into() })
+    }
+
+    /// Waits until what keeps the bus is within reach, which memory always is.
+    ///
+    /// # Errors
+    /// What the last attempt has met, after the time that [`BusConfig::wait`] says.
+    pub async fn ready(&self) -> Result<(), BackendError> {
+        match &self.hub.shares.far {
+            None => Ok(()),
+            Some(far) => far.ready().await,
+        }
     }
 
     /// The same bus in the namespace of another app: its names are apart.
@@ -88,7 +114,7 @@ impl Bus {
     /// # Errors
     /// A name that is none or one too many.
     pub fn counter(&self, name: &str) -> Result<Counter, ShareError> {
-        Ok(Counter(self.hub.shares.counters.open(&self.app, name, |_| CounterCell::default())?))
+        Ok(Counter::open(&self.hub.shares, &self.app, name)?)
     }
 
     /// Values by key, each read and changed by itself.
@@ -97,7 +123,8 @@ impl Bus {
     /// A name that is none or one too many; a map of this name whose values have another type.
     pub fn map<V: Value>(&self, name: &str) -> Result<ShareMap<V>, ShareError> {
         let shares = &self.hub.shares;
-        ShareMap::new(shares.maps.open(&self.app, name, |key| MapCell::new::<V>(key, shares.map_entries))?)
+        let cell = shares.maps.open(&self.app, name, |key| MapCell::new::<V>(key, shares.map_entries))?;
+        ShareMap::new(cell, shares.far.clone())
     }
 
     /// A queue with the default options.

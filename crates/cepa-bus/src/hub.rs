@@ -1,8 +1,8 @@
 //! What is behind all clones of a bus.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use crate::{BusLimits, messenger::Switch, queue::Queues, share::Shares};
+use crate::{BusLimits, far::Far, messenger::Switch, queue::Queues, share::Shares};
 
 /// What is behind all clones of a bus.
 #[derive(Debug)]
@@ -13,11 +13,24 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: &BusLimits) -> Self {
+    /// A hub in the memory of this process.
+    pub(crate) fn near(limits: &BusLimits) -> Self {
+        Self::new(limits, Arc::new(Switch::new(limits.listeners)), None)
+    }
+
+    /// A hub that is kept elsewhere. The backend passes messages of other processes to the switch.
+    pub(crate) fn far(limits: &BusLimits, connect: impl FnOnce(Weak<Switch>) -> Arc<dyn Far>) -> Self {
+        let switch = Arc::new(Switch::new(limits.listeners));
+        let far = connect(Arc::downgrade(&switch));
+        switch.reach(Arc::clone(&far));
+        Self::new(limits, switch, Some(far))
+    }
+
+    fn new(limits: &BusLimits, switch: Arc<Switch>, far: Option<Arc<dyn Far>>) -> Self {
         Self {
-            shares: Arc::new(Shares::new(limits)),
-            queues: Arc::new(Queues::new(limits)),
-            switch: Arc::new(Switch::new(limits.listeners)),
+            shares: Arc::new(Shares::new(limits, far.clone())),
+            queues: Arc::new(Queues::new(limits, far)),
+            switch,
         }
     }
 }

@@ -11,7 +11,10 @@
 //! Everything here is in the memory of one process. The faces are `async` and values can be written down
 //! ([`Value`]), so that an app does not change when they are kept elsewhere.
 
+mod backend;
 mod bus;
+mod config;
+mod far;
 mod hub;
 mod limits;
 mod live;
@@ -19,9 +22,12 @@ mod messenger;
 mod names;
 mod queue;
 mod share;
+mod version;
 
 pub use self::{
+    backend::{BackendError, ConnectError},
     bus::Bus,
+    config::{Backend, BackendNameError, BusConfig, WhileLost},
     limits::BusLimits,
     live::{Live, SseOptions},
     messenger::{Listener, Messenger, MessengerError},

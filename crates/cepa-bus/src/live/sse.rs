@@ -38,6 +38,8 @@ pub(super) struct EventStream<T> {
     draining: LocalBoxFuture<'static, ()>,
     /// Made with the first read: only then there surely is a runtime.
     heartbeat: Option<Pin<Box<Sleep>>>,
+    /// Whether the client has been told the place it begins at.
+    is_placed: bool,
     is_over: bool,
 }
 
@@ -52,7 +54,7 @@ impl<T> EventStream<T> {
     ) -> Self {
         let heartbeat = options.heartbeat.max(Duration::from_secs(1));
         let options = SseOptions { heartbeat, ..options };
-        Self { subscriber, options, draining, heartbeat: None, is_over: false }
+        Self { subscriber, options, draining, heartbeat: None, is_placed: false, is_over: false }
     }
 
     /// The events that are there. One alone is the bytes that all subscribers share.
@@ -84,13 +86,21 @@ impl<T> EventStream<T> {
         if piece.is_empty() { first } else { Some(piece.freeze()) }
     }
 
-    /// With the place: a client that gets nothing before the connection breaks comes back to it. One that is yet to be
-    /// told what it has missed gets the place with that.
-    fn greeting(&self) -> Bytes {
+    /// The place, once it is known: a client that gets nothing before the connection breaks comes back to it. One that is
+    /// yet to be told what it has missed gets the place with that.
+    fn place(&mut self, cx: &mut Context<'_>) -> Option<EventId> {
+        if self.is_placed || self.subscriber.poll_place(cx).is_pending() {
+            return None;
+        }
+        self.is_placed = true;
+        (!self.subscriber.has_missed()).then(|| self.subscriber.last())
+    }
+
+    fn greeting(&mut self, cx: &mut Context<'_>) -> Bytes {
         let retry = self.options.retry.as_millis();
-        match self.subscriber.has_missed() {
-            false => format!("id: {}\nretry: {retry}\n\n", self.subscriber.last()).into(),
-            true => format!("retry: {retry}\n\n").into(),
+        match self.place(cx) {
+            Some(place) => format!("id: {place}\nretry: {retry}\n\n").into(),
+            None => format!("retry: {retry}\n\n").into(),
         }
     }
 
@@ -126,7 +136,7 @@ impl<T> HttpBody for EventStream<T> {
         let beat = this.options.heartbeat;
         let Some(heartbeat) = &mut this.heartbeat else {
             this.heartbeat = Some(Box::pin(sleep(beat)));
-            return data(this.greeting());
+            return data(this.greeting(cx));
         };
         // The client comes back for what it has not read.
         if this.draining.as_mut().poll(cx).is_ready() {
@@ -136,6 +146,9 @@ impl<T> HttpBody for EventStream<T> {
         let is_due = heartbeat.as_mut().poll(cx).is_ready();
         if is_due {
             next_beat(heartbeat, beat);
+        }
+        if let Some(place) = this.place(cx) {
+            return data(format!("id: {place}\n\n").into());
         }
         if let Some(events) = this.events(cx) {
             if let Some(heartbeat) = &mut this.heartbeat {

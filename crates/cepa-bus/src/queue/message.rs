@@ -82,7 +82,31 @@ impl Draft {
         value: &T,
         limit: usize,
     ) -> Result<Self, QueueError> {
-        let mut frame = Vec::with_capacity(128);
+        let (mut frame, data) = Self::begin(event, 128)?;
+        let mut bounded = Bounded { frame: &mut frame, room: limit, is_over: false };
+        if let Err(error) = serde_json::to_writer(&mut bounded, value) {
+            let is_over = bounded.is_over;
+            return Err(if is_over {
+                QueueError::TooLong { queue: Arc::clone(queue), limit }
+            } else {
+                QueueError::Write(error)
+            });
+        }
+        frame.extend_from_slice(END);
+        Ok(Self { frame, data })
+    }
+
+    /// A message that was written by another process.
+    pub(super) fn received(event: Option<&str>, json: &[u8]) -> Result<Self, QueueError> {
+        let (mut frame, data) = Self::begin(event, 256 + json.len())?;
+        one_line(&mut frame, json);
+        frame.extend_from_slice(END);
+        Ok(Self { frame, data })
+    }
+
+    /// A frame up to its data, and where that begins.
+    fn begin(event: Option<&str>, capacity: usize) -> Result<(Vec<u8>, u32), QueueError> {
+        let mut frame = Vec::with_capacity(capacity);
         frame.extend_from_slice(ID);
         frame.resize(AFTER_ID, b'\n');
         if let Some(event) = event {
@@ -95,17 +119,13 @@ impl Draft {
         }
         frame.extend_from_slice(DATA);
         let data = frame.len() as u32;
-        let mut bounded = Bounded { frame: &mut frame, room: limit, is_over: false };
-        if let Err(error) = serde_json::to_writer(&mut bounded, value) {
-            let is_over = bounded.is_over;
-            return Err(if is_over {
-                QueueError::TooLong { queue: Arc::clone(queue), limit }
-            } else {
-                QueueError::Write(error)
-            });
-        }
-        frame.extend_from_slice(END);
-        Ok(Self { frame, data })
+        Ok((frame, data))
+    }
+
+    /// The message as JSON.
+    pub(super) fn into_json(self) -> Bytes {
+        let end = self.frame.len() - END.len();
+        Bytes::from(self.frame).slice(self.data as usize..end)
     }
 
     pub(super) fn with_id(mut self, id: EventId) -> Frame {
@@ -131,9 +151,7 @@ impl Write for Bounded<'_> {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
         }
-        // The data is one line. JSON escapes line breaks in strings, and between tokens (a raw value of serde_json may
-        // have some) all white space means the same.
-        self.frame.extend(bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+        one_line(self.frame, bytes);
         Ok(bytes.len())
     }
 
@@ -142,9 +160,32 @@ impl Write for Bounded<'_> {
     }
 }
 
+/// The data is one line. JSON escapes line breaks in strings, and between tokens (a raw value of serde_json may have some)
+/// all white space means the same.
+fn one_line(frame: &mut Vec<u8>, json: &[u8]) {
+    frame.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+}
+
+impl Frame {
+    pub(super) fn id(&self) -> EventId {
+        let id =
+            self.bytes.get(ID.len()..AFTER_ID - 1).and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        id.expect("a frame begins with its id")
+    }
+
+    pub(super) fn event(&self) -> Option<&str> {
+        let until = (self.data as usize).checked_sub(DATA.len() + 1)?;
+        let event = self.bytes.get(AFTER_ID + EVENT.len()..until)?;
+        Some(std::str::from_utf8(event).expect("the type of an event was a text"))
+    }
+
+    pub(super) fn json(&self) -> Bytes {
+        self.bytes.slice(self.data as usize..self.bytes.len() - END.len())
+    }
+}
+
 /// A message of a queue. Clones share its bytes.
 pub struct Message<T> {
-    id: EventId,
     frame: Frame,
     value: PhantomData<fn() -> T>,
 }
@@ -160,25 +201,23 @@ impl<T: DeserializeOwned> Message<T> {
 }
 
 impl<T> Message<T> {
-    pub(super) fn new(id: EventId, frame: Frame) -> Self {
-        Self { id, frame, value: PhantomData }
+    pub(super) fn new(frame: Frame) -> Self {
+        Self { frame, value: PhantomData }
     }
 
     /// The id, for [`Queue::subscribe_after`](super::Queue::subscribe_after).
     pub fn id(&self) -> EventId {
-        self.id
+        self.frame.id()
     }
 
     /// The type that it was published [as](super::Queue::notify_as).
     pub fn event(&self) -> Option<&str> {
-        let until = (self.frame.data as usize).checked_sub(DATA.len() + 1)?;
-        let event = self.frame.bytes.get(AFTER_ID + EVENT.len()..until)?;
-        Some(std::str::from_utf8(event).expect("the type of an event was a text"))
+        self.frame.event()
     }
 
     /// The message as JSON.
     pub fn data(&self) -> Bytes {
-        self.frame.bytes.slice(self.frame.data as usize..self.frame.bytes.len() - END.len())
+        self.frame.json()
     }
 
     /// The message as a frame of an event stream.
@@ -189,13 +228,13 @@ impl<T> Message<T> {
 
 impl<T> Clone for Message<T> {
     fn clone(&self) -> Self {
-        Self::new(self.id, self.frame.clone())
+        Self::new(self.frame.clone())
     }
 }
 
 impl<T> fmt::Debug for Message<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({}, {} bytes)", self.id, self.data().len())
+        write!(f, "Message({}, {} bytes)", self.id(), self.data().len())
     }
 }
 

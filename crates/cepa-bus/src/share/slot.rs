@@ -35,9 +35,9 @@ struct State {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Stored {
-    pub(super) value: Held,
-    pub(super) version: u64,
+pub(crate) struct Stored {
+    pub(crate) value: Held,
+    pub(crate) version: u64,
     expires: Option<Instant>,
 }
 
@@ -57,7 +57,13 @@ struct Waiter {
 
 /// The lock of a slot, given to whoever waits next when it is dropped.
 #[derive(Debug)]
-pub(super) struct Hold(Option<Arc<Slot>>);
+pub(crate) struct Hold(Option<Arc<Slot>>);
+
+impl Hold {
+    pub(super) fn slot(&self) -> &Arc<Slot> {
+        self.0.as_ref().expect("it is taken out when the hold is dropped")
+    }
+}
 
 /// What whoever looks after the server may know of a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +87,7 @@ pub struct ShareInfo {
 }
 
 impl Stored {
-    pub(super) fn new(value: Held, version: u64, ttl: Option<Duration>) -> Self {
+    pub(crate) fn new(value: Held, version: u64, ttl: Option<Duration>) -> Self {
         // A time that cannot be counted to is never.
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
         Self { value, version, expires }
@@ -115,6 +121,10 @@ impl Slot {
         &self.key.name
     }
 
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     pub(super) fn load(&self) -> Option<Stored> {
         locked(&self.state).stored.as_ref().filter(|stored| stored.is_live()).cloned()
     }
@@ -132,13 +142,13 @@ impl Slot {
         made
     }
 
-    pub(super) fn store(&self, _: &Hold, stored: Stored) {
-        let before = locked(&self.state).stored.replace(stored);
-        drop(before);
+    pub(super) fn store(&self, _: &Hold, stored: Option<Stored>) {
+        self.remember(stored);
     }
 
-    pub(super) fn clear(&self, _: &Hold) {
-        let before = locked(&self.state).stored.take();
+    /// Keeps a copy of what is elsewhere.
+    pub(super) fn remember(&self, stored: Option<Stored>) {
+        let before = std::mem::replace(&mut locked(&self.state).stored, stored);
         drop(before);
     }
 

@@ -1,0 +1,86 @@
+//! Shares in the memory of this process: looked at, locked and replaced, whatever their type.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Held, Party, ShareError, Shares,
+    deadlock::{A_WRITE, Turn},
+    slot::{Hold, Slot, Stored},
+};
+use crate::{far::When, version};
+
+impl Shares {
+    /// The value, if there is one.
+    pub(crate) async fn look(&self, slot: &Arc<Slot>) -> Result<Option<Stored>, ShareError> {
+        Ok(slot.load())
+    }
+
+    /// The lock, once all that asked before are done.
+    pub(crate) async fn hold(
+        &self,
+        slot: &Arc<Slot>,
+        party: &Party,
+        wait: Duration,
+    ) -> Result<Hold, ShareError> {
+        if let Some(hold) = slot.try_hold(party) {
+            return Ok(hold);
+        }
+        let waiting = match self.graph.wait(slot, party, self.lock_waiters)? {
+            Turn::Now(hold) => return Ok(hold),
+            Turn::Later(waiting) => waiting,
+        };
+        tokio::time::timeout(wait, waiting.granted())
+            .await
+            .map_err(|_| ShareError::Timeout { share: Arc::clone(slot.name()), holder: slot.holder_label() })
+    }
+
+    /// The lock for one write.
+    pub(crate) async fn hold_to_write(&self, slot: &Arc<Slot>, wait: Duration) -> Result<Hold, ShareError> {
+        match slot.try_hold(&Party::WRITER) {
+            Some(hold) => Ok(hold),
+            None => self.hold(slot, &Party::new(A_WRITE), wait).await,
+        }
+    }
+
+    /// Replaces the value that is held, or takes it out, and answers the version of what was written.
+    pub(crate) async fn store(
+        &self,
+        hold: &Hold,
+        value: Option<Held>,
+        ttl: Option<Duration>,
+        _durable: bool,
+    ) -> Result<u64, ShareError> {
+        let version = version::next();
+        hold.slot().store(hold, value.map(|value| Stored::new(value, version, ttl)));
+        Ok(version)
+    }
+
+    /// Replaces the value, or takes it out, once nobody holds the lock; the error is what is there instead.
+    pub(crate) async fn write(
+        &self,
+        slot: &Arc<Slot>,
+        when: When,
+        value: Option<Held>,
+        (ttl, durable): (Option<Duration>, bool),
+        wait: Duration,
+    ) -> Result<Result<u64, Option<Stored>>, ShareError> {
+        if let (When::Absent, Some(value), false) = (when, &value, durable) {
+            // Waits for nobody.
+            let made = Stored::new(Arc::clone(value), version::next(), ttl);
+            let version = made.version;
+            let present = slot.store_if_absent(made);
+            return Ok(if present.version == version { Ok(version) } else { Err(Some(present)) });
+        }
+        let hold = self.hold_to_write(slot, wait).await?;
+        let present = if when == When::Always { None } else { self.look(slot).await? };
+        let is_as_asked = match when {
+            When::Always => true,
+            When::Absent => present.is_none(),
+            When::Version(version) => present.as_ref().is_some_and(|present| present.version == version),
+        };
+        if !is_as_asked {
+            return Ok(Err(present));
+        }
+        Ok(Ok(self.store(&hold, value, ttl, durable).await?))
+    }
+}
