@@ -64,6 +64,10 @@ impl Bus {
     pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
         let hub = match &config.backend {
             Backend::Memory => Hub::near(&config.limits),
+            #[cfg(feature = "redis")]
+            Backend::Redis(url) => Hub::far(&config.limits, |switch| {
+                Ok(crate::redis::Redis::connect(config, url, true, switch)?)
+            })?,
             other => return Err(ConnectError::NotBuilt(other.clone())),
         };
         Ok(Self { hub: Arc::new(hub), app: "app".into() })

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::{BusLimits, far::Far, messenger::Switch, queue::Queues, share::Shares};
+use crate::{BusLimits, ConnectError, far::Far, messenger::Switch, queue::Queues, share::Shares};
 
 /// What is behind all clones of a bus.
 #[derive(Debug)]
@@ -19,11 +19,14 @@ impl Hub {
     }
 
     /// A hub that is kept elsewhere. The backend passes messages of other processes to the switch.
-    pub(crate) fn far(limits: &BusLimits, connect: impl FnOnce(Weak<Switch>) -> Arc<dyn Far>) -> Self {
+    pub(crate) fn far(
+        limits: &BusLimits,
+        connect: impl FnOnce(Weak<Switch>) -> Result<Arc<dyn Far>, ConnectError>,
+    ) -> Result<Self, ConnectError> {
         let switch = Arc::new(Switch::new(limits.listeners));
-        let far = connect(Arc::downgrade(&switch));
+        let far = connect(Arc::downgrade(&switch))?;
         switch.reach(Arc::clone(&far));
-        Self::new(limits, switch, Some(far))
+        Ok(Self::new(limits, switch, Some(far)))
     }
 
     fn new(limits: &BusLimits, switch: Arc<Switch>, far: Option<Arc<dyn Far>>) -> Self {

@@ -21,9 +21,13 @@ mod live;
 mod messenger;
 mod names;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis;
 mod share;
 mod version;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisUrlError;
 pub use self::{
     backend::{BackendError, ConnectError},
     bus::Bus,

@@ -41,6 +41,14 @@ pub struct Wait {
     pub share: Arc<str>,
 }
 
+#[cfg(feature = "redis")]
+impl Cycle {
+    /// A cycle that was found elsewhere.
+    pub(crate) fn new(waits: Vec<Wait>) -> Self {
+        Self(waits)
+    }
+}
+
 /// The label of whoever locks for one write.
 pub(super) const A_WRITE: &str = "a write";
 

@@ -1,0 +1,158 @@
+//! Locks of shares, and who waits for them.
+//!
+//! All locks are in one hash, and so are all waits, so that a script finds every way through them by keys that it was given.
+//! A party is its session and its number there. What is held or waited for by a session that is no more is passed over, and
+//! taken out where it is met.
+
+use super::{ALIVE, CLOCK, scripts, shares::VALUE};
+
+/// `holder(lock)`: the token, the party, the label and the attempt of who holds a lock.
+///
+/// `first()`: the party whose turn it is once this lock is free.
+///
+/// `wake(channels)`: tells that party, through the channel of its session, that the lock is free.
+///
+/// `write(share, clock, wish, ttl, json, most)`: replaces a value if it is as wished, and answers `done` and the version; or
+/// `not` and what is there: the version if one was wished, the value if none was.
+///
+/// Keys: 1 the sessions, 2 the locks, by name: token, session, number, attempt and label; 3 the waits, by party: the lock; 4 the line
+/// of those who wait for this lock, by the time at which they came. The first argument is the name of the lock.
+const LINE: &str = "
+local locks, waits, line, lock = KEYS[2], KEYS[3], KEYS[4], ARGV[1]
+local function holder(of)
+    local held = redis.call('HGET', locks, of)
+    if not held then return nil end
+    local token, session, number, attempt, label = held:match('^(%d+) (%S+) (%d+) (%d+) (.*)$')
+    if alive(session) then return token, session .. ' ' .. number, label, attempt end
+    redis.call('HDEL', locks, of)
+    return nil
+end
+local function leave(party)
+    redis.call('ZREM', line, party)
+    redis.call('HDEL', waits, party)
+end
+local function first()
+    while true do
+        local party = redis.call('ZRANGE', line, 0, 0)[1]
+        if not party or alive(party:match('^%S+')) then return party end
+        leave(party)
+    end
+end
+local function wake(channels)
+    if holder(lock) then return end
+    local party = first()
+    if not party then return end
+    local session, number = party:match('^(%S+) (%d+)$')
+    redis.call('PUBLISH', channels .. session, 'turn ' .. number)
+end
+local function write(share, clock, wish, ttl, json, most)
+    local is_as_wished, version = has(share, wish)
+    if is_as_wished then return {'done', set(share, clock, ttl, json)} end
+    if wish == '0' then
+        local present = look(share, '', most)
+        if present[1] == 'value' then present[1] = 'not' end
+        return present
+    end
+    return {'not', version}
+end
+";
+
+scripts! { LOCKS:
+    /// Writes a share whose lock is free.
+    ///
+    /// Keys: 1 to 4, 5 the clock, 6 the share. Arguments: the lock, the wish, the time to live, the JSON, most bytes of an
+    /// answer. Answer: as `write`; `held` if it is not free, unless nothing was to be there and something is.
+    WRITE = ALIVE, CLOCK, VALUE, LINE, "
+local clock, share = KEYS[5], KEYS[6]
+local wish = ARGV[2]
+local is_in_vain = wish == '0' and not has(share, wish)
+if not is_in_vain and (holder(lock) or first()) then return {'held'} end
+return write(share, clock, wish, ARGV[3], ARGV[4], ARGV[5])
+";
+
+    /// Takes a lock, or a place in its line; asked again by one who has a place, it is the same place.
+    ///
+    /// A wait that could never end is refused: the holder of this lock waits for one whose holder waits for one, and so on, to
+    /// one that this party holds. As a wait is entered in the same step, the last of those that make a circle sees it. It
+    /// looks 256 waits far.
+    ///
+    /// Keys: 1 to 4, 5 the clock, 6 the share. Arguments: the lock, the session, the number, the attempt, the label, most
+    /// that wait, the version that is known or nothing, most bytes of a value.
+    ///
+    /// Answer: `lock`, the token, and as `look`; `wait` and the label of the holder; `full`; `circle`, then for each wait of
+    /// it the label and the lock.
+    HOLD = ALIVE, CLOCK, VALUE, LINE, "
+local clock, share = KEYS[5], KEYS[6]
+local me, label = ARGV[2] .. ' ' .. ARGV[3], ARGV[5]
+local token, by, by_label = holder(lock)
+local head = first()
+if not token and (not head or head == me) then
+    leave(me)
+    token = tick(clock)
+    redis.call('HSET', locks, lock, token .. ' ' .. me .. ' ' .. ARGV[4] .. ' ' .. label)
+    local answer = look(share, ARGV[7], ARGV[8])
+    table.insert(answer, 1, token)
+    table.insert(answer, 1, 'lock')
+    return answer
+end
+local circle, at = {'circle', label, lock}, lock
+for _ = 1, 256 do
+    if not by then break end
+    if by == me then return circle end
+    local next_lock = redis.call('HGET', waits, by)
+    if not next_lock or next_lock == at then break end
+    table.insert(circle, by_label)
+    table.insert(circle, next_lock)
+    at = next_lock
+    local _, next_by, next_label = holder(at)
+    by, by_label = next_by, next_label
+end
+if not redis.call('ZSCORE', line, me) then
+    if redis.call('ZCARD', line) >= tonumber(ARGV[6]) then return {'full'} end
+    redis.call('ZADD', line, tick(clock), me)
+    redis.call('HSET', waits, me, lock)
+end
+redis.call('PEXPIRE', line, 86400000)
+local _, _, present = holder(lock)
+return {'wait', present or 'another'}
+";
+
+    /// Writes a share whose lock is held, and gives the lock back if so wished.
+    ///
+    /// Keys: 1 to 4, 5 the clock, 6 the share. Arguments: the lock, the token, the wish, the time to live, the JSON, most bytes
+    /// of an answer, `1` to give the lock back, the beginning of the channels of sessions.
+    /// Answer: as `write`; `lost` if the lock is no longer this token's.
+    STORE = ALIVE, CLOCK, VALUE, LINE, "
+local clock, share = KEYS[5], KEYS[6]
+if holder(lock) ~= ARGV[2] then return {'lost'} end
+local answer = write(share, clock, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+if ARGV[7] == '1' then
+    redis.call('HDEL', locks, lock)
+    wake(ARGV[8])
+end
+return answer
+";
+
+    /// Gives a lock back, if it is still this token's.
+    ///
+    /// Keys: 1 to 4. Arguments: the lock, the token, the beginning of the channels of sessions. Answer: nothing.
+    RELEASE = ALIVE, CLOCK, VALUE, LINE, "
+if holder(lock) ~= ARGV[2] then return nil end
+redis.call('HDEL', locks, lock)
+wake(ARGV[3])
+return nil
+";
+
+    /// Gives up an attempt to get a lock: the place in the line, and the lock if it was given after all.
+    ///
+    /// Keys: 1 to 4. Arguments: the lock, the session, the number, the attempt, the beginning of the channels of sessions.
+    /// Answer: nothing.
+    GIVE_UP = ALIVE, CLOCK, VALUE, LINE, "
+local me = ARGV[2] .. ' ' .. ARGV[3]
+leave(me)
+local _, party, _, attempt = holder(lock)
+if party == me and attempt == ARGV[4] then redis.call('HDEL', locks, lock) end
+wake(ARGV[5])
+return nil
+";
+}
