@@ -1,6 +1,6 @@
 //! Why a bus that is kept elsewhere could not be connected to, or used.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use crate::Backend;
 
@@ -36,7 +36,20 @@ pub enum ConnectError {
     #[cfg(feature = "redis")]
     #[error("the address of Redis cannot be used: {0}")]
     Redis(#[from] crate::RedisUrlError),
-    /// There is no thread for the connection.
-    #[error("there is no thread for the connection to the bus")]
+    /// Durable shares are to be kept, and the program was built without what it takes.
+    #[error(
+        "the bus has a store for durable shares, which this program was built without (feature `durable`)"
+    )]
+    NotDurable,
+    /// The file for durable shares cannot be used.
+    #[error("the store of the bus, {path:?}, cannot be used: {why}")]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Arc<str>,
+    },
+    /// A thread that the bus needs cannot be made.
+    #[error("a thread that the bus needs cannot be made")]
     Thread(#[source] std::io::Error),
 }

@@ -1,15 +1,16 @@
 //! Where names are: one bus for the process, with a namespace for each app.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Backend, BackendError, BusConfig, BusLimits, ConnectError, Counter, Messenger, NameError, Queue,
     QueueInfo, QueueOptions, Share, ShareError, ShareInfo, ShareMap, Value,
+    agent::AgentBackend,
     hub::Hub,
     names,
-    share::{MapCell, Slot},
+    share::{Disk, MapCell, Slot},
 };
 
 /// The names that the workers of an app have in common.
@@ -51,7 +52,7 @@ impl Bus {
 
     /// A bus with limits of its own.
     pub fn with_limits(limits: BusLimits) -> Self {
-        Self { hub: Arc::new(Hub::near(&limits)), app: "app".into() }
+        Self { hub: Arc::new(Hub::near(&limits, None)), app: "app".into() }
     }
 
     /// A bus as the configuration says: in memory, or kept elsewhere.
@@ -63,12 +64,21 @@ impl Bus {
     /// A configuration that cannot be used, a thread that cannot be made.
     pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
         let hub = match &config.backend {
-            Backend::Memory => Hub::near(&config.limits),
+            Backend::Memory => {
+                let disk = config.store.as_deref().map(|path| open(path, &config.limits)).transpose()?;
+                Hub::near(&config.limits, disk)
+            }
             #[cfg(feature = "redis")]
             Backend::Redis(url) => Hub::far(&config.limits, |switch| {
-                Ok(crate::redis::Redis::connect(config, url, true, switch)?)
+                let redis = crate::redis::Redis::connect(config, url, switch);
+                redis.map(|redis| redis as _)
             })?,
-            other => return Err(ConnectError::NotBuilt(other.clone())),
+            Backend::Agent(path) => Hub::far(&config.limits, |switch| {
+                let agent = AgentBackend::connect(path.clone(), config, switch);
+                agent.map(|agent| Arc::new(agent) as _).map_err(ConnectError::Thread)
+            })?,
+            #[cfg(not(feature = "redis"))]
+            Backend::Redis(_) => return Err(ConnectError::NotBuilt(config.backend.clone())),
         };
         Ok(Self { hub: Arc::new(hub), app: "app".into() })
     }
@@ -154,6 +164,10 @@ impl Bus {
         Queue::open(&self.hub.queues, &self.app, name, options)
     }
 
+    pub(crate) fn into_hub(self) -> Arc<Hub> {
+        self.hub
+    }
+
     /// Messages to listeners by the name of an action.
     pub fn messenger(&self) -> Messenger {
         Messenger::new(Arc::clone(&self.hub.switch), Arc::clone(&self.app))
@@ -170,4 +184,17 @@ impl Bus {
     pub fn queues(&self) -> Vec<QueueInfo> {
         self.hub.queues.names.all().iter().map(|channel| channel.info()).collect()
     }
+}
+
+/// Opens the file for durable shares.
+#[cfg(feature = "durable")]
+fn open(path: &Path, limits: &BusLimits) -> Result<Arc<dyn Disk>, ConnectError> {
+    let (file, last) = crate::durable::File::open(path, limits.names)?;
+    crate::version::follow(last);
+    Ok(Arc::new(file))
+}
+
+#[cfg(not(feature = "durable"))]
+fn open(_: &Path, _: &BusLimits) -> Result<Arc<dyn Disk>, ConnectError> {
+    Err(ConnectError::NotDurable)
 }

@@ -43,6 +43,10 @@ pub struct BusConfig {
     pub silence: Duration,
     /// How much the bus may hold in this process.
     pub limits: BusLimits,
+    /// Whether this process is a worker or the agent, for a [`Messenger`](crate::Messenger). No matter of configuration:
+    /// whatever starts the process sets it.
+    #[serde(skip)]
+    pub role: Role,
 }
 
 impl Default for BusConfig {
@@ -57,8 +61,19 @@ impl Default for BusConfig {
             wait: Duration::from_secs(1),
             silence: Duration::from_secs(10),
             limits: BusLimits::default(),
+            role: Role::Worker,
         }
     }
+}
+
+/// What a process is for others of its bus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// One of those that serve.
+    #[default]
+    Worker,
+    /// The one that does what is to be done once.
+    Agent,
 }
 
 /// What becomes of messages that are published while the backend is out of reach.

@@ -270,7 +270,7 @@ pub(crate) enum To {
 /// Messages to listeners in other processes, at most once. What comes from there is passed to the
 /// [`Switch`](crate::messenger::Switch) of this process.
 pub(crate) trait FarMessenger {
-    /// So many listen here for an action now. After a break, [`Switch::actions`](crate::messenger::Switch::actions) says
+    /// So many listen here for an action now. After a break, [`Switch::tell_actions`](crate::messenger::Switch::tell_actions) says
     /// all. Called under the lock of the switch: it must not call that.
     fn listening(&self, action: &Key, count: usize);
 

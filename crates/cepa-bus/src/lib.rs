@@ -11,9 +11,12 @@
 //! Everything here is in the memory of one process. The faces are `async` and values can be written down
 //! ([`Value`]), so that an app does not change when they are kept elsewhere.
 
+mod agent;
 mod backend;
 mod bus;
 mod config;
+#[cfg(feature = "durable")]
+mod durable;
 mod far;
 mod hub;
 mod limits;
@@ -29,9 +32,10 @@ mod version;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisUrlError;
 pub use self::{
+    agent::AgentServer,
     backend::{BackendError, ConnectError},
     bus::Bus,
-    config::{Backend, BackendNameError, BusConfig, WhileLost},
+    config::{Backend, BackendNameError, BusConfig, Role, WhileLost},
     limits::BusLimits,
     live::{Live, SseOptions},
     messenger::{Listener, Messenger, MessengerError},

@@ -6,6 +6,7 @@ mod message;
 mod mirror;
 mod own;
 mod queues;
+mod relay;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     channel::Channel,
     mirror::{Followed, Report},
     queues::Queues,
+    relay::{Elsewhere, Relay, Relayed},
 };
 pub use self::{
     channel::{QueueInfo, QueueOptions},

@@ -32,7 +32,7 @@ use std::{
     fs::File,
     hash::{BuildHasher as _, RandomState},
     io::{self, Read as _},
-    sync::{Arc, Weak, mpsc},
+    sync::{Arc, Weak, atomic::AtomicBool, mpsc},
     thread,
     time::Duration,
 };
@@ -57,7 +57,7 @@ use self::{
     permit::{Permit, Room},
 };
 use crate::{
-    BackendError, BusConfig, BusLimits, ConnectError, WhileLost,
+    BackendError, BusConfig, BusLimits, ConnectError, Role, WhileLost,
     far::{Far, Reply},
     messenger::Switch,
 };
@@ -80,6 +80,8 @@ pub(crate) struct Redis {
     calls: Room,
     /// Messages that wait to be sent, or to be answered.
     buffer: Room,
+    /// Whether there is a connection.
+    is_up: Arc<AtomicBool>,
 }
 
 /// What the parts of it know.
@@ -102,7 +104,6 @@ impl Redis {
     pub(crate) fn connect(
         config: &BusConfig,
         url: &str,
-        is_worker: bool,
         switch: Weak<Switch>,
     ) -> Result<Arc<Self>, ConnectError> {
         let address = Address::parse(url)?;
@@ -113,13 +114,14 @@ impl Redis {
             while_lost: config.while_lost,
             wait: config.wait,
             silence: config.silence.max(Duration::from_secs(1)),
-            is_worker,
+            is_worker: config.role == Role::Worker,
             process: process(std::process::id()),
             publisher: format!("{:016x}", random()),
         });
         let (link, inbox) = unbounded_channel();
         let news = Arc::<News>::default();
-        let parts = (Arc::clone(&settings), Arc::clone(&news), (link.clone(), inbox));
+        let is_up = Arc::<AtomicBool>::default();
+        let parts = (Arc::clone(&settings), (Arc::clone(&news), Arc::clone(&is_up)), (link.clone(), inbox));
         let (started, has_started) = mpsc::sync_channel(1);
         let run = move || {
             let runtime = LocalRuntime::new();
@@ -128,8 +130,8 @@ impl Redis {
             // It is waited for.
             let _ = started.send(result);
             if let Some(runtime) = runtime {
-                let (settings, news, channel) = parts;
-                runtime.block_on(Link::new(settings, news, switch, channel).run());
+                let (settings, shared, channel) = parts;
+                runtime.block_on(Link::new(settings, shared, switch, channel).run());
             }
         };
         thread::Builder::new().name("cepa-bus-redis".to_owned()).spawn(run).map_err(ConnectError::Thread)?;
@@ -137,7 +139,7 @@ impl Redis {
         has_started.recv().unwrap_or_else(gone).map_err(ConnectError::Thread)?;
         let calls = Room::new(CALLS, CALL_BYTES);
         let buffer = Room::new(config.buffer_messages.clamp(1, 65_536), config.buffer_bytes);
-        Ok(Arc::new(Self { settings, news, link, calls, buffer }))
+        Ok(Arc::new(Self { settings, news, link, calls, buffer, is_up }))
     }
 
     /// Has the link do something, after all that was sent to it before.

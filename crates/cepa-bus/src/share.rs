@@ -5,6 +5,7 @@ mod counter;
 mod deadlock;
 mod disk;
 mod error;
+mod json;
 mod map;
 mod near;
 mod shares;
@@ -24,7 +25,14 @@ pub use self::{
     map::ShareMap,
     slot::ShareInfo,
 };
-pub(crate) use self::{counter::CounterCell, map::MapCell, shares::Shares, slot::Slot};
+pub(crate) use self::{
+    counter::CounterCell,
+    disk::{Disk, Kept},
+    json::Json,
+    map::{Entry, MapCell},
+    shares::Shares,
+    slot::{Hold as NearHold, Slot, Stored},
+};
 use crate::{BackendError, far::When};
 
 /// A value that can be shared: it can be copied, sent between threads, and written down.

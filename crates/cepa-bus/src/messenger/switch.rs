@@ -110,9 +110,12 @@ impl Switch {
         ears[RandomState::new().hash_one(()) as usize % ears.len()].hear(message)
     }
 
-    /// How many listen, for each action.
-    pub(crate) fn actions(&self) -> Vec<(Key, usize)> {
-        locked(&self.listeners).ears.iter().map(|(action, ears)| (action.clone(), ears.len())).collect()
+    /// Tells the backend how many listen, for each action.
+    pub(crate) fn tell_actions(&self) {
+        let listeners = locked(&self.listeners);
+        if let Some(far) = self.far() {
+            listeners.ears.iter().for_each(|(action, ears)| far.listening(action, ears.len()));
+        }
     }
 
     /// A copy, so that nobody is woken under the lock.

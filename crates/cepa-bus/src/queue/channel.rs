@@ -83,13 +83,16 @@ pub(super) struct State {
     pub(super) life: u64,
     /// The place of the first message of this life. One before the last message of the life before lies between.
     pub(super) from: u64,
-    seats: Vec<Seat>,
+    pub(super) seats: Vec<Seat>,
     free: Vec<u32>,
     present: BTreeMap<Arc<str>, usize>,
+    /// How often it was stopped in this life, as far as is known, and where the last time.
+    pub(super) stops: u64,
+    pub(super) stopped_at: u64,
     /// Seats of those who pass messages on to other processes, which are no subscribers.
-    followers: usize,
+    pub(super) followers: usize,
     /// Subscribers in other processes.
-    elsewhere: usize,
+    pub(super) elsewhere: usize,
     /// The buffers of those who have one, by seat.
     own: BTreeMap<u32, Own>,
     /// When it was last published to, or left.
@@ -100,10 +103,10 @@ pub(super) struct State {
 
 /// What the queue knows of a subscriber.
 #[derive(Debug)]
-struct Seat {
+pub(super) struct Seat {
     waker: Option<Waker>,
-    /// The message before which it ends.
-    end: u64,
+    /// The place before which it ends.
+    pub(super) end: u64,
 }
 
 /// What there is to be read at a place.
@@ -134,6 +137,8 @@ impl Channel {
             seats: Vec::new(),
             free: Vec::new(),
             present: BTreeMap::new(),
+            stops: 0,
+            stopped_at: 0,
             followers: 0,
             elsewhere: 0,
             own: BTreeMap::new(),
@@ -149,6 +154,10 @@ impl Channel {
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.key.name
+    }
+
+    pub(super) fn most_seats(&self) -> usize {
+        self.room.subscribers
     }
 
     pub(crate) fn options(&self) -> QueueOptions {
@@ -334,8 +343,11 @@ impl Channel {
         Poll::Pending
     }
 
-    pub(super) fn stop(&self) {
-        locked(&self.state).end_all();
+    pub(crate) fn stop(&self) {
+        let mut state = locked(&self.state);
+        state.end_all();
+        state.stops += 1;
+        drop(state);
         self.wake();
     }
 
@@ -371,7 +383,7 @@ impl Seat {
 }
 
 impl State {
-    fn take_seat(&mut self, most: usize) -> Option<u32> {
+    pub(super) fn take_seat(&mut self, most: usize) -> Option<u32> {
         let seat = Seat { waker: None, end: u64::MAX };
         if let Some(at) = self.free.pop() {
             self.seats[at as usize] = seat;
@@ -384,7 +396,7 @@ impl State {
         Some(self.seats.len() as u32 - 1)
     }
 
-    fn leave_seat(&mut self, seat: u32) -> Option<Waker> {
+    pub(super) fn leave_seat(&mut self, seat: u32) -> Option<Waker> {
         let waker = self.seats[seat as usize].waker.take();
         self.own.remove(&seat);
         self.free.push(seat);
@@ -399,6 +411,7 @@ impl State {
 
     /// Those who are there now get what is there now, and no more.
     pub(super) fn end_all(&mut self) {
+        self.stopped_at = self.next;
         for seat in &mut self.seats {
             seat.end = seat.end.min(self.next);
         }
@@ -420,7 +433,7 @@ impl State {
             Some(place) if place <= self.next => Some((place, true)),
             place => match &self.mirror {
                 None => Some((self.first(), false)),
-                Some(mirror) => mirror.place_ahead(place, self.next, keep),
+                Some(mirror) => mirror.place_ahead(place, self.first()..=self.next, keep),
             },
         }
     }
@@ -437,11 +450,11 @@ impl State {
         self.next - self.log.len() as u64
     }
 
-    fn appear(&mut self, who: &Arc<str>, count: usize) {
+    pub(super) fn appear(&mut self, who: &Arc<str>, count: usize) {
         *self.present.entry(Arc::clone(who)).or_default() += count;
     }
 
-    fn disappear(&mut self, who: &Arc<str>, count: usize) {
+    pub(super) fn disappear(&mut self, who: &Arc<str>, count: usize) {
         if let Some(present) = self.present.get_mut(who) {
             *present = present.saturating_sub(count);
             if *present == 0 {

@@ -63,7 +63,7 @@ pub(super) struct Draft {
 
 /// A frame in the log.
 #[derive(Clone, Debug)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     pub(super) bytes: Bytes,
     /// Where the data begins.
     data: u32,
@@ -167,19 +167,19 @@ fn one_line(frame: &mut Vec<u8>, json: &[u8]) {
 }
 
 impl Frame {
-    pub(super) fn id(&self) -> EventId {
+    pub(crate) fn id(&self) -> EventId {
         let id =
             self.bytes.get(ID.len()..AFTER_ID - 1).and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
         id.expect("a frame begins with its id")
     }
 
-    pub(super) fn event(&self) -> Option<&str> {
+    pub(crate) fn event(&self) -> Option<&str> {
         let until = (self.data as usize).checked_sub(DATA.len() + 1)?;
         let event = self.bytes.get(AFTER_ID + EVENT.len()..until)?;
         Some(std::str::from_utf8(event).expect("the type of an event was a text"))
     }
 
-    pub(super) fn json(&self) -> Bytes {
+    pub(crate) fn json(&self) -> Bytes {
         self.bytes.slice(self.data as usize..self.bytes.len() - END.len())
     }
 }

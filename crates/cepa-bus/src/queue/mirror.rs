@@ -1,6 +1,6 @@
 //! The mirror of a queue that is kept elsewhere: how a backend fills it, and what it is told of subscribers here.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     Channel, EventId,
@@ -19,8 +19,6 @@ pub(super) struct Mirror {
     start: u64,
     /// The place of what was the next message when the queue was followed.
     head: u64,
-    /// How often the queue was stopped, as far as is known.
-    stops: u64,
     changes: Changes,
 }
 
@@ -67,17 +65,17 @@ impl Mirror {
         self.is_found().then_some(self.start)
     }
 
-    /// Where a reader begins that has seen more than the mirror has, or something of another life. It is not known while
-    /// the backend is away; a message of this life may be on its way.
-    pub(super) fn place_ahead(&self, place: Option<u64>, next: u64, keep: usize) -> Option<Found> {
-        if !self.is_live {
-            return None;
-        }
-        let most = next.max(self.head).saturating_add(keep as u64);
-        match place {
-            Some(place) if place <= most => Some((place, true)),
-            _ => Some((next, false)),
-        }
+    /// Where a reader begins that has seen a message of this life that may be on its way here: at its place; one that has
+    /// seen any other at the first there is. It is not known while the backend is away.
+    pub(super) fn place_ahead(
+        &self,
+        place: Option<u64>,
+        log: RangeInclusive<u64>,
+        keep: usize,
+    ) -> Option<Found> {
+        let most = self.head.max(*log.end()).saturating_add(keep as u64);
+        let ahead = place.filter(|place| *place <= most);
+        self.is_live.then(|| ahead.map_or((*log.start(), false), |place| (place, true)))
     }
 }
 
@@ -133,7 +131,7 @@ impl Channel {
             if place > state.next {
                 self.skip_to(&mut state, place);
             }
-            if state.mirror.as_ref().is_some_and(|mirror| mirror.is_found() && mirror.stops < stops) {
+            if state.stops < stops && state.mirror.as_ref().is_some_and(Mirror::is_found) {
                 state.end_all();
             }
         } else {
@@ -145,11 +143,12 @@ impl Channel {
         }
         let head = (state.from + now.saturating_sub(1)).max(state.next);
         if let Some(mirror) = &mut state.mirror {
-            (mirror.is_live, mirror.head, mirror.stops) = (true, head, stops);
+            (mirror.is_live, mirror.head) = (true, head);
             if mirror.start == 0 {
                 mirror.start = head;
             }
         }
+        state.stops = stops;
         drop(state);
         self.wake();
     }
@@ -173,13 +172,11 @@ impl Channel {
         self.wake();
     }
 
-    /// Somebody has stopped the queue.
-    pub(crate) fn stopped(&self) {
+    /// Somebody has stopped the queue, and how often that has happened in this life.
+    pub(crate) fn stopped(&self, stops: u64) {
         let mut state = locked(&self.state);
         state.end_all();
-        if let Some(mirror) = &mut state.mirror {
-            mirror.stops += 1;
-        }
+        state.stops = stops;
         drop(state);
         self.wake();
     }

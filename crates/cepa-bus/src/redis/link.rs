@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     rc::Rc,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -77,6 +80,7 @@ pub(super) struct Call {
 pub(super) struct Link {
     settings: Arc<Settings>,
     news: Arc<News>,
+    is_up: Arc<AtomicBool>,
     switch: Weak<Switch>,
     events: UnboundedSender<Event>,
     inbox: UnboundedReceiver<Event>,
@@ -123,7 +127,7 @@ const SOON: Duration = Duration::from_secs(5);
 impl Link {
     pub(super) fn new(
         settings: Arc<Settings>,
-        news: Arc<News>,
+        (news, is_up): (Arc<News>, Arc<AtomicBool>),
         switch: Weak<Switch>,
         (events, inbox): (UnboundedSender<Event>, UnboundedReceiver<Event>),
     ) -> Self {
@@ -135,6 +139,7 @@ impl Link {
         Self {
             settings,
             news,
+            is_up,
             switch,
             events,
             inbox,
@@ -254,14 +259,12 @@ impl Link {
         self.before = Some(Arc::clone(&connection.session.name));
         let now = Instant::now();
         self.state = State::Up { since: now, connection: Rc::clone(&connection) };
+        self.is_up.store(true, Relaxed);
         self.times.beat = now + self.settings.silence / 4;
         // What is followed is so before anything is published, and told before anybody asks.
         self.mirrors.find_all(&connection);
-        let actions = self.switch.upgrade().map(|switch| switch.actions()).unwrap_or_default();
+        self.note_actions();
         self.tell_news(&connection);
-        for (action, count) in &actions {
-            sessions::tell_ears(&self.settings, &connection, action, *count);
-        }
         self.mirrors.report_all(&connection);
         self.outbox.up(&connection);
         for (_, job) in std::mem::take(&mut self.waiting) {
@@ -276,6 +279,7 @@ impl Link {
         {
             self.failures = 0;
         }
+        self.is_up.store(false, Relaxed);
         self.mirrors.lost();
         if self.settings.while_lost == WhileLost::Refuse {
             self.outbox.refuse(&BackendError::Away(why.into()));
@@ -321,6 +325,13 @@ impl Link {
         }
         if let Some(switch) = self.switch.upgrade() {
             sessions::hear(&switch, &message);
+        }
+    }
+
+    /// Makes news of all who listen here.
+    fn note_actions(&self) {
+        if let Some(switch) = self.switch.upgrade() {
+            switch.tell_actions();
         }
     }
 
@@ -377,9 +388,8 @@ impl Link {
         if self.times.touch <= now {
             self.times.touch = now + self.settings.limits.queue_idle / 4;
             let idle = millis(self.settings.limits.queue_idle);
-            let actions = self.switch.upgrade().map(|switch| switch.actions()).unwrap_or_default();
-            let ears = actions.iter().map(|(action, _)| sessions::ears(&self.settings, action));
-            for key in self.mirrors.keys().chain(ears) {
+            self.note_actions();
+            for key in self.mirrors.keys() {
                 let mut expire = ::redis::cmd("PEXPIRE");
                 expire.arg(key).arg(idle);
                 spawn_local(connection.ask(expire));

@@ -20,12 +20,16 @@ struct Changed {
 impl News {
     /// Subscribers of a queue have come or gone. Answers whether it is the first of the news.
     pub(super) fn of_queue(&self, mirror: &Arc<Channel>) -> bool {
-        self.note(|changed| drop(changed.queues.insert(mirror.key().clone(), Arc::downgrade(mirror))))
+        self.note(|changed| {
+            changed.queues.insert(mirror.key().clone(), Arc::downgrade(mirror));
+        })
     }
 
     /// So many listen for an action now. Answers whether it is the first of the news.
     pub(super) fn of_action(&self, action: &Key, count: usize) -> bool {
-        self.note(|changed| drop(changed.actions.insert(action.clone(), count)))
+        self.note(|changed| {
+            changed.actions.insert(action.clone(), count);
+        })
     }
 
     fn note(&self, note: impl FnOnce(&mut Changed)) -> bool {

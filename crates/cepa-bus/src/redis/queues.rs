@@ -1,6 +1,10 @@
 //! Queues in Redis, as handles see them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -65,7 +69,13 @@ impl FarQueues for Redis {
             if json.len() > MESSAGE_MOST {
                 return Err(BackendError::TooLong(MESSAGE_MOST).into());
             }
-            let (permit, event) = (self.buffer.permit(json.len())?, event.map(Into::into));
+            // Where Redis is there and answers, room is a matter of moments.
+            let wait = if self.is_up.load(Relaxed) { self.settings.wait } else { Duration::ZERO };
+            let permit = match self.buffer.permit(json.len()) {
+                Err(BackendError::Busy) if !wait.is_zero() => self.buffer.wait(json.len(), wait).await?,
+                permit => permit?,
+            };
+            let event = event.map(Into::into);
             let (reply, id) = oneshot::channel();
             let queue = queue.clone();
             self.send(Job::Publish(Publication { queue, options, event, json, reply, permit }));

@@ -28,7 +28,7 @@ pub(super) fn beat(settings: &Settings, connection: &Connection) {
 }
 
 /// Where it is written who listens for an action.
-pub(super) fn ears(settings: &Settings, action: &Key) -> String {
+fn ears(settings: &Settings, action: &Key) -> String {
     settings.keys.of(Kind::Ears, action)
 }
 

@@ -167,24 +167,20 @@ impl<T: Value> ShareCell<T> {
     }
 
     fn decode(&self, value: Versioned) -> Result<Snapshot<T>, ShareError> {
-        let read: T = serde_json::from_slice(&value.json).map_err(|error| self.json_error(&error))?;
+        let read: T = serde_json::from_slice(&value.json).map_err(|error| self.slot.json_error(&error))?;
         let read = Arc::new(read);
         self.remember(Some(Arc::clone(&read)), value.version);
         Ok(Snapshot { value: read, version: value.version })
     }
 
     fn encode(&self, value: &T) -> Result<FarValue, ShareError> {
-        let json = serde_json::to_vec(value).map_err(|error| self.json_error(&error))?;
+        let json = serde_json::to_vec(value).map_err(|error| self.slot.json_error(&error))?;
         Ok(FarValue { json: json.into(), ttl: self.ttl, durable: self.durable })
     }
 
     /// Keeps the copy that this process saw last. Whether it is still what is there, the backend says each time.
     fn remember(&self, value: Option<Arc<T>>, version: u64) {
         self.slot.remember(value.map(|value| Stored::new(value, version, None)));
-    }
-
-    fn json_error(&self, error: &serde_json::Error) -> ShareError {
-        ShareError::Json { name: Arc::clone(self.name()), error: error.to_string().into() }
     }
 }
 

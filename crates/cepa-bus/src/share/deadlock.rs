@@ -41,14 +41,6 @@ pub struct Wait {
     pub share: Arc<str>,
 }
 
-#[cfg(feature = "redis")]
-impl Cycle {
-    /// A cycle that was found elsewhere.
-    pub(crate) fn new(waits: Vec<Wait>) -> Self {
-        Self(waits)
-    }
-}
-
 /// The label of whoever locks for one write.
 pub(super) const A_WRITE: &str = "a write";
 
@@ -167,6 +159,10 @@ impl Drop for Granted<'_> {
 }
 
 impl Cycle {
+    pub(crate) fn new(waits: Vec<Wait>) -> Self {
+        Self(waits)
+    }
+
     /// The waits, beginning with that which was refused.
     pub fn waits(&self) -> &[Wait] {
         &self.0

@@ -4,7 +4,7 @@ use std::{fmt, time::SystemTime};
 
 use bytes::Bytes;
 
-use crate::{BackendError, far::Reply, names::Key};
+use crate::{far::Reply, names::Key};
 
 /// A durable value as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,15 +15,14 @@ pub(crate) struct Kept {
     pub(crate) json: Bytes,
 }
 
-/// Where durable shares are written.
+/// Where durable shares are written. What is asked of it is done in the order in which it was asked for.
 pub(crate) trait Disk: fmt::Debug + Send + Sync + 'static {
-    /// What is kept for a share.
-    fn load<'a>(&'a self, share: &'a Key) -> Reply<'a, Option<Kept>>;
+    /// What is kept for a share, unless its time is over.
+    fn load(&self, share: &Key) -> Reply<'static, Option<Kept>>;
 
-    /// Keeps a value in place of the one before, or none. It survives whatever happens once this has answered; of several
-    /// for one share the last one is kept.
-    fn save<'a>(&'a self, share: &'a Key, kept: Option<Kept>) -> Reply<'a, ()>;
-
-    /// The greatest version that is kept.
-    fn last_version(&self) -> Result<u64, BackendError>;
+    /// Keeps a value in place of the one before, or none. It survives whatever happens once this has answered.
+    ///
+    /// It is asked for when this is called, not when the reply is polled, and done also if that is dropped; `then` runs once it
+    /// is done, so that memory and disk agree whoever waits.
+    fn save(&self, share: &Key, kept: Option<Kept>, then: Box<dyn FnOnce() + Send>) -> Reply<'static, ()>;
 }

@@ -49,6 +49,9 @@ pub enum ShareError {
     /// written. Nothing was written.
     #[error("the lock of share {0:?} was lost")]
     LockLost(Arc<str>),
+    /// The share is [durable](crate::Share::durable), and the bus has no file to keep it in.
+    #[error("share {0:?} is to be durable, but the bus has no file for it: set bus.store")]
+    NoStore(Arc<str>),
     /// The value cannot be written as JSON, or what is there is not JSON of the type.
     #[error("the value of {name:?} cannot be written or read: {error}")]
     Json {

@@ -1,18 +1,29 @@
 //! Shares in the memory of this process: looked at, locked and replaced, whatever their type.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
-    Held, Party, ShareError, Shares,
+    Disk, Held, Kept, Party, ShareError, Shares,
     deadlock::{A_WRITE, Turn},
-    slot::{Hold, Slot, Stored},
+    slot::{Hold, OnDisk, Slot, Stored},
 };
 use crate::{far::When, version};
 
 impl Shares {
     /// The value, if there is one.
     pub(crate) async fn look(&self, slot: &Arc<Slot>) -> Result<Option<Stored>, ShareError> {
-        Ok(slot.load())
+        let present = slot.load();
+        match &self.disk {
+            Some(disk) if present.is_none() && slot.on_disk() == OnDisk::Unknown => {
+                let kept = disk.load(slot.key()).await?;
+                let kept = kept.map(|kept| Ok::<_, ShareError>(Stored::kept(slot.read(&kept.json)?, &kept)));
+                Ok(slot.found(kept.transpose()?))
+            }
+            _ => Ok(present),
+        }
     }
 
     /// The lock, once all that asked before are done.
@@ -48,11 +59,41 @@ impl Shares {
         hold: &Hold,
         value: Option<Held>,
         ttl: Option<Duration>,
-        _durable: bool,
+        durable: bool,
     ) -> Result<u64, ShareError> {
-        let version = version::next();
-        hold.slot().store(hold, value.map(|value| Stored::new(value, version, ttl)));
+        let (slot, version) = (hold.slot(), version::next());
+        match &self.disk {
+            None if durable => return Err(ShareError::NoStore(Arc::clone(slot.name()))),
+            Some(disk) if durable || slot.on_disk() != OnDisk::No => {
+                self.save(&**disk, slot, version, value, ttl, durable).await?;
+            }
+            _ => slot.store(hold, value.map(|value| Stored::new(value, version, ttl))),
+        }
         Ok(version)
+    }
+
+    /// Replaces a value in memory once it is on disk, or gone from there.
+    async fn save(
+        &self,
+        disk: &dyn Disk,
+        slot: &Arc<Slot>,
+        version: u64,
+        value: Option<Held>,
+        ttl: Option<Duration>,
+        durable: bool,
+    ) -> Result<(), ShareError> {
+        let kept = match &value {
+            Some(value) if durable => {
+                let expires = ttl.and_then(|ttl| SystemTime::now().checked_add(ttl));
+                Some(Kept { version, expires, json: slot.write(value)? })
+            }
+            _ => None,
+        };
+        let on_disk = if kept.is_some() { OnDisk::Yes } else { OnDisk::No };
+        let stored = value.map(|value| Stored::new(value, version, ttl));
+        let saved = Arc::clone(slot);
+        disk.save(slot.key(), kept, Box::new(move || saved.saved(stored, on_disk))).await?;
+        Ok(())
     }
 
     /// Replaces the value, or takes it out, once nobody holds the lock; the error is what is there instead.
@@ -64,7 +105,8 @@ impl Shares {
         (ttl, durable): (Option<Duration>, bool),
         wait: Duration,
     ) -> Result<Result<u64, Option<Stored>>, ShareError> {
-        if let (When::Absent, Some(value), false) = (when, &value, durable) {
+        let is_disk_apart = !durable && (self.disk.is_none() || slot.on_disk() == OnDisk::No);
+        if let (When::Absent, Some(value), true) = (when, &value, is_disk_apart) {
             // Waits for nobody.
             let made = Stored::new(Arc::clone(value), version::next(), ttl);
             let version = made.version;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CounterCell, MapCell, deadlock::Graph, slot::Slot};
+use super::{CounterCell, Disk, MapCell, deadlock::Graph, slot::Slot};
 use crate::{BusLimits, far::Far, names::Names};
 
 /// All shares, counters and maps of a bus.
@@ -16,10 +16,12 @@ pub(crate) struct Shares {
     pub(super) lock_waiters: usize,
     /// Where they are kept instead; the slots are copies then.
     pub(crate) far: Option<Arc<dyn Far>>,
+    /// What durable shares are written to.
+    pub(super) disk: Option<Arc<dyn Disk>>,
 }
 
 impl Shares {
-    pub(crate) fn new(limits: &BusLimits, far: Option<Arc<dyn Far>>) -> Self {
+    pub(crate) fn new(limits: &BusLimits, far: Option<Arc<dyn Far>>, disk: Option<Arc<dyn Disk>>) -> Self {
         Self {
             slots: Names::new(limits.names),
             counters: Names::new(limits.names),
@@ -28,6 +30,7 @@ impl Shares {
             graph: Graph::default(),
             lock_waiters: limits.lock_waiters,
             far,
+            disk,
         }
     }
 }

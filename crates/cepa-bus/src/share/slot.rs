@@ -5,12 +5,13 @@ use std::{
     collections::VecDeque,
     io::{self, Write},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Held, Party, ShareError, Value};
+use super::{Held, Kept, Party, ShareError, Value};
 use crate::{
     locked,
     names::{Key, Named},
@@ -23,15 +24,28 @@ pub(crate) struct Slot {
     type_id: TypeId,
     type_name: &'static str,
     measure: fn(&Held) -> Option<u64>,
+    write: fn(&Held) -> Result<Vec<u8>, serde_json::Error>,
+    read: fn(&[u8]) -> Result<Held, serde_json::Error>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     stored: Option<Stored>,
+    on_disk: OnDisk,
     holder: Option<Holder>,
     waiters: VecDeque<Waiter>,
     last_waiter: u64,
+}
+
+/// Whether there is a value on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum OnDisk {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    Yes,
+    No,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +107,13 @@ impl Stored {
         Self { value, version, expires }
     }
 
+    /// A value as it was found on disk.
+    pub(super) fn kept(value: Held, kept: &Kept) -> Self {
+        let left = kept.expires.map(|expires| expires.duration_since(SystemTime::now()).unwrap_or_default());
+        let expires = left.and_then(|left| Instant::now().checked_add(left));
+        Self { value, version: kept.version, expires }
+    }
+
     fn is_live(&self) -> bool {
         self.expires.is_none_or(|expires| Instant::now() < expires)
     }
@@ -105,11 +126,15 @@ impl Slot {
             type_id: TypeId::of::<T>(),
             type_name: type_name::<T>(),
             measure: |held| written_length(held.downcast_ref::<T>()?),
+            write: |held| {
+                serde_json::to_vec(held.downcast_ref::<T>().expect("a slot has values of its type"))
+            },
+            read: |json| Ok(Arc::new(serde_json::from_slice::<T>(json)?)),
             state: Mutex::default(),
         }
     }
 
-    pub(super) fn check_type<T: Value>(&self) -> Result<(), ShareError> {
+    pub(crate) fn check_type<T: Value>(&self) -> Result<(), ShareError> {
         if self.type_id == TypeId::of::<T>() {
             return Ok(());
         }
@@ -144,6 +169,43 @@ impl Slot {
 
     pub(super) fn store(&self, _: &Hold, stored: Option<Stored>) {
         self.remember(stored);
+    }
+
+    pub(super) fn on_disk(&self) -> OnDisk {
+        locked(&self.state).on_disk
+    }
+
+    /// What was found on disk, unless a value came first.
+    pub(super) fn found(&self, kept: Option<Stored>) -> Option<Stored> {
+        let mut state = locked(&self.state);
+        if state.on_disk == OnDisk::Unknown {
+            state.on_disk = if kept.is_some() { OnDisk::Yes } else { OnDisk::No };
+            if state.stored.is_none() {
+                state.stored = kept;
+            }
+        }
+        state.stored.clone()
+    }
+
+    /// What is on disk now.
+    pub(super) fn saved(&self, stored: Option<Stored>, on_disk: OnDisk) {
+        let mut state = locked(&self.state);
+        state.on_disk = on_disk;
+        let before = std::mem::replace(&mut state.stored, stored);
+        drop(state);
+        drop(before);
+    }
+
+    pub(super) fn write(&self, value: &Held) -> Result<Bytes, ShareError> {
+        (self.write)(value).map(Bytes::from).map_err(|error| self.json_error(&error))
+    }
+
+    pub(super) fn read(&self, json: &[u8]) -> Result<Held, ShareError> {
+        (self.read)(json).map_err(|error| self.json_error(&error))
+    }
+
+    pub(super) fn json_error(&self, error: &serde_json::Error) -> ShareError {
+        ShareError::Json { name: Arc::clone(self.name()), error: error.to_string().into() }
     }
 
     /// Keeps a copy of what is elsewhere.

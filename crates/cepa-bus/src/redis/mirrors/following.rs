@@ -35,7 +35,7 @@ pub(super) struct Following {
     stops: u64,
     /// The message after which the mirror is to be stopped.
     stop: Option<u64>,
-    /// How often the mirror was.
+    /// How often it was, as the mirror knows.
     told: u64,
     ahead: Ahead,
 }
@@ -109,7 +109,7 @@ impl Following {
     /// It was found.
     pub(super) fn found(&mut self, found: Found) -> Then {
         if found.life != self.life || self.told_never() {
-            self.stops = found.stops;
+            (self.stops, self.told) = (found.stops, found.stops);
         }
         self.found = found;
         self.phase = Phase::CatchingUp;
@@ -154,8 +154,8 @@ impl Following {
     /// Tells the mirror where messages begin: where it has none yet, in another life, or after some that are not kept.
     fn begin_at(&mut self, at: Found, first: u64, mirror: &Channel) {
         if at.life != self.life {
-            (self.life, self.stop, self.told) = (at.life, None, 0);
-            self.stops = if at.life == self.found.life { self.found.stops } else { at.stops };
+            let stops = if at.life == self.found.life { self.found.stops } else { at.stops };
+            (self.life, self.stop, self.stops, self.told) = (at.life, None, stops, stops);
         }
         let now = if at.life == self.found.life { self.found.number + 1 } else { at.number + 1 };
         let after = EventId { life: at.life, number: first - 1 };
@@ -208,8 +208,8 @@ impl Following {
     /// Stops the mirror if it has all messages before the stop.
     fn stop_if_due(&mut self, mirror: &Channel) {
         if self.stop.take_if(|after| *after < self.next).is_some() {
-            self.told += 1;
-            mirror.stopped();
+            self.told = self.stops;
+            mirror.stopped(self.told);
         }
     }
 }
