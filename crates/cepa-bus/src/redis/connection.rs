@@ -1,6 +1,7 @@
 //! A connection to Redis, and the session that this process has there as long as it lasts.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -156,9 +157,9 @@ impl Server {
             about += &::redis::cmd("INFO").arg(section).query_async::<String>(commands).await?;
         }
         // Who may not ask for that is not told.
-        let sync =
-            ::redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async::<Vec<String>>(commands).await;
-        let is_synced = sync.is_ok_and(|sync| sync.get(1).is_some_and(|sync| sync == "always"));
+        let sync = ::redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(commands).await;
+        let sync: HashMap<String, String> = sync.unwrap_or_default();
+        let is_synced = sync.values().any(|sync| sync == "always");
         let is = |name: &str, value: &str| field(&about, name) == Some(value);
         let is_first = field(&about, "master_replid2").is_none_or(|id| id.bytes().all(|byte| byte == b'0'));
         Ok(Self {
