@@ -288,6 +288,8 @@ impl Link {
     }
 
     fn rest(&mut self, why: &str) {
+        // What is still to be heard of this attempt is of no interest.
+        self.number += 1;
         if self.failures == 1 {
             tracing::warn!(why, "the bus does not reach Redis, and goes on trying");
         }
