@@ -1,7 +1,7 @@
 //! A bus that is kept in Redis, for all machines that use it.
 //!
 //! In reading order: [`address`] says where it is, [`keys`] what things are called there, [`scripts`] what is done there in one
-//! step. The [`link`] is a thread by itself that has the [`connection`]; handles ask it through a channel, in order.
+//! step. The [`link`] is a thread by itself that has the [`connection`]; handles send it [`jobs`], which are done in order.
 //! What is asked: [`shares`] with their [`locks`], [`queues`] with the [`outbox`] of what is published and the [`mirrors`] of
 //! what is followed, and the [`messenger`]. A connection is a [session](sessions) there, which has leases on what it holds;
 //! what has changed here is told as [`news`].
@@ -12,6 +12,7 @@
 mod address;
 mod answer;
 mod connection;
+mod jobs;
 mod keys;
 mod link;
 mod locks;
@@ -51,8 +52,9 @@ use self::{
     address::Address,
     answer::Answer,
     connection::Session,
+    jobs::{Call, Event, Job},
     keys::Keys,
-    link::{Call, Event, Job, Link},
+    link::Link,
     news::News,
     permit::{Permit, Room},
 };

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     Settings,
     answer::{Answer, failure},
-    link::Event,
+    jobs::Event,
     scripts,
 };
 use crate::BackendError;

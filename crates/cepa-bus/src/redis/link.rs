@@ -1,4 +1,5 @@
-//! The thread of a bus in Redis: what it is asked, what comes by itself and what time it is, one after the other.
+//! The thread of a bus in Redis: what it is asked, what comes by itself and what is to be done in time, one after the
+//! other.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Cmd, Value};
 use bytes::Bytes;
 use tokio::{
     sync::{
@@ -22,59 +22,16 @@ use tokio::{
 };
 
 use super::{
-    Permit, Settings,
-    connection::{Attempt, Connection, Session, millis},
-    locks::{Locking, Turns, Writing},
-    mirrors::{Follow, Mirrors, Step},
+    Settings,
+    connection::{Attempt, Connection, millis},
+    jobs::{Call, Event, Job},
+    locks::Turns,
+    mirrors::Mirrors,
     news::News,
-    outbox::{Outbox, Publication},
+    outbox::Outbox,
     scripts, sessions,
 };
 use crate::{BackendError, WhileLost, messenger::Switch};
-
-/// What happens.
-pub(super) enum Event {
-    /// A handle asks for something.
-    Job(Job),
-    /// A connection is there.
-    Connected { number: u64, connection: Box<Connection> },
-    /// None could be made.
-    Failed { number: u64, why: Box<str> },
-    /// A connection is of no more use.
-    Lost { number: u64, why: Box<str> },
-    /// Something has come through a channel.
-    Message { number: u64, channel: Vec<u8>, message: Bytes },
-    /// A mirror has an answer.
-    Mirror(Step),
-    /// A batch has an answer.
-    Published { batch: u64, answer: Result<Value, BackendError> },
-    /// All handles are gone.
-    End,
-}
-
-/// What a handle asks for.
-pub(super) enum Job {
-    Ready(Reply<()>),
-    Call(Call),
-    Lock(Locking),
-    Write(Writing),
-    Publish(Publication),
-    Follow(Follow),
-    /// There is [news](News).
-    News,
-}
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, BackendError>>;
-
-/// One call, and who waits for the answer.
-pub(super) struct Call {
-    pub(super) make: Box<dyn FnOnce(&Session) -> Cmd + Send>,
-    /// Whether Redis is to know before what has changed in this process.
-    pub(super) after_news: bool,
-    /// Nobody, if it is to be done in any case.
-    pub(super) reply: Option<Reply<Value>>,
-    pub(super) permit: Permit,
-}
 
 /// The thread's own.
 pub(super) struct Link {
@@ -185,7 +142,7 @@ impl Link {
             Event::Failed { number, why } if number == self.number => self.rest(&why),
             Event::Lost { number, why } if number == self.number => self.lost(&why),
             Event::Message { number, channel, message } if number == self.number => {
-                self.message(&channel, message);
+                self.message(&channel, &message);
             }
             Event::Mirror(step) => {
                 if let State::Up { connection, .. } = &self.state {
@@ -193,7 +150,7 @@ impl Link {
                 }
             }
             Event::Published { batch, answer } => {
-                self.outbox.answered(batch, answer, self.connection().as_deref())
+                self.outbox.answered(batch, answer, self.connection().as_deref());
             }
             Event::End => self.times.end = Some(Instant::now() + self.settings.wait),
             Event::Connected { .. } | Event::Failed { .. } | Event::Lost { .. } | Event::Message { .. } => {}
@@ -225,7 +182,7 @@ impl Link {
             (Job::Call(call), Some(connection)) => self.call(call, &connection),
             (Job::Lock(locking), Some(connection)) => locking.begin(&connection, &self.settings, &self.turns),
             (Job::Write(writing), Some(connection)) => {
-                writing.begin(&connection, &self.settings, &self.turns)
+                writing.begin(&connection, &self.settings, &self.turns);
             }
         }
     }
@@ -316,9 +273,9 @@ impl Link {
         });
     }
 
-    fn message(&mut self, channel: &[u8], message: Bytes) {
+    fn message(&mut self, channel: &[u8], message: &Bytes) {
         let Some(connection) = self.connection() else { return };
-        if self.mirrors.message(channel, &message, &connection) {
+        if self.mirrors.message(channel, message, &connection) {
             return;
         }
         if let Some(party) = message.strip_prefix(b"turn ") {
@@ -326,7 +283,7 @@ impl Link {
             return party.map(|party| self.turns.wake(party)).unwrap_or_default();
         }
         if let Some(switch) = self.switch.upgrade() {
-            sessions::hear(&switch, &message);
+            sessions::hear(&switch, message);
         }
     }
 
@@ -396,20 +353,6 @@ impl Link {
                 expire.arg(key).arg(idle);
                 spawn_local(connection.ask(expire));
             }
-        }
-    }
-}
-
-impl Job {
-    /// Answers that nothing was done.
-    fn fail(self, error: &BackendError) {
-        match self {
-            Self::Ready(reply) => drop(reply.send(Err(error.clone()))),
-            Self::Call(call) => drop(call.reply.map(|reply| reply.send(Err(error.clone())))),
-            Self::Lock(locking) => locking.fail(error),
-            Self::Write(writing) => writing.fail(error),
-            Self::Publish(publication) => publication.fail(error),
-            Self::Follow(_) | Self::News => {}
         }
     }
 }

@@ -20,8 +20,8 @@ use super::{
     Permit, Settings, VALUE_MOST,
     answer::{Answer, nonsense},
     connection::Connection,
+    jobs::{Call, Event, Job},
     keys::share_of,
-    link::{Call, Event, Job},
     scripts::{self, Script},
     shares::{self, Write},
 };
@@ -77,6 +77,11 @@ impl Drop for Granted {
 pub(super) fn release(settings: &Settings, share: &Key, token: u64) -> Job {
     let mut call = settings.keys.lock(&scripts::RELEASE, share);
     call.arg(token).arg(settings.keys.sessions_channel());
+    unanswered(call)
+}
+
+/// A call that nobody waits for. There are no more of these than there are locks and waits.
+fn unanswered(call: Cmd) -> Job {
     let make = Box::new(move |_: &_| call);
     Job::Call(Call { make, after_news: false, reply: None, permit: Permit::none() })
 }
@@ -212,6 +217,10 @@ impl Waiting {
             let holder: Arc<str> = match answer.text()?.as_str() {
                 "lock" => return Ok((answer.number()?, answer)),
                 "wait" => answer.text()?.into(),
+                "dead" => {
+                    self.is_over.set(true);
+                    return Err(BackendError::Away("the connection was lost meanwhile".into()).into());
+                }
                 "full" => {
                     self.is_over.set(true);
                     return Err(ShareError::TooManyWaiting(Arc::clone(&self.wish.share.name)));
@@ -239,7 +248,8 @@ impl Drop for Waiting {
         if !self.is_over.get() {
             let mut call = self.call(&scripts::GIVE_UP);
             call.arg(self.settings.keys.sessions_channel());
-            spawn_local(self.connection.ask(call));
+            // When the bus is dropped, its session ends.
+            let _ = self.connection.events().send(Event::Job(unanswered(call)));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{MESSAGE_MOST, Redis, link::Job, sessions};
+use super::{MESSAGE_MOST, Redis, jobs::Job, sessions};
 use crate::{
     BackendError,
     far::{FarMessenger, Reply, To},

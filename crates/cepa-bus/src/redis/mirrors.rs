@@ -21,11 +21,15 @@ use self::{
 use super::{
     Settings,
     connection::{Connection, Session, millis},
+    jobs::Event,
     keys::Kind,
-    link::Event,
     scripts::{self, Script},
 };
-use crate::{BackendError, EventId, QueueOptions, names::Key, queue::Channel};
+use crate::{
+    BackendError, EventId, QueueOptions,
+    names::Key,
+    queue::{Channel, Report},
+};
 
 /// A queue that is to be followed.
 pub(super) struct Follow {
@@ -61,6 +65,8 @@ pub(super) struct Mirrors {
 const IDLE: Duration = Duration::from_secs(10);
 /// Most bytes that are caught up with at a time, but for the last message.
 const PAGE: usize = 1 << 20;
+/// Most names of subscribers that are told at a time.
+const NAMES: usize = 1000;
 
 impl Mirrors {
     pub(super) fn new(settings: Arc<Settings>, events: UnboundedSender<Event>) -> Self {
@@ -177,32 +183,41 @@ impl Mirrors {
 
     /// Tells what has changed among the subscribers of a queue.
     pub(super) fn report(&self, queue: &Key, mirror: &Weak<Channel>, connection: &Connection) {
-        self.tell(queue, mirror.upgrade().map(|mirror| mirror.report(false)), connection);
+        let gone = || Report { count: 0, all: true, names: Vec::new() };
+        self.tell(queue, mirror.upgrade().map_or_else(gone, |mirror| mirror.report(false)), connection);
     }
 
     /// Tells all that there is.
     pub(super) fn report_all(&self, connection: &Connection) {
         for mirror in self.all.values().filter_map(|following| following.mirror.upgrade()) {
-            self.tell(mirror.key(), Some(mirror.report(true)), connection);
+            self.tell(mirror.key(), mirror.report(true), connection);
         }
     }
 
-    fn tell(&self, queue: &Key, report: Option<crate::queue::Report>, connection: &Connection) {
+    fn tell(&self, queue: &Key, report: Report, connection: &Connection) {
         let keys = &self.settings.keys;
-        let [counts, names] = [Kind::Subscribers, Kind::Present].map(|kind| keys.of(kind, queue));
-        let mut call = scripts::call(&scripts::REPORT, &[&counts, &names]);
-        let (count, all) = report.as_ref().map_or((0, true), |report| (report.count, report.all));
-        call.arg(&*connection.session.name).arg(count).arg(u8::from(all));
-        call.arg(millis(self.settings.limits.queue_idle));
-        for (who, count) in report.into_iter().flat_map(|report| report.names) {
-            call.arg(&*who).arg(count);
-        }
-        let told = connection.ask(call);
-        spawn_local(async move {
-            if let Err(error) = told.await {
-                tracing::warn!(%error, "Redis was not told who is subscribed here");
+        let [counts, present] = [Kind::Subscribers, Kind::Present].map(|kind| keys.of(kind, queue));
+        let Report { count, mut all, names } = report;
+        let mut names = names.as_slice();
+        loop {
+            let (some, rest) = names.split_at(names.len().min(NAMES));
+            let mut call = scripts::call(&scripts::REPORT, &[&counts, &present]);
+            call.arg(&*connection.session.name).arg(count).arg(u8::from(all));
+            call.arg(millis(self.settings.limits.queue_idle));
+            for (who, count) in some {
+                call.arg(&**who).arg(*count);
             }
-        });
+            let told = connection.ask(call);
+            spawn_local(async move {
+                if let Err(error) = told.await {
+                    tracing::warn!(%error, "Redis was not told who is subscribed here");
+                }
+            });
+            (names, all) = (rest, false);
+            if names.is_empty() {
+                return;
+            }
+        }
     }
 
     /// The keys of all queues that are followed.
@@ -215,18 +230,15 @@ impl Mirrors {
 }
 
 /// A call about a queue, so far with the arguments that all have.
-pub(super) fn call_about(
-    settings: &Settings,
-    script: &Script,
-    (queue, options): (&Key, QueueOptions),
-    session: &Session,
-) -> Cmd {
+pub(super) fn call_about(settings: &Settings, script: &Script, queue: &Key, session: &Session) -> Cmd {
     let [queue, log] = [Kind::Queue, Kind::Log].map(|kind| settings.keys.of(kind, queue));
     let mut call = scripts::call(script, &[&queue, &log]);
-    call.arg(&*session.era).arg(life(super::random().max(1))).arg(options.keep).arg(options.keep_bytes);
+    call.arg(&*session.era).arg(life(super::random().max(1)));
     call
 }
 
 fn call_of(settings: &Settings, script: &Script, following: &Following, session: &Session) -> Cmd {
-    call_about(settings, script, (&following.queue, following.options), session)
+    let mut call = call_about(settings, script, &following.queue, session);
+    call.arg(following.options.keep).arg(following.options.keep_bytes);
+    call
 }

@@ -13,8 +13,8 @@ use super::{
     BATCH_MEMORY, Permit, Settings,
     answer::{Answer, nonsense},
     connection::{Connection, Session, millis},
+    jobs::Event,
     keys::Kind,
-    link::Event,
     mirrors::life,
     scripts,
 };

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::{
     MESSAGE_MOST, Redis,
+    jobs::Job,
     keys::Kind,
-    link::Job,
     mirrors::{Follow, call_about},
     outbox::Publication,
     scripts,
@@ -98,8 +98,7 @@ impl FarQueues for Redis {
         Box::pin(async move {
             let (settings, queue) = (Arc::clone(&self.settings), queue.clone());
             let stop = move |session: &_| {
-                let mut call =
-                    call_about(&settings, &scripts::STOP, (&queue, QueueOptions::default()), session);
+                let mut call = call_about(&settings, &scripts::STOP, &queue, session);
                 call.arg(&*settings.keys.channel(&queue));
                 call
             };

@@ -21,8 +21,10 @@ pub(super) fn beat(settings: &Settings, connection: &Connection) {
     beat.arg(&*connection.session.name).arg(millis(settings.silence));
     let (answer, connection) = (connection.beat(beat), connection.clone());
     spawn_local(async move {
-        if let Ok(Value::Int(0)) = answer.await {
-            connection.give_up("Redis has not heard of this process in time");
+        match answer.await {
+            Ok(Value::Int(0)) => connection.give_up("Redis has not heard of this process in time"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "Redis was not told that this process is alive"),
         }
     });
 }

@@ -9,8 +9,8 @@ use super::{
     Redis, VALUE_MOST,
     answer::{Answer, nonsense},
     connection::millis,
+    jobs::Job,
     keys::Kind,
-    link::Job,
     locks::{self, Locking, Wish, Writing},
     scripts,
 };
@@ -19,6 +19,9 @@ use crate::{
     far::{Change, FarHold, FarShares, FarValue, Load, Put, Reply, Versioned, When, Written},
     names::Key,
 };
+
+/// Most bytes of all entries of a map at once.
+const MAP_MOST: usize = 256 << 20;
 
 /// What is to be written.
 pub(super) struct Write {
@@ -153,7 +156,7 @@ impl Redis {
     async fn scan(&self, map: &Key) -> Result<Vec<(Box<str>, Bytes)>, BackendError> {
         let key = self.key(Kind::Map, map);
         // Redis may say an entry twice.
-        let mut entries = HashMap::new();
+        let (mut entries, mut bytes) = (HashMap::new(), 0);
         let mut cursor = "0".to_owned();
         loop {
             let mut scan = ::redis::cmd("HSCAN");
@@ -162,11 +165,12 @@ impl Redis {
             cursor = answer.text()?;
             let mut page = answer.list()?;
             while !page.is_empty() {
-                let name = page.text()?.into_boxed_str();
-                entries.insert(name, entry(&page.bytes()?)?.json);
+                let (name, json) = (page.text()?, entry(&page.bytes()?)?.json);
+                bytes += name.len() + json.len();
+                entries.insert(name.into_boxed_str(), json);
             }
-            if entries.len() > self.settings.limits.map_entries {
-                return Err(BackendError::Refused("the map has more entries than may be".into()));
+            if entries.len() > self.settings.limits.map_entries || bytes > MAP_MOST {
+                return Err(BackendError::Refused("the map is larger than may be".into()));
             }
             if cursor == "0" {
                 return Ok(entries.into_iter().collect());

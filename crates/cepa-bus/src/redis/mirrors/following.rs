@@ -129,7 +129,7 @@ impl Following {
             self.begin_at(at, first, mirror);
         }
         self.hear_of_stop(at.stops, stopped);
-        for message in messages {
+        for message in &messages {
             self.give(message, mirror);
         }
         self.stop_if_due(mirror);
@@ -181,7 +181,7 @@ impl Following {
                 Then::CatchUp
             }
             Spoken::Message { heard, .. } => {
-                self.give(heard, mirror);
+                self.give(&heard, mirror);
                 Then::Wait
             }
             Spoken::Stop { stops, after, .. } => {
@@ -198,7 +198,7 @@ impl Following {
         }
     }
 
-    fn give(&mut self, message: Heard, mirror: &Channel) {
+    fn give(&mut self, message: &Heard, mirror: &Channel) {
         self.stop_if_due(mirror);
         let id = EventId { life: self.life, number: message.number };
         self.next = message.number + 1;

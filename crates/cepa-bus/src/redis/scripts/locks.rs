@@ -79,11 +79,12 @@ return write(share, clock, wish, ARGV[3], ARGV[4], ARGV[5])
     /// Keys: 1 to 4, 5 the clock, 6 the share. Arguments: the lock, the session, the number, the attempt, the label, most
     /// that wait, the version that is known or nothing, most bytes of a value.
     ///
-    /// Answer: `lock`, the token, and as `look`; `wait` and the label of the holder; `full`; `circle`, then for each wait of
-    /// it the label and the lock.
+    /// Answer: `lock`, the token, and as `look`; `wait` and the label of the holder; `full`; `dead`, if the session is over;
+    /// `circle`, then for each wait of it the label and the lock.
     HOLD = ALIVE, CLOCK, VALUE, LINE, "
 local clock, share = KEYS[5], KEYS[6]
 local me, label = ARGV[2] .. ' ' .. ARGV[3], ARGV[5]
+if not alive(ARGV[2]) then return {'dead'} end
 local token, by, by_label = holder(lock)
 local head = first()
 if not token and (not head or head == me) then

@@ -41,8 +41,8 @@ scripts! { QUEUES:
     ///
     /// Answer: a line for each message: its id, or `!` and why it was not published.
     PUBLISH = OPEN, "
-local done, answer = (redis.call('GET', KEYS[1]) or '0'):match('^(%d+)\\n?(.*)$')
-local batch, before = tonumber(ARGV[1]), tonumber(done)
+local done, answer = (redis.call('GET', KEYS[1]) or ''):match('^(%d+)\\n?(.*)$')
+local batch, before = tonumber(ARGV[1]), tonumber(done or -1)
 if batch <= before then return answer end
 if ARGV[2] == '1' and before ~= batch - 1 then return 'lost' end
 local era, life, idle = ARGV[3], ARGV[4], ARGV[5]
@@ -102,8 +102,10 @@ if after > queue.number then
     queue, after = renew(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]), 0
 end
 local answer, size, from = {queue.life, queue.number, queue.stops, queue.stopped}, 0, string.format('%.0f-1', after)
+local each = queue.size / math.max(redis.call('XLEN', KEYS[2]), 1)
+local count = math.max(math.min(math.floor(65536 / math.max(each, 1)), 128), 1)
 repeat
-    local some = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', 16)
+    local some = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', count)
     for _, message in ipairs(some) do
         local number, fields = message[1]:match('^%d+'), message[2]
         table.insert(answer, number)
@@ -116,14 +118,16 @@ until #some == 0
 return answer
 ";
 
-    /// Stops a queue after its last message.
+    /// Stops a queue after its last message, if there is one.
     ///
-    /// Keys: the queue, its log. Arguments: the era, a life, most messages, most bytes, the channel. Answer: nothing.
+    /// Keys: the queue, its log. Arguments: the era, a life, the channel. Answer: nothing.
     STOP = OPEN, "
-local queue = open(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+local keeps = redis.call('HMGET', KEYS[1], 'keep', 'bytes')
+if not keeps[1] then return nil end
+local queue = open(KEYS[1], KEYS[2], ARGV[1], ARGV[2], keeps[1], keeps[2])
 local stops, number = queue.stops + 1, string.format('%.0f', queue.number)
 redis.call('HSET', KEYS[1], 'stops', stops, 'stopped', number)
-redis.call('PUBLISH', ARGV[5], 'stop ' .. queue.life .. ' ' .. stops .. ' ' .. number)
+redis.call('PUBLISH', ARGV[3], 'stop ' .. queue.life .. ' ' .. stops .. ' ' .. number)
 return nil
 ";
 

@@ -20,7 +20,7 @@ if present[1] ~= ARGV[4] then
     if not era or ARGV[5] ~= '1' then era = tick(KEYS[2]) end
     redis.call('HSET', KEYS[3], 'run', ARGV[4], 'number', era)
 end
-redis.call('SET', KEYS[4], '0', 'NX', 'PX', ARGV[6])
+if ARGV[3] == '' then redis.call('SET', KEYS[4], '0', 'NX', 'PX', ARGV[6]) end
 return era
 ";
 
