@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bus_agent;
 mod cookies;
 mod http1;
 mod multipart;
@@ -13,6 +14,7 @@ mod websocket;
 
 pub use self::{
     accept::accept,
+    bus_agent::bus_agent,
     cookies::cookies,
     http1::{http1_chunked, http1_head},
     multipart::multipart,
@@ -24,8 +26,9 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("accept", accept),
+    ("bus_agent", bus_agent),
     ("cookies", cookies),
     ("http1_chunked", http1_chunked),
     ("http1_head", http1_head),

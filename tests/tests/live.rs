@@ -28,7 +28,7 @@ fn start(bus: &Bus) -> Served {
         })
         .get("/poll", async |ctx: &mut Ctx| -> Result {
             let queue = news(ctx.provided()?);
-            ctx.long_poll(&queue, Duration::from_secs(60)).await
+            ctx.long_poll(&queue, Duration::from_secs(60))
         });
     Serving::new(app).workers(2).start().expect("the app is served")
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: Cepa beside its peers, by way of `benches/bench.py`.
+//! `cargo xtask bench`: Cepa beside its peers, by way of `benches/bench.py`; `bench live`: parked subscribers, by way
+//! of `benches/live`.
 
 use crate::Failure;
 use crate::process::{find, program, succeeds};
@@ -22,6 +23,9 @@ const NEEDS: [(&str, &str, &[&str]); 8] = [
 
 /// `bench [COMMAND] [OPTIONS]`
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    if let Some(("live", options)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return live(options);
+    }
     let (commands, options) = match args.split_first() {
         Some((first, rest)) if !first.starts_with('-') => {
             let known = WHOLE_RUN.iter().chain(&CLOSER).find(|name| *name == first);
@@ -51,6 +55,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         }
     }
     if failed { Err(Failure::Failed) } else { Ok(()) }
+}
+
+/// Builds the program that parks subscribers, and runs it.
+fn live(options: &[String]) -> Result<(), Failure> {
+    let mut cargo = program("cargo");
+    cargo.args(["run", "--release", "--locked", "--quiet", "--manifest-path", "benches/live/Cargo.toml", "--"]);
+    if succeeds(cargo.args(options)) { Ok(()) } else { Err(Failure::Failed) }
 }
 
 /// A line for each program these commands need and do not find.

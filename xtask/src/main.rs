@@ -22,6 +22,7 @@ cargo xtask <task>
   bench [OPTIONS]             build, verify and measure Cepa beside its peers, then report
                               (--rounds N --secs S --rows A,B --only A,B --skip A,B)
   bench COMMAND [OPTIONS]     one part of it: build, verify, run, mem, insn, alloc, sys, start, report
+  bench live [OPTIONS]        park subscribers, 10,000 or a million, and measure them
 ";
 
 /// What a task that ran to its end says; a usage error is told apart so that it can exit with 2.

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Backend, BackendError, BusConfig, BusLimits, ConnectError, Counter, Messenger, NameError, Queue,
-    QueueInfo, QueueOptions, Share, ShareError, ShareInfo, ShareMap, Value,
+    QueueInfo, QueueOptions, Role, Share, ShareError, ShareInfo, ShareMap, Value,
     agent::AgentBackend,
     hub::Hub,
     names,
@@ -14,6 +14,8 @@ use crate::{
 };
 
 /// The names that the workers of an app have in common.
+///
+/// It is in the memory of the process, or is [connected](Self::connect) to what keeps it for many processes.
 ///
 /// An app [provides](cepa_core::App::provide) it, so that each handler finds the same one. Clones are the same bus.
 /// What is made under a name lives until it is freed or the process ends, not only as long as a handle to it.
@@ -63,6 +65,14 @@ impl Bus {
     /// # Errors
     /// A configuration that cannot be used, a thread that cannot be made.
     pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
+        Self::connect_as(Role::Worker, config)
+    }
+
+    /// [`connect`](Self::connect) for a process that is not a worker, which only a [`Messenger`] asks for.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_as(role: Role, config: &BusConfig) -> Result<Self, ConnectError> {
         let hub = match &config.backend {
             Backend::Memory => {
                 let disk = config.store.as_deref().map(|path| open(path, &config.limits)).transpose()?;
@@ -74,7 +84,7 @@ impl Bus {
                 redis.map(|redis| redis as _)
             })?,
             Backend::Agent(path) => Hub::far(&config.limits, |switch| {
-                let agent = AgentBackend::connect(path.clone(), config, switch);
+                let agent = AgentBackend::connect(path.clone(), config, role, switch);
                 agent.map(|agent| Arc::new(agent) as _).map_err(ConnectError::Thread)
             })?,
             #[cfg(not(feature = "redis"))]
@@ -173,14 +183,15 @@ impl Bus {
         Messenger::new(Arc::clone(&self.hub.switch), Arc::clone(&self.app))
     }
 
-    /// All shares of all apps, in the order of names, for whoever looks after the server.
+    /// All shares of all apps, in the order of names, for whoever looks after the server. Where the bus is kept elsewhere,
+    /// the copies that this process has.
     ///
     /// Sizes are those of the values written as JSON, which is done here: it takes time when they are large.
     pub fn shares(&self) -> Vec<ShareInfo> {
         self.hub.shares.slots.all().iter().map(|slot| slot.info()).collect()
     }
 
-    /// All queues of all apps, in the order of names.
+    /// All queues of all apps, in the order of names. Where the bus is kept elsewhere, those that this process has used.
     pub fn queues(&self) -> Vec<QueueInfo> {
         self.hub.queues.names.all().iter().map(|channel| channel.info()).collect()
     }

@@ -43,10 +43,6 @@ pub struct BusConfig {
     pub silence: Duration,
     /// How much the bus may hold in this process.
     pub limits: BusLimits,
-    /// Whether this process is a worker or the agent, for a [`Messenger`](crate::Messenger). No matter of configuration:
-    /// whatever starts the process sets it.
-    #[serde(skip)]
-    pub role: Role,
 }
 
 impl Default for BusConfig {
@@ -61,12 +57,11 @@ impl Default for BusConfig {
             wait: Duration::from_secs(1),
             silence: Duration::from_secs(10),
             limits: BusLimits::default(),
-            role: Role::Worker,
         }
     }
 }
 
-/// What a process is for others of its bus.
+/// What a process is for the others of its bus, see [`Bus::connect_as`](crate::Bus::connect_as).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// One of those that serve.

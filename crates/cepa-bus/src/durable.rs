@@ -168,7 +168,7 @@ fn save_all(database: &Database, most: u64, saves: Vec<Save>, waiting: &AtomicUs
         match &outcome {
             Ok(()) => then(),
             Err(error) => {
-                tracing::error!(app = &*key.app, share = &*key.name, %error, "a share was not kept")
+                tracing::error!(app = &*key.app, share = &*key.name, %error, "a share was not kept");
             }
         }
         let _ = reply.send(outcome);
@@ -195,4 +195,121 @@ fn commit(database: &Database, most: u64, saves: &[Save]) -> Result<Vec<usize>, 
     }
     write.commit()?;
     Ok(full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bus, BusConfig, BusLimits, ShareError};
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn bus(path: &Path, names: usize) -> Result<Bus, ConnectError> {
+        let limits = BusLimits { names, ..BusLimits::default() };
+        Bus::connect(&BusConfig { store: Some(path.to_owned()), limits, ..BusConfig::default() })
+    }
+
+    /// The file is closed by its thread, a moment after the last handle is dropped.
+    async fn again(path: &Path) -> Bus {
+        loop {
+            match bus(path, 100) {
+                Ok(bus) => return bus,
+                Err(ConnectError::Store { why, .. }) if why.contains("already open") => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_durable_is_there_again_and_the_rest_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let number = |bus: &Bus, name: &str| bus.share(name, || 0u64).unwrap();
+        let first = bus(&path, 100).unwrap();
+        let version = number(&first, "a").durable().set(1).await.unwrap();
+        number(&first, "short").durable().ttl(Duration::from_millis(1)).set(1).await.unwrap();
+        number(&first, "long").durable().ttl(LONG).set(2).await.unwrap();
+        number(&first, "volatile").set(3).await.unwrap();
+        number(&first, "freed").durable().set(4).await.unwrap();
+        number(&first, "freed").free().await.unwrap();
+        let made = first.share("made", || 7u64).unwrap().durable();
+        assert_eq!(*made.read().await.unwrap(), 7);
+        number(&first, "given up").durable().set(5).await.unwrap();
+        number(&first, "given up").set(6).await.unwrap();
+        let there = first.namespace("there").unwrap();
+        there
+            .share("a", || "text".to_owned())
+            .unwrap()
+            .durable()
+            .update(|text| text.push('!'))
+            .await
+            .unwrap();
+        assert!(matches!(bus(&path, 100), Err(ConnectError::Store { .. })), "one process at a time");
+        drop((first, made, there));
+
+        let second = again(&path).await;
+        assert_eq!(number(&second, "a").read().await.unwrap().version(), version, "whatever handle asks");
+        let mut found = Vec::new();
+        for name in ["a", "short", "long", "volatile", "freed", "made", "given up"] {
+            found.push(*number(&second, name).read().await.unwrap());
+        }
+        assert_eq!(found, [1, 0, 2, 0, 0, 7, 0]);
+        let there = second.namespace("there").unwrap().share("a", String::new).unwrap();
+        assert_eq!(*there.read().await.unwrap(), "text!");
+        assert!(number(&second, "a").set(2).await.unwrap() > version);
+        assert!(second.shares().iter().any(|share| share.expires_in.is_some_and(|left| left > LONG / 2)));
+        let error = second.namespace("there").unwrap().share("a", || 0u64);
+        assert!(error.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_store_refuses_and_what_is_there_can_be_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let bus = bus(&folder.path().join("store"), 3).unwrap();
+        let share = |n: u64| bus.share(&n.to_string(), || 0u64).unwrap().durable();
+        for n in 0..3 {
+            share(n).set(1).await.unwrap();
+        }
+        share(0).set(2).await.unwrap();
+        assert!(bus.share("3", || 0u64).is_err(), "the names of the bus end first");
+        share(1).free().await.unwrap();
+        share(5).set(1).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_store_nothing_is_durable() {
+        let share = Bus::new().share("x", || 0u64).unwrap().durable();
+        assert_eq!(share.set(1).await, Err(ShareError::NoStore("x".into())));
+        assert_eq!(share.clone().read().await.unwrap_err(), ShareError::NoStore("x".into()));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_waits_for_is_done_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let first = bus(&path, 100).unwrap();
+        let share = first.share("x", || 0u64).unwrap().durable();
+        for n in 1..50 {
+            drop(tokio::time::timeout(Duration::from_micros(n * 20), share.set(n)).await);
+        }
+        // In the order of the store, after those.
+        let n = share.update(|n| *n).await.unwrap();
+        drop((first, share));
+        assert_eq!(*again(&path).await.share("x", || 0u64).unwrap().read().await.unwrap(), n);
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        std::fs::write(&path, "this is no store").unwrap();
+        let error = bus(&path, 100).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the store of the bus, \"/") && error.contains("cannot be used"),
+            "{error}"
+        );
+        assert!(bus(&folder.path().join("no/such/folder"), 100).is_err());
+    }
 }

@@ -47,6 +47,12 @@ pub use self::{
     share::{Counter, Cycle, Guard, Party, Share, ShareError, ShareInfo, ShareMap, Snapshot, Value, Wait},
 };
 
+/// Reads bytes as an agent and its processes would, for fuzzing.
+#[doc(hidden)]
+pub fn check_agent_wire(bytes: &[u8]) {
+    agent::wire::check(bytes);
+}
+
 /// Takes a mutex whose holder may have panicked: no code of an app runs under those of this crate, so that what they
 /// guard is whole at any time.
 fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -7,6 +7,7 @@ mod mirror;
 mod own;
 mod queues;
 mod relay;
+mod state;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -72,7 +73,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// Publishes a message, and answers its id. Subscribers run later, on threads of their own.
     ///
-    /// Where the bus is kept elsewhere this waits for the answer; one who gives up waiting takes back nothing.
+    /// Where the bus is kept elsewhere this waits for the answer, also while the bus is lost if
+    /// [`while_lost`](crate::BusConfig::while_lost) is `buffer`. Giving up the wait takes back nothing.
     ///
     /// # Errors
     /// A message that cannot be written as JSON, or has more bytes than [`QueueOptions::message`];
@@ -100,8 +102,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// A subscriber to all that is published from now on.
     ///
-    /// Where the bus is kept elsewhere, now is when it hears of it; what this process publishes afterwards is heard after
-    /// that.
+    /// Where the bus is kept elsewhere, it gets what this process publishes from now on, and what others publish once the bus
+    /// knows of it; what was on its way to this process may come too.
     ///
     /// # Errors
     /// When the queue has as many as it may.

@@ -20,6 +20,7 @@ pub(crate) fn next() -> u64 {
 }
 
 /// Those that follow are greater than this one, which was given by an earlier process.
+#[cfg(feature = "durable")]
 pub(crate) fn follow(last: u64) {
     LAST.fetch_max(last, Relaxed);
 }

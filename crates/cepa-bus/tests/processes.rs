@@ -1,5 +1,6 @@
 //! Real processes on one bus, killed, stopped and cut off: what is promised holds.
 #![cfg(feature = "durable")]
+#![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
 use std::{
     collections::HashMap,
@@ -117,6 +118,18 @@ impl Process {
         assert!(done.expect("there is kill").success());
     }
 
+    /// With SIGSTOP, until each of its threads stands still.
+    async fn stand_still(&self) {
+        self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_still = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            // What comes after the name, which is in brackets.
+            stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+        };
+        eventually(async || std::fs::read_dir(&tasks).unwrap().all(is_still)).await;
+    }
+
     /// With SIGKILL.
     fn kill(&mut self) {
         self.child.kill().expect("it is ours");
@@ -184,7 +197,7 @@ async fn what_a_killed_process_had_is_free_at_once() {
     worker.kill();
     waits.await.unwrap().unwrap();
     assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
-    eventually(async || queue.count().await.unwrap() == 0 && queue.present().await.unwrap() == []).await;
+    eventually(async || queue.count().await.unwrap() == 0 && queue.present().await.unwrap().is_empty()).await;
     assert_eq!(bus.messenger().broadcast("x", &1).await.unwrap(), 0);
 }
 
@@ -288,7 +301,7 @@ async fn a_hung_agent_is_noticed() {
     let bus = Bus::connect(&BusConfig { wait: 3 * SHORT, ..config(&path) }).unwrap();
     let counter = bus.counter("c").unwrap();
     eventually(async || counter.add(1).await.is_ok()).await;
-    agent.signal("-STOP");
+    agent.stand_still().await;
     let started = Instant::now();
     let unanswered = counter.add(1).await;
     assert_eq!(unanswered, Err(ShareError::Backend(BackendError::Unanswered)));
@@ -307,7 +320,7 @@ async fn a_process_that_stands_still_slows_nobody_and_is_cut_off() {
     bus.ready().await.unwrap();
     let mut worker = Process::worker(folder.path(), "hold");
     worker.line("ready");
-    worker.signal("-STOP");
+    worker.stand_still().await;
     let queue = numbers(&bus);
     let texts = bus.queue::<String>("texts").unwrap();
     let mut reader = queue.subscribe().unwrap();
@@ -322,7 +335,7 @@ async fn a_process_that_stands_still_slows_nobody_and_is_cut_off() {
     // Its lock and its presence are gone with it.
     let share = bus.share("number", || 0u64).unwrap();
     share.lock(&mut Party::new("test"), LONG).await.unwrap();
-    eventually(async || queue.present().await.unwrap() == []).await;
+    eventually(async || queue.present().await.unwrap().is_empty()).await;
     let statm = std::fs::read_to_string(format!("/proc/{}/statm", agent.child.id())).unwrap();
     let resident = statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096;
     assert!(resident < 64 << 20, "{resident}");

@@ -127,6 +127,13 @@ pub trait Connection {
         false
     }
 
+    /// Ready once [`is_draining`](Self::is_draining), for a response body: of all that ask, the task that asked last is
+    /// woken. Never ready where that cannot be known.
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        if self.is_draining() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Waits until [`is_draining`](Self::is_draining). Never returns where that cannot be known.
     fn draining(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::pending())

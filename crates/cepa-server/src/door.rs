@@ -62,23 +62,29 @@ pub(crate) fn open(arrival: Arrival, tls: Option<&Tls>, floor: &Rc<Floor>, seat:
 fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) -> impl Future<Output = ()> {
     let Arrival { stream, peer, local } = arrival;
     let ends = Rc::new(Ends { peer, local, tls: None });
-    let mut serve = http1::Serve::new(stream, Link::new(Rc::clone(&floor), Rc::clone(&ends)));
-    let mut http2: Option<LocalBoxFuture<'static, ()>> = None;
-    // Not an `async` block: it would hold `serve` twice, and every idle connection is one of these.
+    let mut speaks = Speaks::Http1(http1::Serve::new(stream, Link::new(floor, ends)));
+    // Not an `async` block: it would hold the connection twice, and every idle one is one of these.
     poll_fn(move |cx| {
         let _ = &seat;
         loop {
-            if let Some(http2) = &mut http2 {
-                return http2.as_mut().poll(cx);
-            }
-            match ready!(Pin::new(&mut serve).poll(cx)) {
-                End::Closed => return Poll::Ready(()),
-                End::Http2(io, read) => {
-                    http2 = Some(Box::pin(http2::serve(io, read, Rc::clone(&floor), Rc::clone(&ends))));
-                }
+            match &mut speaks {
+                Speaks::Http2(serve) => return serve.as_mut().poll(cx),
+                Speaks::Http1(serve) => match ready!(Pin::new(serve).poll(cx)) {
+                    End::Closed => return Poll::Ready(()),
+                    End::Http2(io, read, link) => {
+                        let (floor, ends) = (Rc::clone(&link.floor), Rc::clone(&link.ends));
+                        speaks = Speaks::Http2(Box::pin(http2::serve(io, read, floor, ends)));
+                    }
+                },
             }
         }
     })
+}
+
+/// The protocol of a connection in clear, whose first bytes decide.
+enum Speaks {
+    Http1(http1::Serve<Stream>),
+    Http2(LocalBoxFuture<'static, ()>),
 }
 
 async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {

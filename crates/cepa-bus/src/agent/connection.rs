@@ -3,6 +3,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     io,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -22,10 +23,8 @@ use super::{
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// How long the agent has to be found, and to say welcome.
 const HELLO: Duration = Duration::from_secs(5);
-/// How often is reported who has come and gone.
+/// For so long, those who come and go are told of together.
 const REPORT: Duration = Duration::from_millis(50);
-/// How often is looked for queues that nobody reads any more, in reports.
-const IDLE: u32 = 100;
 
 /// Makes the thread.
 pub(super) fn spawn(link: Arc<Link>) -> io::Result<()> {
@@ -91,11 +90,10 @@ async fn talk(link: &Link, mut inbox: Inbox<OwnedReadHalf>, was_there: &mut bool
     *was_there = true;
     tracing::info!(path = %link.path.display(), "the bus is there");
 
-    let mut report = interval(REPORT);
-    report.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut beat = interval(link.silence / 3);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reports: u32 = 0;
+    let mut report = pin!(sleep(REPORT));
+    let mut is_to_report = false;
     let mut heard = Instant::now();
     loop {
         while let Some(down) = inbox.next()? {
@@ -108,18 +106,20 @@ async fn talk(link: &Link, mut inbox: Inbox<OwnedReadHalf>, was_there: &mut bool
                     return Ok(());
                 }
             }
-            _ = report.tick() => {
+            () = link.has_changed.notified(), if !is_to_report => {
+                is_to_report = true;
+                report.as_mut().reset(Instant::now() + REPORT);
+            }
+            () = report.as_mut(), if is_to_report => {
+                is_to_report = false;
                 link.report();
-                reports = reports.wrapping_add(1);
-                if reports.is_multiple_of(IDLE) {
-                    link.unfollow_idle();
-                }
             }
             _ = beat.tick() => {
                 if heard.elapsed() >= link.silence {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "it gives no sign of life"));
                 }
                 push(link, &Up::Ping);
+                link.unfollow_idle();
             }
         }
     }

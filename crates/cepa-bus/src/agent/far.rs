@@ -16,7 +16,8 @@ use super::{
     wire::{Answer, Ask, Fault, Up},
 };
 use crate::{
-    BackendError, BusConfig, Cycle, EventId, NameError, Party, QueueError, QueueOptions, ShareError, Wait,
+    BackendError, BusConfig, Cycle, EventId, NameError, Party, QueueError, QueueOptions, Role, ShareError,
+    Wait,
     far::{
         Change, Far, FarHold, FarMessenger, FarQueues, FarShares, FarValue, Load, Put, Reply, To, Versioned,
         When, Written,
@@ -32,8 +33,13 @@ pub(crate) struct AgentBackend(Arc<Link>);
 
 impl AgentBackend {
     /// Connects, for as long as there is a handle.
-    pub(crate) fn connect(path: PathBuf, config: &BusConfig, switch: Weak<Switch>) -> io::Result<Self> {
-        let link = Arc::new(Link::new(path, config, switch));
+    pub(crate) fn connect(
+        path: PathBuf,
+        config: &BusConfig,
+        role: Role,
+        switch: Weak<Switch>,
+    ) -> io::Result<Self> {
+        let link = Arc::new(Link::new(path, config, role, switch));
         connection::spawn(Arc::clone(&link))?;
         Ok(Self(link))
     }

@@ -1,5 +1,7 @@
 //! The connection of a process to the agent: one for all its threads, made again whenever it is lost.
 
+mod mirrors;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -21,10 +23,8 @@ use super::{
     wire::{Answer, Ask, Fault, Up, VERSION, WireError},
 };
 use crate::{
-    BackendError, BusConfig, EventId, QueueOptions, Role, locked,
-    messenger::Switch,
-    names::Key,
-    queue::{Channel, Report},
+    BackendError, BusConfig, EventId, QueueOptions, Role, locked, messenger::Switch, names::Key,
+    queue::Channel,
 };
 
 /// The connection of a process to the agent. Where two locks are taken, that of a mirror or of the switch comes before this one.
@@ -43,6 +43,8 @@ pub(super) struct Link {
     is_there: watch::Sender<bool>,
     /// An answer has made room for another message.
     has_room: Notify,
+    /// Subscribers have come or gone.
+    pub(super) has_changed: Notify,
     /// The last handle was dropped.
     pub(super) ended: Notify,
 }
@@ -100,12 +102,10 @@ impl Link {
     /// Bytes that wait to be sent, and asks that are not answered: more are refused.
     const WAITING: usize = 32 << 20;
     const ASKS: usize = 65_536;
-    /// Names in one report.
-    const NAMES: usize = 1000;
-    /// A queue that nobody here has read for so long is not followed any more.
-    const IDLE: Duration = Duration::from_secs(60);
+    /// How often what changes nothing is asked when the connection breaks meanwhile.
+    const TRIES: u32 = 3;
 
-    pub(super) fn new(path: PathBuf, config: &BusConfig, switch: Weak<Switch>) -> Self {
+    pub(super) fn new(path: PathBuf, config: &BusConfig, role: Role, switch: Weak<Switch>) -> Self {
         let state = State {
             is_there: false,
             why: "it was not tried yet".into(),
@@ -120,7 +120,7 @@ impl Link {
         Self {
             path,
             silence: config.silence.max(Duration::from_secs(1)),
-            is_worker: config.role == Role::Worker,
+            is_worker: role == Role::Worker,
             switch,
             outbox: Outbox::new(Self::WAITING),
             wait: config.wait,
@@ -128,6 +128,7 @@ impl Link {
             state: Mutex::new(state),
             is_there: watch::Sender::new(false),
             has_room: Notify::new(),
+            has_changed: Notify::new(),
             ended: Notify::new(),
         }
     }
@@ -157,14 +158,19 @@ impl Link {
 
     /// Asks, and waits for the answer. What has `cancels` is given up by the agent when this is dropped.
     pub(super) async fn ask(self: &Arc<Self>, ask: Ask, cancels: bool) -> Result<Answer, Trouble> {
-        let (id, answer) = loop {
-            if let Some(asked) = self.send(&ask)? {
-                break asked;
+        let mut tries = if ask.is_read() { Self::TRIES } else { 1 };
+        loop {
+            let Some((id, answer)) = self.send(&ask)? else {
+                self.ready().await?;
+                continue;
+            };
+            tries -= 1;
+            let mut waiting = WaitingFor { link: self, id, answer, cancels };
+            match (&mut waiting.answer).await.unwrap_or(Err(BackendError::Unanswered.into())) {
+                Err(Trouble::Backend(BackendError::Unanswered)) if tries > 0 => {}
+                answer => return answer,
             }
-            self.ready().await?;
-        };
-        let mut waiting = WaitingFor { link: self, id, answer, cancels };
-        (&mut waiting.answer).await.unwrap_or(Err(BackendError::Unanswered.into()))
+        }
     }
 
     /// Sends what is asked; `None` while the agent is away.
@@ -231,91 +237,9 @@ impl Link {
         Ok(Some(outcome))
     }
 
-    pub(super) fn follow(&self, mirror: &Arc<Channel>, last: Option<EventId>) {
-        let mut state = locked(&self.state);
-        let number = state.next_id();
-        let (key, options) = (mirror.key().clone(), mirror.options());
-        let follow = Follow { number, mirror: Arc::downgrade(mirror), options };
-        state.mirrors.insert(number, Arc::downgrade(mirror));
-        let before = state.follows.insert(key.clone(), follow);
-        if let Some(before) = &before {
-            state.mirrors.remove(&before.number);
-        }
-        if state.is_there {
-            if let Some(before) = &before {
-                self.push(&Up::Unfollow { follow: before.number });
-            }
-            self.push(&Up::Follow { follow: number, queue: key, options, last });
-        }
-        drop(state);
-        drop(before);
-    }
-
     /// A frame that is known to be short enough.
     fn push(&self, up: &Up) {
         self.outbox.push(up).expect("names and numbers fit into a frame");
-    }
-
-    pub(super) fn changed(&self, mirror: &Arc<Channel>) {
-        locked(&self.state).changed.push(Arc::downgrade(mirror));
-    }
-
-    /// Tells who is subscribed, where that has changed.
-    pub(super) fn report(&self) {
-        let changed = {
-            let mut state = locked(&self.state);
-            if !state.is_there {
-                // All is told when it is.
-                return;
-            }
-            std::mem::take(&mut state.changed)
-        };
-        for mirror in changed.iter().filter_map(Weak::upgrade) {
-            self.send_report(&mirror, false);
-        }
-    }
-
-    fn send_report(&self, mirror: &Arc<Channel>, all: bool) {
-        let Report { count, mut all, names } = mirror.report(all);
-        let mut names = names.into_iter();
-        loop {
-            let part: Vec<_> = names.by_ref().take(Self::NAMES).collect();
-            let is_last = part.len() < Self::NAMES;
-            self.say(&Up::Report { queue: mirror.key().clone(), count, all, names: part });
-            if is_last {
-                return;
-            }
-            all = false;
-        }
-    }
-
-    /// Ends following what nobody reads here.
-    pub(super) fn unfollow_idle(&self) {
-        let follows: Vec<_> = {
-            let state = locked(&self.state);
-            state
-                .follows
-                .iter()
-                .map(|(key, follow)| (key.clone(), follow.number, follow.mirror.clone()))
-                .collect()
-        };
-        for (key, number, mirror) in follows {
-            if mirror.upgrade().is_some_and(|mirror| !mirror.unfollow_if_idle(Self::IDLE)) {
-                continue;
-            }
-            let mut state = locked(&self.state);
-            // Another may have come since.
-            let gone = state.follows.get(&key).is_some_and(|follow| follow.number == number);
-            let gone = gone.then(|| (state.follows.remove(&key), state.mirrors.remove(&number)));
-            if gone.is_some() && state.is_there {
-                self.push(&Up::Unfollow { follow: number });
-            }
-        }
-    }
-
-    pub(super) fn mirror(&self, follow: u64) -> Option<Arc<Channel>> {
-        let mirror = locked(&self.state).mirrors.get(&follow).cloned();
-        mirror.and_then(|mirror| mirror.upgrade())
     }
 
     /// The agent is there: all that it does not know is said again, in order.

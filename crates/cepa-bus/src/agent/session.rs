@@ -1,7 +1,7 @@
 //! One connection of the agent: what a process asks, follows, holds and reports.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry as MapEntry},
     io,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -21,11 +21,11 @@ use super::{
     outbox::Outbox,
     publishers::Publisher,
     server::{Agent, Peer},
-    wire::{Ask, Down, Fault, Up, VERSION},
+    wire::{Answer, Ask, Down, Fault, Up, VERSION},
 };
 use crate::{
     EventId, QueueOptions, locked,
-    names::Key,
+    names::{self, Key},
     queue::{Elsewhere, Relay, Relayed, Report},
 };
 
@@ -115,8 +115,8 @@ fn push(outbox: &Outbox, frame: &Down) {
 }
 
 impl Session {
-    /// Most asks that a process may have under way.
-    const ASKS: usize = 65_536;
+    /// Most asks that a process may have under way, queues that it may follow, actions that it may listen for.
+    const MOST: usize = 65_536;
 
     async fn talk(&mut self, inbox: &mut Inbox<OwnedReadHalf>, silence: Duration) -> io::Result<()> {
         let mut beat = interval(silence / 3);
@@ -160,7 +160,7 @@ impl Session {
             Up::Ping => {}
             Up::Ask { id, ask: Ask::Tell { action, to, json } } => {
                 let count = self.agent.peers.tell(&self.peer, &action, to, json);
-                self.desk.answer(id, Ok(super::wire::Answer::Count { count }));
+                self.desk.answer(id, Ok(Answer::Count { count }));
             }
             Up::Ask { id, ask } => self.ask(id, ask),
             Up::Cancel { id } => {
@@ -188,7 +188,7 @@ impl Session {
 
     /// Answers at once what can be, and the rest beside what follows.
     fn ask(&mut self, id: u64, ask: Ask) {
-        if self.asks.len() >= Self::ASKS {
+        if self.asks.len() >= Self::MOST {
             return self.desk.answer(id, Err(Fault::Busy));
         }
         let desk = Arc::clone(&self.desk);
@@ -219,8 +219,11 @@ impl Session {
     }
 
     fn follow(&mut self, follow: u64, queue: &Key, options: QueueOptions, last: Option<EventId>) {
-        let opened = self.agent.hub.queues.open(&queue.app, &queue.name, options);
-        let relay = opened.map_err(Fault::from).and_then(|channel| Ok(Relay::new(channel, last)?));
+        let opened = match self.agent.hub.queues.open(&queue.app, &queue.name, options) {
+            _ if self.follows.len() >= Self::MOST => Err(Fault::Busy),
+            opened => opened.map_err(Fault::from),
+        };
+        let relay = opened.and_then(|channel| Ok(Relay::new(channel, last)?));
         let (mut relay, followed) = match relay {
             Ok(relay) => relay,
             Err(fault) => {
@@ -250,24 +253,27 @@ impl Session {
         }
     }
 
-    fn report(&mut self, queue: Key, report: Report) {
-        let elsewhere = match self.elsewhere.entry(queue) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry,
-            std::collections::hash_map::Entry::Vacant(entry) => {
+    fn report(&mut self, queue: Key, mut report: Report) {
+        report.names.retain(|(who, _)| names::check(who).is_ok());
+        let mut elsewhere = match self.elsewhere.entry(queue) {
+            MapEntry::Occupied(entry) => entry,
+            MapEntry::Vacant(entry) => {
                 let queue = entry.key();
-                // Made with the options of whoever came first, which are known by what came before a report.
+                // The process follows it, and has said with which options before this.
                 let opened = self.agent.hub.queues.open(&queue.app, &queue.name, QueueOptions::default());
                 let Ok(channel) = opened else { return };
                 entry.insert_entry(Elsewhere::new(channel))
             }
         };
-        let mut elsewhere = elsewhere;
         if !elsewhere.get_mut().apply(report) {
             elsewhere.remove();
         }
     }
 
     fn listen(&mut self, action: Key, count: usize) {
+        if self.listening.len() >= Self::MOST && !self.listening.contains_key(&action) {
+            return;
+        }
         self.agent.peers.listening(&self.peer, &action, count);
         if count == 0 {
             self.listening.remove(&action);

@@ -4,6 +4,8 @@
 //! Numbers are LEB128, signed ones zigzag; what varies in length has its length before it. JSON is bytes that nobody here
 //! looks into. Both ends are of one version of this crate, see [`VERSION`].
 
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::{sync::Arc, time::Duration};
@@ -180,6 +182,22 @@ wire! {
     }
 }
 
+impl Ask {
+    /// Whether it changes nothing, and may be asked again when nobody knows whether it was heard.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(
+            self,
+            Self::Load { .. }
+                | Self::Entry { .. }
+                | Self::Len { .. }
+                | Self::Entries { .. }
+                | Self::Subscribers { .. }
+                | Self::Present { .. }
+                | Self::Count { change: Change::Get, .. }
+        )
+    }
+}
+
 /// Writes a frame; one that is too long is taken back.
 pub(crate) fn write<F: Wire>(frame: &F, out: &mut Vec<u8>) -> Result<(), WireError> {
     let start = out.len();
@@ -204,4 +222,21 @@ pub(crate) fn read<F: Wire>(input: &[u8]) -> Result<Option<(F, usize)>, WireErro
     let Some(mut fields) = rest.get(..length) else { return Ok(None) };
     let frame = F::take(&mut fields)?;
     if fields.is_empty() { Ok(Some((frame, length + 4))) } else { Err(WireError::TooMuch) }
+}
+
+/// What was read is written as it came.
+fn rereads<F: Wire>(bytes: &[u8]) {
+    let Ok(Some((frame, length))) = read::<F>(bytes) else { return };
+    let mut out = Vec::new();
+    write(&frame, &mut out).expect("it was short enough when it came");
+    assert!(out == bytes[..length], "a frame has one way to be written");
+}
+
+/// Reads bytes as either end would; for tests and for fuzzing.
+///
+/// # Panics
+/// When a frame that was read is not written as it came.
+pub(crate) fn check(bytes: &[u8]) {
+    rereads::<Up>(bytes);
+    rereads::<Down>(bytes);
 }

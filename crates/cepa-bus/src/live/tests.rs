@@ -1,6 +1,13 @@
-use std::{future::pending, pin::Pin, time::Duration};
+use std::{
+    cell::RefCell,
+    future::pending,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use cepa_core::{App, Body, Ctx, LocalBoxFuture, test::Client};
+use cepa_core::{App, Body, Connection, Ctx, LocalBoxFuture, test::Client};
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance, timeout};
 
@@ -13,8 +20,22 @@ fn news(bus: &Bus) -> Queue<String> {
     bus.queue_with("news", QueueOptions { keep: 3, ..QueueOptions::default() }).unwrap()
 }
 
+/// A connection of a server that drains when it is told to.
+struct Door(RefCell<LocalBoxFuture<'static, ()>>);
+
+impl Connection for Door {
+    fn door(&self) -> &'static str {
+        "test"
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.borrow_mut().as_mut().poll(cx)
+    }
+}
+
 fn body(subscriber: Subscriber<String>, draining: LocalBoxFuture<'static, ()>) -> Body {
-    Body::new(EventStream::new(subscriber, SseOptions::default(), draining))
+    let door = Rc::new(Door(RefCell::new(draining)));
+    Body::new(EventStream::new(subscriber, SseOptions::default(), door))
 }
 
 async fn piece(body: &mut Body) -> Option<String> {
@@ -89,7 +110,7 @@ fn client(bus: &Bus) -> Client {
         })
         .get("/poll", async |ctx: &mut Ctx| {
             let queue = news(ctx.provided::<Bus>()?);
-            ctx.long_poll(&queue, 30 * SECOND).await
+            ctx.long_poll(&queue, 30 * SECOND)
         })
         .get("/lock", async |ctx: &mut Ctx| {
             let share = ctx.provided::<Bus>()?.share("x", || 0u8)?;

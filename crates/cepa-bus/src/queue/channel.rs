@@ -1,8 +1,7 @@
 //! What is behind a queue: a log of its last messages, and who waits for the next one.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    hash::{BuildHasher, RandomState},
+    collections::VecDeque,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
@@ -12,9 +11,9 @@ use tokio::time::Instant;
 use super::{
     EventId, QueueError,
     message::{Draft, Frame},
-    mirror::Mirror,
     own::Own,
     queues::Room,
+    state::{Found, State},
 };
 use crate::{
     far::Far,
@@ -73,42 +72,6 @@ pub(crate) struct Channel {
     pub(super) state: Mutex<State>,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    log: VecDeque<Frame>,
-    log_bytes: usize,
-    /// The place of the next message; the first has 1, so that there is always one before.
-    pub(super) next: u64,
-    /// Which life it is; 0 where that is not known yet.
-    pub(super) life: u64,
-    /// The place of the first message of this life. One before the last message of the life before lies between.
-    pub(super) from: u64,
-    pub(super) seats: Vec<Seat>,
-    free: Vec<u32>,
-    present: BTreeMap<Arc<str>, usize>,
-    /// How often it was stopped in this life, as far as is known, and where the last time.
-    pub(super) stops: u64,
-    pub(super) stopped_at: u64,
-    /// Seats of those who pass messages on to other processes, which are no subscribers.
-    pub(super) followers: usize,
-    /// Subscribers in other processes.
-    pub(super) elsewhere: usize,
-    /// The buffers of those who have one, by seat.
-    own: BTreeMap<u32, Own>,
-    /// When it was last published to, or left.
-    pub(super) used: Instant,
-    /// Where the queue is kept elsewhere.
-    pub(super) mirror: Option<Mirror>,
-}
-
-/// What the queue knows of a subscriber.
-#[derive(Debug)]
-pub(super) struct Seat {
-    waker: Option<Waker>,
-    /// The place before which it ends.
-    pub(super) end: u64,
-}
-
 /// What there is to be read at a place.
 pub(super) enum Read {
     Message(Frame),
@@ -117,9 +80,6 @@ pub(super) enum Read {
     End,
 }
 
-/// A place, and whether it is known that nothing is missing before it.
-pub(super) type Found = (u64, bool);
-
 impl Channel {
     const WAKE_AT_ONCE: usize = 256;
     const LOOK_AT_ONCE: usize = 4096;
@@ -127,24 +87,7 @@ impl Channel {
     pub(super) fn new(key: Key, options: QueueOptions, room: Arc<Room>, far: Option<Arc<dyn Far>>) -> Self {
         let options =
             QueueOptions { keep: options.keep.max(1), message: options.message.min(1 << 30), ..options };
-        let state = State {
-            log: VecDeque::new(),
-            log_bytes: 0,
-            next: 1,
-            // Random, by the keys of a new hasher.
-            life: if far.is_some() { 0 } else { RandomState::new().hash_one(()).max(1) },
-            from: 1,
-            seats: Vec::new(),
-            free: Vec::new(),
-            present: BTreeMap::new(),
-            stops: 0,
-            stopped_at: 0,
-            followers: 0,
-            elsewhere: 0,
-            own: BTreeMap::new(),
-            used: Instant::now(),
-            mirror: far.is_some().then(Mirror::default),
-        };
+        let state = State::new(far.is_some());
         Self { key, options, room, far, state: Mutex::new(state) }
     }
 
@@ -356,7 +299,7 @@ impl Channel {
     }
 
     pub(crate) fn present(&self) -> Vec<(Arc<str>, usize)> {
-        locked(&self.state).present.iter().map(|(who, count)| (Arc::clone(who), *count)).collect()
+        locked(&self.state).present().iter().map(|(who, count)| (Arc::clone(who), *count)).collect()
     }
 
     pub(crate) fn info(&self) -> QueueInfo {
@@ -369,110 +312,6 @@ impl Channel {
             kept: state.log.len(),
             kept_bytes: state.log_bytes,
         }
-    }
-}
-
-impl Seat {
-    /// Has a task woken when there is something, and answers whom it replaces.
-    fn wake_with(&mut self, cx: &mut Context<'_>) -> Option<Waker> {
-        if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            return None;
-        }
-        self.waker.replace(cx.waker().clone())
-    }
-}
-
-impl State {
-    pub(super) fn take_seat(&mut self, most: usize) -> Option<u32> {
-        let seat = Seat { waker: None, end: u64::MAX };
-        if let Some(at) = self.free.pop() {
-            self.seats[at as usize] = seat;
-            return Some(at);
-        }
-        if self.seats.len() >= most {
-            return None;
-        }
-        self.seats.push(seat);
-        Some(self.seats.len() as u32 - 1)
-    }
-
-    pub(super) fn leave_seat(&mut self, seat: u32) -> Option<Waker> {
-        let waker = self.seats[seat as usize].waker.take();
-        self.own.remove(&seat);
-        self.free.push(seat);
-        self.used = Instant::now();
-        if self.in_use() == 0 {
-            // A crowd has gone: what it took is given back.
-            self.free = Vec::new();
-            self.seats = Vec::new();
-        }
-        waker
-    }
-
-    /// Those who are there now get what is there now, and no more.
-    pub(super) fn end_all(&mut self) {
-        self.stopped_at = self.next;
-        for seat in &mut self.seats {
-            seat.end = seat.end.min(self.next);
-        }
-    }
-
-    /// The id of the message at a place; of an earlier life it is one that is known nowhere.
-    pub(super) fn id(&self, place: u64) -> EventId {
-        match (place + 1).checked_sub(self.from) {
-            Some(number) => EventId { life: self.life, number },
-            None => EventId { life: 0, number: 0 },
-        }
-    }
-
-    /// The place after a message, where it is known.
-    fn place_after(&self, last: EventId, keep: usize) -> Option<Found> {
-        let is_of_this_life = last.life == self.life && last.life != 0;
-        let place = self.from.checked_add(last.number).filter(|_| is_of_this_life);
-        match place {
-            Some(place) if place <= self.next => Some((place, true)),
-            place => match &self.mirror {
-                None => Some((self.first(), false)),
-                Some(mirror) => mirror.place_ahead(place, self.first()..=self.next, keep),
-            },
-        }
-    }
-
-    /// Drops a message, and answers how many bytes it had.
-    fn drop_oldest(&mut self) -> usize {
-        let bytes = self.log.pop_front().map_or(0, |frame| frame.bytes.len());
-        self.log_bytes -= bytes;
-        bytes
-    }
-
-    /// The number of the oldest message in the log.
-    pub(super) fn first(&self) -> u64 {
-        self.next - self.log.len() as u64
-    }
-
-    pub(super) fn appear(&mut self, who: &Arc<str>, count: usize) {
-        *self.present.entry(Arc::clone(who)).or_default() += count;
-    }
-
-    pub(super) fn disappear(&mut self, who: &Arc<str>, count: usize) {
-        if let Some(present) = self.present.get_mut(who) {
-            *present = present.saturating_sub(count);
-            if *present == 0 {
-                self.present.remove(who);
-            }
-        }
-    }
-
-    pub(super) fn in_use(&self) -> usize {
-        self.seats.len() - self.free.len()
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.in_use() - self.followers + self.elsewhere
-    }
-
-    pub(super) fn present(&self) -> &BTreeMap<Arc<str>, usize> {
-        &self.present
     }
 }
 
@@ -494,7 +333,3 @@ impl Drop for Channel {
         self.room.give_back(locked(&self.state).log_bytes);
     }
 }
-
-/// What a subscriber costs a queue, in bytes.
-#[cfg(test)]
-pub(super) const SEAT: usize = size_of::<Seat>();

@@ -1,11 +1,14 @@
 //! The mirror of a queue that is kept elsewhere: how a backend fills it, and what it is told of subscribers here.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     Channel, EventId,
-    channel::{Found, State},
     message::Draft,
+    state::{Found, State},
 };
 use crate::locked;
 

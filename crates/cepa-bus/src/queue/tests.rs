@@ -270,7 +270,7 @@ async fn subscribers_are_bounded_and_seats_are_given_back() {
 async fn a_subscriber_is_small() {
     // With its seat: what a parked one costs, beside the task it is in.
     assert!(size_of::<Subscriber<u64>>() <= 40, "{}", size_of::<Subscriber<u64>>());
-    assert_eq!(super::channel::SEAT, 24);
+    assert_eq!(super::state::SEAT, 24);
 }
 
 #[tokio::test]

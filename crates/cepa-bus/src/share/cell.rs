@@ -91,7 +91,7 @@ impl<T: Value> ShareCell<T> {
                 self.remember(value, version);
                 Outcome::Done(version)
             }
-            Written::Not(Some(present)) if when == When::Absent => Outcome::Other(self.decode(present)?),
+            Written::Not(Some(present)) if when == When::Absent => Outcome::Other(self.decode(&present)?),
             Written::Not(present) => Outcome::Not(present.map_or(0, |present| present.version)),
         })
     }
@@ -162,11 +162,11 @@ impl<T: Value> ShareCell<T> {
                 Err(BackendError::Refused("it says that a value is the same that was never sent".into())
                     .into())
             }
-            (Load::Value(value), _) => self.decode(value).map(Some),
+            (Load::Value(value), _) => self.decode(&value).map(Some),
         }
     }
 
-    fn decode(&self, value: Versioned) -> Result<Snapshot<T>, ShareError> {
+    fn decode(&self, value: &Versioned) -> Result<Snapshot<T>, ShareError> {
         let read: T = serde_json::from_slice(&value.json).map_err(|error| self.slot.json_error(&error))?;
         let read = Arc::new(read);
         self.remember(Some(Arc::clone(&read)), value.version);

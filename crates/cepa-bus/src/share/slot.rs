@@ -33,6 +33,8 @@ pub(crate) struct Slot {
 struct State {
     stored: Option<Stored>,
     on_disk: OnDisk,
+    /// When the value was copied from elsewhere, if it was.
+    copied: Option<Instant>,
     holder: Option<Holder>,
     waiters: VecDeque<Waiter>,
     last_waiter: u64,
@@ -168,7 +170,8 @@ impl Slot {
     }
 
     pub(super) fn store(&self, _: &Hold, stored: Option<Stored>) {
-        self.remember(stored);
+        let before = std::mem::replace(&mut locked(&self.state).stored, stored);
+        drop(before);
     }
 
     pub(super) fn on_disk(&self) -> OnDisk {
@@ -210,7 +213,10 @@ impl Slot {
 
     /// Keeps a copy of what is elsewhere.
     pub(super) fn remember(&self, stored: Option<Stored>) {
-        let before = std::mem::replace(&mut locked(&self.state).stored, stored);
+        let mut state = locked(&self.state);
+        state.copied = Some(Instant::now());
+        let before = std::mem::replace(&mut state.stored, stored);
+        drop(state);
         drop(before);
     }
 
@@ -306,6 +312,11 @@ impl Named for Slot {
     fn is_spent(&self) -> bool {
         let state = locked(&self.state);
         state.holder.is_none() && !state.stored.as_ref().is_some_and(Stored::is_live)
+    }
+
+    /// A copy can be had again.
+    fn idle_since(&self) -> Option<Instant> {
+        locked(&self.state).copied
     }
 }
 

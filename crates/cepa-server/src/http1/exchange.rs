@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
     /// What is answered; decides whether the client's leaving ends it.
     method: Kind,
     app: Option<App>,
-    reading: Option<Reading>,
+    reading: Option<Box<Reading>>,
     outgoing: Outgoing,
     upgrade: Option<OnUpgrade>,
     keep: bool,
@@ -89,13 +89,13 @@ impl Exchange {
     }
 
     /// Waits for a handler.
-    pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Reading>) -> Self {
+    pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Box<Reading>>) -> Self {
         let (method, keep) = (respond.method, respond.keeps());
         Self { app: Some(App { future, respond }), reading, ..Self::new(method, Outgoing::default(), keep) }
     }
 
     /// Writes an answer whose head is written before it, see [`prepend`](Self::prepend).
-    pub(super) fn answer(answer: Answer, respond: &Respond, reading: Option<Reading>) -> Self {
+    pub(super) fn answer(answer: Answer, respond: &Respond, reading: Option<Box<Reading>>) -> Self {
         let base = Self::new(respond.method, Outgoing::default(), respond.keeps());
         let mut exchange = Self { reading, linger: respond.lingers(), ..base };
         exchange.take_answer(answer);
@@ -276,7 +276,7 @@ impl Exchange {
 
     /// Whether reading can go on at once.
     fn reads_on<S>(&self, conn: &Conn<S>) -> bool {
-        let wanted = self.reading.as_ref().is_some_and(Reading::is_wanted);
+        let wanted = self.reading.as_ref().is_some_and(|reading| reading.is_wanted());
         wanted && !conn.left.is_empty()
     }
 

@@ -20,7 +20,7 @@ use crate::{
 /// One per connection; what it says of the request at hand is reset for each.
 pub(crate) struct Link {
     pub(crate) floor: Rc<Floor>,
-    ends: Rc<Ends>,
+    pub(crate) ends: Rc<Ends>,
     policy: Cell<Policy>,
     closed: Cell<bool>,
     /// Whether an informational response may go out: HTTP/1.1, and the final one has not begun.
@@ -29,8 +29,10 @@ pub(crate) struct Link {
     hints: RefCell<Vec<u8>>,
     /// Who waits in [`Connection::poll_closed`].
     watchers: Watchers,
-    /// The connection's own task; none before it has run.
+    /// The connection's own task, which the drain wakes; none before it has run, and after an upgrade.
     task: Cell<Option<Waker>>,
+    /// Another task that waits for the drain.
+    draining: Cell<Option<LocalBoxFuture<'static, ()>>>,
 }
 
 impl Link {
@@ -44,6 +46,7 @@ impl Link {
             hints: RefCell::default(),
             watchers: Watchers::default(),
             task: Cell::default(),
+            draining: Cell::default(),
         })
     }
 
@@ -52,11 +55,23 @@ impl Link {
         self.task.set(Some(task.clone()));
     }
 
+    /// Says that the connection belongs to another protocol now.
+    pub(crate) fn upgrade(&self) {
+        self.task.take();
+    }
+
     fn wake_task(&self) {
         if let Some(task) = self.task.take() {
             task.wake_by_ref();
             self.task.set(Some(task));
         }
+    }
+
+    fn is_task(&self, waker: &Waker) -> bool {
+        let task = self.task.take();
+        let is_task = task.as_ref().is_some_and(|task| task.will_wake(waker));
+        self.task.set(task);
+        is_task
     }
 
     /// Begins a request.
@@ -159,6 +174,20 @@ impl Connection for Link {
 
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_draining() {
+            return Poll::Ready(());
+        }
+        // A million streams of events wait like this: they cost nothing more.
+        if self.is_task(cx.waker()) {
+            return Poll::Pending;
+        }
+        let mut draining = self.draining.take().unwrap_or_else(|| self.draining());
+        let polled = draining.as_mut().poll(cx);
+        self.draining.set(Some(draining));
+        polled
     }
 
     fn draining(&self) -> LocalBoxFuture<'static, ()> {

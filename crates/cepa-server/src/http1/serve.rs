@@ -32,7 +32,7 @@ pub(crate) enum End<S> {
     /// Closed, by us or by the client.
     Closed,
     /// The client speaks HTTP/2; the bytes have been read already.
-    Http2(S, Vec<u8>),
+    Http2(S, Vec<u8>, Rc<Link>),
 }
 
 /// Serves a connection until it ends.
@@ -82,7 +82,7 @@ impl<S: Transport> Serve<S> {
                 Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
                 Turn::Http2 => {
                     let conn = self.conn.take().expect("it was there above");
-                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));
+                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left, conn.link))));
                 }
             },
             Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
@@ -90,6 +90,7 @@ impl<S: Transport> Serve<S> {
                 After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
                 After::Upgrade(run) => {
                     let conn = self.conn.take().expect("it was there above");
+                    conn.link.upgrade();
                     self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
                 }
             },

@@ -204,7 +204,7 @@ impl<S: Transport> Conn<S> {
         let response = match app.poll_response(cx) {
             Poll::Ready(response) => response,
             Poll::Pending => {
-                let exchange = Exchange::run_app(app, respond, reading.map(|reading| *reading));
+                let exchange = Exchange::run_app(app, respond, reading);
                 return Step::Done(used, Turn::Exchange(Box::new(exchange)));
             }
         };
@@ -229,7 +229,7 @@ impl<S: Transport> Conn<S> {
                 Step::Done(used, Turn::Close { linger: respond.lingers() })
             }
             answer => {
-                let exchange = Exchange::answer(answer, respond, reading.map(|reading| *reading));
+                let exchange = Exchange::answer(answer, respond, reading);
                 Step::Done(used, Turn::Exchange(Box::new(exchange)))
             }
         }

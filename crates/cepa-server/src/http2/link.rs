@@ -24,12 +24,15 @@ pub(super) struct Link {
     closed: Cell<bool>,
     /// Who waits in [`Connection::poll_closed`].
     watchers: Watchers,
+    /// Who waits for the drain.
+    draining: Cell<Option<LocalBoxFuture<'static, ()>>>,
 }
 
 impl Link {
     pub(super) fn new(streams: Rc<Streams>, respond: SendResponse<Bytes>) -> Rc<Self> {
         let (policy, closed, watchers) = (Cell::default(), Cell::default(), Watchers::default());
-        Rc::new(Self { streams, respond: RefCell::new(Some(respond)), policy, closed, watchers })
+        let (respond, draining) = (RefCell::new(Some(respond)), Cell::default());
+        Rc::new(Self { streams, respond, policy, closed, watchers, draining })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -108,6 +111,16 @@ impl Connection for Link {
 
     fn is_draining(&self) -> bool {
         self.streams.floor.is_draining()
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_draining() {
+            return Poll::Ready(());
+        }
+        let mut draining = self.draining.take().unwrap_or_else(|| self.draining());
+        let polled = draining.as_mut().poll(cx);
+        self.draining.set(Some(draining));
+        polled
     }
 
     fn draining(&self) -> LocalBoxFuture<'static, ()> {
