@@ -80,7 +80,7 @@ impl Bus {
             }
             #[cfg(feature = "redis")]
             Backend::Redis(url) => Hub::far(&config.limits, |switch| {
-                let redis = crate::redis::Redis::connect(config, url, switch);
+                let redis = crate::redis::Redis::connect(config, url, role, switch);
                 redis.map(|redis| redis as _)
             })?,
             Backend::Agent(path) => Hub::far(&config.limits, |switch| {

@@ -106,6 +106,7 @@ impl Redis {
     pub(crate) fn connect(
         config: &BusConfig,
         url: &str,
+        role: Role,
         switch: Weak<Switch>,
     ) -> Result<Arc<Self>, ConnectError> {
         let address = Address::parse(url)?;
@@ -116,7 +117,7 @@ impl Redis {
             while_lost: config.while_lost,
             wait: config.wait,
             silence: config.silence.max(Duration::from_secs(1)),
-            is_worker: config.role == Role::Worker,
+            is_worker: role == Role::Worker,
             process: process(std::process::id()),
             publisher: format!("{:016x}", random()),
         });
@@ -171,6 +172,15 @@ impl Redis {
         make: impl FnOnce(&Session) -> Cmd + Send + 'static,
     ) -> Result<Answer, BackendError> {
         self.answer_to(bytes, false, Box::new(make)).await
+    }
+
+    /// Asks Redis for something that changes nothing: again, where the connection was lost before the answer came.
+    async fn look(&self, command: Cmd) -> Result<Answer, BackendError> {
+        let again = command.clone();
+        match self.call(0, move |_| command).await {
+            Err(BackendError::Unanswered) => self.call(0, move |_| again).await,
+            answer => answer,
+        }
     }
 
     /// Calls Redis when it knows what has changed in this process.

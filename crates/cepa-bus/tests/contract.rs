@@ -51,7 +51,7 @@ fn redis(limits: BusLimits) -> Machine {
     let prefix = format!("cepa:{}:", NUMBER.fetch_add(1, Relaxed));
     let config = BusConfig { backend: server.backend(), prefix, wait: LONG, limits, ..BusConfig::default() };
     let connect = || Bus::connect(&config).expect("a thread");
-    Machine { a: connect(), b: connect(), _kept: Box::new(server) }
+    Machine { a: connect(), b: connect(), kept: None, _held: Box::new(server) }
 }
 
 /// Each behaviour is a test of each backend.

@@ -1,5 +1,6 @@
 //! Real processes and a real Redis server on one bus, killed, stopped and cut off: what is promised holds.
 #![cfg(feature = "redis")]
+#![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
 #[path = "servers/redis.rs"]
 mod redis_server;

@@ -105,12 +105,6 @@ impl Redis {
         }
     }
 
-    async fn command(&self, name: &str, key: &str) -> Result<Answer, BackendError> {
-        let mut command = ::redis::cmd(name);
-        command.arg(key);
-        self.call(0, move |_| command).await
-    }
-
     /// Adds where the sum is no number of Redis' any more: it wraps around, as in memory.
     async fn wrap_around(&self, key: &str, number: i64) -> Result<i64, BackendError> {
         let mut before: i64 = 0;
@@ -131,26 +125,34 @@ impl Redis {
     }
 
     async fn change(&self, key: &str, change: Change) -> Result<i64, BackendError> {
-        let mut command = ::redis::cmd(match change {
-            Change::Add(_) => "INCRBY",
-            Change::Set(_) => "SET",
-            Change::Get | Change::Swap(..) => "GET",
-        });
-        command.arg(key);
-        match change {
-            Change::Swap(expected, number) => return self.swap(key, expected, number).await,
-            Change::Get => {}
-            Change::Add(number) => drop(command.arg(number)),
-            Change::Set(number) => drop(command.arg(number).arg("GET")),
-        }
-        let mut answer = match (self.call(0, move |_| command).await, change) {
-            (Err(BackendError::Refused(why)), Change::Add(number)) if why.contains("overflow") => {
-                return self.wrap_around(key, number).await;
-            }
-            (answer, _) => answer?,
+        let command = |name: &str| {
+            let mut command = ::redis::cmd(name);
+            command.arg(key);
+            command
         };
-        let number = answer.bytes_or_none()?;
-        number.map_or(Ok(0), |number| Answer::new(Value::BulkString(number.into())).number())
+        let mut answer = match change {
+            Change::Get => self.look(command("GET")).await?,
+            Change::Swap(expected, number) => return self.swap(key, expected, number).await,
+            Change::Set(number) => {
+                let mut set = command("SET");
+                set.arg(number).arg("GET");
+                self.call(0, move |_| set).await?
+            }
+            Change::Add(number) => {
+                let mut add = command("INCRBY");
+                add.arg(number);
+                match self.call(0, move |_| add).await {
+                    Err(BackendError::Refused(why)) if why.contains("overflow") => {
+                        return self.wrap_around(key, number).await;
+                    }
+                    answer => answer?,
+                }
+            }
+        };
+        match answer.bytes_or_none()? {
+            None => Ok(0),
+            Some(number) => Answer::new(Value::BulkString(number.into())).number(),
+        }
     }
 
     async fn scan(&self, map: &Key) -> Result<Vec<(Box<str>, Bytes)>, BackendError> {
@@ -161,7 +163,7 @@ impl Redis {
         loop {
             let mut scan = ::redis::cmd("HSCAN");
             scan.arg(&key).arg(&cursor).arg("COUNT").arg(256);
-            let mut answer = self.call(0, move |_| scan).await?;
+            let mut answer = self.look(scan).await?;
             cursor = answer.text()?;
             let mut page = answer.list()?;
             while !page.is_empty() {
@@ -184,7 +186,7 @@ impl FarShares for Redis {
         Box::pin(async move {
             let mut call = scripts::call(&scripts::LOAD, &[&self.key(Kind::Share, share)]);
             call.arg(known_text(known)).arg(VALUE_MOST);
-            Ok(read(&mut self.call(0, move |_| call).await?)?)
+            Ok(read(&mut self.look(call).await?)?)
         })
     }
 
@@ -256,7 +258,7 @@ impl FarShares for Redis {
         Box::pin(async move {
             let mut command = ::redis::cmd("HGET");
             command.arg(self.key(Kind::Map, map)).arg(name);
-            let found = self.call(name.len(), move |_| command).await?.bytes_or_none()?;
+            let found = self.look(command).await?.bytes_or_none()?;
             Ok(found.as_ref().map(entry).transpose()?)
         })
     }
@@ -288,7 +290,11 @@ impl FarShares for Redis {
     }
 
     fn len<'a>(&'a self, map: &'a Key) -> Reply<'a, usize, ShareError> {
-        Box::pin(async move { Ok(self.command("HLEN", &self.key(Kind::Map, map)).await?.number()?) })
+        Box::pin(async move {
+            let mut command = ::redis::cmd("HLEN");
+            command.arg(self.key(Kind::Map, map));
+            Ok(self.look(command).await?.number()?)
+        })
     }
 
     fn entries<'a>(&'a self, map: &'a Key) -> Reply<'a, Vec<(Box<str>, Bytes)>, ShareError> {
@@ -296,6 +302,10 @@ impl FarShares for Redis {
     }
 
     fn clear<'a>(&'a self, map: &'a Key) -> Reply<'a, (), ShareError> {
-        Box::pin(async move { Ok(self.command("UNLINK", &self.key(Kind::Map, map)).await.map(drop)?) })
+        Box::pin(async move {
+            let mut command = ::redis::cmd("UNLINK");
+            command.arg(self.key(Kind::Map, map));
+            Ok(self.call(0, move |_| command).await.map(drop)?)
+        })
     }
 }
