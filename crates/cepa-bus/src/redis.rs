@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`address`] says where it is, [`keys`] what things are called there, [`scripts`] what is done there in one
 //! step. The [`link`] is a thread by itself that has the [`connection`]; handles send it [`jobs`], which are done in order.
-//! What is asked: [`shares`] with their [`locks`], [`queues`] with the [`outbox`] of what is published and the [`mirrors`] of
+//! What is asked: [`shares`] with their [`locks`], counters and [`maps`], [`queues`] with the [`outbox`] of what is published and the [`mirrors`] of
 //! what is followed, and the [`messenger`]. A connection is a [session](sessions) there, which has leases on what it holds;
 //! what has changed here is told as [`news`].
 //!
@@ -16,12 +16,14 @@ mod jobs;
 mod keys;
 mod link;
 mod locks;
+mod maps;
 mod messenger;
 mod mirrors;
 mod news;
 mod outbox;
 mod permit;
 mod queues;
+mod room;
 mod scripts;
 mod sessions;
 mod shares;

@@ -75,6 +75,17 @@ impl Keys {
         [&*self.prefix, &escaped(&key.app), ":", kind.word(), ":", &key.name].concat()
     }
 
+    /// The names of all things of a kind.
+    pub(super) fn names(&self, kind: Kind) -> String {
+        [&*self.prefix, ":names:", kind.word()].concat()
+    }
+
+    /// The key of what has one of these names.
+    pub(super) fn named(&self, kind: Kind, name: &str) -> String {
+        let (app, name) = name.split_once(':').unwrap_or_default();
+        [&*self.prefix, app, ":", kind.word(), ":", name].concat()
+    }
+
     /// The last batch of messages that a process has published.
     pub(super) fn batch(&self, publisher: &str) -> String {
         [&*self.prefix, ":batch:", publisher].concat()
@@ -94,13 +105,18 @@ impl Keys {
 
     /// The arguments that all scripts about a lock begin with: the keys, and the name of the lock.
     pub(super) fn lock(&self, script: &Script, share: &Key) -> Cmd {
-        let line = self.of(Kind::Line, share);
-        let keys =
-            [&*self.sessions, &self.locks, &self.waits, &line, &self.clock, &self.of(Kind::Share, share)];
+        let (line, key, names) =
+            (self.of(Kind::Line, share), self.of(Kind::Share, share), self.names(Kind::Share));
+        let keys = [&*self.sessions, &self.locks, &self.waits, &line, &self.clock, &key, &names];
         let mut call = scripts::call(script, &keys);
-        call.arg([&*escaped(&share.app), ":", &share.name].concat());
+        call.arg(name(share));
         call
     }
+}
+
+/// The name of a thing among all of its kind, which is that of the lock of a share too.
+pub(super) fn name(key: &Key) -> String {
+    [&*escaped(&key.app), ":", &key.name].concat()
 }
 
 /// The name of the share that a lock is of.
@@ -125,6 +141,10 @@ mod tests {
         let key = |app: &str, name: &str| Key { app: app.into(), name: name.into() };
         assert_eq!(keys.of(Kind::Share, &key("shop", "cart:7")), "cepa:shop:share:cart:7");
         let all = [("a", "b:c"), ("a:share", "b"), ("a:b", "c"), ("a%3Ab", "c"), ("a%", ":c")];
+        for (app, text) in all {
+            let key = key(app, text);
+            assert_eq!(keys.named(Kind::Map, &name(&key)), keys.of(Kind::Map, &key));
+        }
         let mut seen: Vec<_> = all.iter().map(|(app, name)| keys.of(Kind::Share, &key(app, name))).collect();
         seen.extend(all.iter().map(|(app, name)| keys.of(Kind::Line, &key(app, name))));
         seen.sort();

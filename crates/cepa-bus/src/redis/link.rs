@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     Settings,
-    connection::{Attempt, Connection, millis},
+    connection::{Attempt, Connection},
     jobs::{Call, Event, Job},
     locks::Turns,
     mirrors::Mirrors,
@@ -346,13 +346,8 @@ impl Link {
         }
         if self.times.touch <= now {
             self.times.touch = now + self.settings.limits.queue_idle / 4;
-            let idle = millis(self.settings.limits.queue_idle);
             self.note_actions();
-            for key in self.mirrors.keys() {
-                let mut expire = ::redis::cmd("PEXPIRE");
-                expire.arg(key).arg(idle);
-                spawn_local(connection.ask(expire));
-            }
+            self.mirrors.keep(connection);
         }
     }
 }

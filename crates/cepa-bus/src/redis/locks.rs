@@ -133,27 +133,30 @@ impl Writing {
     pub(super) fn begin(self, connection: &Rc<Connection>, settings: &Arc<Settings>, turns: &Rc<Turns>) {
         let Self { place, write, reply, permit } = self;
         let mut call = settings.keys.lock(&scripts::WRITE, &place.share);
-        write.add_to(&mut call).arg(VALUE_MOST);
+        write.add_to(&mut call).arg(VALUE_MOST).arg(settings.limits.names);
         let first = connection.ask(call);
         let (connection, settings, turns) = (Rc::clone(connection), Arc::clone(settings), Rc::clone(turns));
         spawn_local(until_closed(reply, permit, async move {
             let mut answer = Answer::new(first.await?);
             let what = answer.text()?;
             if what != "held" {
-                return shares::written(&what, &mut answer, write.when);
+                return shares::written(&what, &mut answer, write.when, &settings);
             }
             let waiting = Waiting::new(place, None, &connection, &settings, &turns);
             let (token, _) = waiting.granted(waiting.ask()).await?;
             let share = &waiting.wish.share;
             let mut store = settings.keys.lock(&scripts::STORE, share);
-            write.add_to(store.arg(token)).arg(VALUE_MOST).arg(1).arg(settings.keys.sessions_channel());
-            let store = connection.ask(store);
-            // It gives the lock back.
-            waiting.is_over.set(true);
-            let mut answer = Answer::new(store.await?);
+            write.add_to(store.arg(token)).arg(VALUE_MOST).arg(settings.limits.names);
+            store.arg(1).arg(settings.keys.sessions_channel());
+            let mut answer = Answer::new(connection.ask(store).await?);
             match answer.text()?.as_str() {
                 "lost" => Err(ShareError::LockLost(Arc::clone(&share.name))),
-                what => shares::written(what, &mut answer, write.when),
+                what => {
+                    let written = shares::written(what, &mut answer, write.when, &settings);
+                    // It has given the lock back, unless there was no room for the name.
+                    waiting.is_over.set(written.is_ok());
+                    written
+                }
             }
         }));
     }

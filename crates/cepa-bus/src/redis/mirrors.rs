@@ -22,7 +22,7 @@ use super::{
     Settings,
     connection::{Connection, Session, millis},
     jobs::Event,
-    keys::Kind,
+    keys::{Kind, name},
     scripts::{self, Script},
 };
 use crate::{
@@ -94,8 +94,7 @@ impl Mirrors {
         let Some(following) = self.all.get_mut(channel) else { return };
         self.attempts += 1;
         following.begin(self.attempts);
-        let mut call = call_of(&self.settings, &scripts::FOLLOW, following, &connection.session);
-        call.arg(millis(self.settings.limits.queue_idle));
+        let call = call_of(&self.settings, &scripts::FOLLOW, following, &connection.session);
         let (found, heard) = (connection.ask(call), connection.subscribe(vec![Arc::clone(channel)]));
         let (events, channel, attempt) = (self.events.clone(), Arc::clone(channel), self.attempts);
         spawn_local(async move {
@@ -220,25 +219,36 @@ impl Mirrors {
         }
     }
 
-    /// The keys of all queues that are followed.
-    pub(super) fn keys(&self) -> impl Iterator<Item = String> {
-        let kinds = [Kind::Queue, Kind::Log, Kind::Subscribers, Kind::Present];
-        self.all
-            .values()
-            .flat_map(move |following| kinds.map(|kind| self.settings.keys.of(kind, &following.queue)))
+    /// Keeps what is followed from being forgotten.
+    pub(super) fn keep(&self, connection: &Connection) {
+        let keys = &self.settings.keys;
+        for Following { queue, .. } in self.all.values() {
+            let all =
+                [Kind::Queue, Kind::Log, Kind::Subscribers, Kind::Present].map(|kind| keys.of(kind, queue));
+            let mut call = call_about(&self.settings, &scripts::KEEP, &all, &connection.session);
+            call.arg(name(queue));
+            spawn_local(connection.ask(call));
+        }
     }
 }
 
-/// A call about a queue, so far with the arguments that all have.
-pub(super) fn call_about(settings: &Settings, script: &Script, queue: &Key, session: &Session) -> Cmd {
-    let [queue, log] = [Kind::Queue, Kind::Log].map(|kind| settings.keys.of(kind, queue));
-    let mut call = scripts::call(script, &[&queue, &log]);
+/// A call about queues, so far with the keys and the arguments that all have.
+pub(super) fn call_about(settings: &Settings, script: &Script, keys: &[String], session: &Session) -> Cmd {
+    let names = settings.keys.names(Kind::Queue);
+    let keys: Vec<&str> = [&names].into_iter().chain(keys).map(String::as_str).collect();
+    let mut call = scripts::call(script, &keys);
     call.arg(&*session.era).arg(life(super::random().max(1)));
+    call.arg(millis(settings.limits.queue_idle)).arg(settings.limits.names);
     call
 }
 
+/// The keys of a queue and its log.
+pub(super) fn keys_of(settings: &Settings, queue: &Key) -> [String; 2] {
+    [Kind::Queue, Kind::Log].map(|kind| settings.keys.of(kind, queue))
+}
+
 fn call_of(settings: &Settings, script: &Script, following: &Following, session: &Session) -> Cmd {
-    let mut call = call_about(settings, script, &following.queue, session);
-    call.arg(following.options.keep).arg(following.options.keep_bytes);
+    let mut call = call_about(settings, script, &keys_of(settings, &following.queue), session);
+    call.arg(name(&following.queue)).arg(following.options.keep).arg(following.options.keep_bytes);
     call
 }

@@ -14,11 +14,11 @@ use super::{
     answer::{Answer, nonsense},
     connection::{Connection, Session, millis},
     jobs::Event,
-    keys::Kind,
-    mirrors::life,
+    keys::name,
+    mirrors::{call_about, keys_of},
     scripts,
 };
-use crate::{BackendError, EventId, QueueOptions, names::Key};
+use crate::{BackendError, EventId, NameError, QueueError, QueueOptions, names::Key};
 
 /// A message that is to be published, and who waits for its id.
 pub(super) struct Publication {
@@ -26,7 +26,7 @@ pub(super) struct Publication {
     pub(super) options: QueueOptions,
     pub(super) event: Option<Box<str>>,
     pub(super) json: Bytes,
-    pub(super) reply: oneshot::Sender<Result<EventId, BackendError>>,
+    pub(super) reply: oneshot::Sender<Result<EventId, QueueError>>,
     pub(super) permit: Permit,
 }
 
@@ -57,10 +57,10 @@ const MOST_BYTES: usize = 1 << 20;
 
 impl Publication {
     pub(super) fn fail(self, error: &BackendError) {
-        self.answer(Err(error.clone()));
+        self.answer(Err(error.clone().into()));
     }
 
-    fn answer(self, answer: Result<EventId, BackendError>) {
+    fn answer(self, answer: Result<EventId, QueueError>) {
         // Nobody may wait for it any more.
         let _ = self.reply.send(answer);
         drop(self.permit);
@@ -171,9 +171,10 @@ impl Outbox {
         let mut lines = lines.split('\n');
         for message in messages {
             let line = lines.next().unwrap_or_default();
-            message.answer(match line.strip_prefix('!') {
-                Some(why) => Err(BackendError::Refused(why.into())),
-                None => line.parse().map_err(|_| nonsense()),
+            message.answer(match (line, line.strip_prefix('!')) {
+                ("names", _) => Err(NameError::TooMany(self.settings.limits.names).into()),
+                (_, Some(why)) => Err(BackendError::Refused(why.into()).into()),
+                (id, None) => id.parse().map_err(|_| nonsense().into()),
             });
         }
     }
@@ -181,20 +182,14 @@ impl Outbox {
 
 impl Batch {
     fn call(&self, settings: &Settings, session: &Session, is_again: bool) -> Cmd {
-        let keys = &settings.keys;
-        let mut names = Vec::with_capacity(1 + 2 * self.messages.len());
-        names.push(keys.batch(&settings.publisher));
+        let mut keys = Vec::with_capacity(1 + 2 * self.messages.len());
+        keys.push(settings.keys.batch(&settings.publisher));
+        keys.extend(self.messages.iter().flat_map(|message| keys_of(settings, &message.queue)));
+        let mut call = call_about(settings, &scripts::PUBLISH, &keys, session);
+        call.arg(self.number).arg(u8::from(is_again)).arg(millis(BATCH_MEMORY));
         for message in &self.messages {
-            names.extend([Kind::Queue, Kind::Log].map(|kind| keys.of(kind, &message.queue)));
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut call = scripts::call(&scripts::PUBLISH, &names);
-        call.arg(self.number).arg(u8::from(is_again)).arg(&*session.era).arg(life(super::random().max(1)));
-        call.arg(millis(settings.limits.queue_idle)).arg(millis(BATCH_MEMORY));
-        for message in &self.messages {
-            call.arg(&*keys.channel(&message.queue))
-                .arg(message.options.keep)
-                .arg(message.options.keep_bytes);
+            call.arg(name(&message.queue)).arg(&*settings.keys.channel(&message.queue));
+            call.arg(message.options.keep).arg(message.options.keep_bytes);
             call.arg(message.event.as_deref().unwrap_or_default()).arg(&*message.json);
         }
         call

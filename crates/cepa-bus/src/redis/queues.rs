@@ -7,13 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::{
     MESSAGE_MOST, Redis,
     jobs::Job,
-    keys::Kind,
-    mirrors::{Follow, call_about},
+    keys::{Kind, name},
+    mirrors::{Follow, call_about, keys_of},
     outbox::Publication,
     scripts,
 };
@@ -25,6 +24,23 @@ use crate::{
 };
 
 impl Redis {
+    async fn publish_once(
+        &self,
+        queue: &Key,
+        options: QueueOptions,
+        event: Option<&str>,
+        json: Bytes,
+    ) -> Result<EventId, QueueError> {
+        // Where Redis is there and answers, room is a matter of moments.
+        let wait = if self.is_up.load(Relaxed) { self.settings.wait } else { Duration::ZERO };
+        let permit = match self.buffer.permit(json.len()) {
+            Err(BackendError::Busy) if !wait.is_zero() => self.buffer.wait(json.len(), wait).await?,
+            permit => permit?,
+        };
+        let (queue, event) = (queue.clone(), event.map(Into::into));
+        self.ask(|reply| Job::Publish(Publication { queue, options, event, json, reply, permit })).await
+    }
+
     /// The names of subscribers, with their numbers.
     async fn names(&self, queue: &Key) -> Result<Vec<(Arc<str>, usize)>, BackendError> {
         let keys = &self.settings.keys;
@@ -69,17 +85,7 @@ impl FarQueues for Redis {
             if json.len() > MESSAGE_MOST {
                 return Err(BackendError::TooLong(MESSAGE_MOST).into());
             }
-            // Where Redis is there and answers, room is a matter of moments.
-            let wait = if self.is_up.load(Relaxed) { self.settings.wait } else { Duration::ZERO };
-            let permit = match self.buffer.permit(json.len()) {
-                Err(BackendError::Busy) if !wait.is_zero() => self.buffer.wait(json.len(), wait).await?,
-                permit => permit?,
-            };
-            let event = event.map(Into::into);
-            let (reply, id) = oneshot::channel();
-            let queue = queue.clone();
-            self.send(Job::Publish(Publication { queue, options, event, json, reply, permit }));
-            Ok(id.await.unwrap_or(Err(BackendError::Unanswered))?)
+            self.with_room(Kind::Queue, || self.publish_once(queue, options, event, json.clone())).await
         })
     }
 
@@ -98,8 +104,8 @@ impl FarQueues for Redis {
         Box::pin(async move {
             let (settings, queue) = (Arc::clone(&self.settings), queue.clone());
             let stop = move |session: &_| {
-                let mut call = call_about(&settings, &scripts::STOP, &queue, session);
-                call.arg(&*settings.keys.channel(&queue));
+                let mut call = call_about(&settings, &scripts::STOP, &keys_of(&settings, &queue), session);
+                call.arg(name(&queue)).arg(&*settings.keys.channel(&queue));
                 call
             };
             Ok(self.call(0, stop).await.map(drop)?)

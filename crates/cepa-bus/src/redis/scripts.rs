@@ -6,6 +6,7 @@
 
 mod locks;
 mod maps;
+mod names;
 mod queues;
 mod sessions;
 mod shares;
@@ -14,7 +15,7 @@ use std::sync::LazyLock;
 
 use ::redis::Cmd;
 
-pub(super) use self::{locks::*, maps::*, queues::*, sessions::*, shares::*};
+pub(super) use self::{locks::*, maps::*, names::*, queues::*, sessions::*, shares::*};
 
 /// Declares scripts, each put together from parts.
 macro_rules! scripts {
@@ -44,7 +45,7 @@ impl Script {
 
 /// All scripts, for a new connection to load.
 pub(super) fn all() -> impl Iterator<Item = &'static LazyLock<Script>> {
-    [locks::LOCKS, maps::MAPS, queues::QUEUES, sessions::SESSIONS, shares::SHARES]
+    [locks::LOCKS, maps::MAPS, names::NAMING, queues::QUEUES, sessions::SESSIONS, shares::SHARES]
         .into_iter()
         .flatten()
         .copied()
@@ -64,15 +65,32 @@ local function tick(key)
 end
 ";
 
-/// `alive(session)`: whether Redis has heard of a session within its lease. `KEYS[1]` are the sessions, a sorted set by the
-/// millisecond at which the lease ends; `now` is this one.
-const ALIVE: &str = "
-local sessions = KEYS[1]
+/// `now`: the millisecond that it is in Redis.
+const NOW: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+";
+
+/// `alive(session)`: whether Redis has heard of a session within its lease. `KEYS[1]` are the sessions, a sorted set by the
+/// millisecond at which the lease ends.
+const ALIVE: &str = "
+local sessions = KEYS[1]
 local function alive(session)
     local ends = redis.call('ZSCORE', sessions, session)
     return ends and tonumber(ends) > now
+end
+";
+
+/// `enter(names, name, ends, most)`: whether a name is among those of its kind, a sorted set by the millisecond at which each
+/// ends, or there is room for it.
+const NAMES: &str = "
+local function enter(names, name, ends, most)
+    if not redis.call('ZSCORE', names, name) and redis.call('ZCARD', names) >= tonumber(most) then
+        redis.call('ZREMRANGEBYSCORE', names, '-inf', now)
+        if redis.call('ZCARD', names) >= tonumber(most) then return false end
+    end
+    redis.call('ZADD', names, ends, name)
+    return true
 end
 ";
 

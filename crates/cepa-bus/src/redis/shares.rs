@@ -1,12 +1,12 @@
-//! Shares, counters and maps in Redis.
+//! Shares in Redis, as handles see them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ::redis::{Cmd, Value};
 use bytes::Bytes;
 
 use super::{
-    Redis, VALUE_MOST,
+    Redis, Settings, VALUE_MOST,
     answer::{Answer, nonsense},
     connection::millis,
     jobs::Job,
@@ -15,13 +15,10 @@ use super::{
     scripts,
 };
 use crate::{
-    BackendError, Party, ShareError,
+    BackendError, NameError, Party, ShareError,
     far::{Change, FarHold, FarShares, FarValue, Load, Put, Reply, Versioned, When, Written},
     names::Key,
 };
-
-/// Most bytes of all entries of a map at once.
-const MAP_MOST: usize = 256 << 20;
 
 /// What is to be written.
 pub(super) struct Write {
@@ -41,7 +38,8 @@ impl Write {
     }
 }
 
-fn wish(when: When) -> String {
+/// As it is to be before, as scripts take it: empty for anything, `0` for nothing, else the version.
+pub(super) fn wish(when: When) -> String {
     match when {
         When::Always => String::new(),
         When::Absent => "0".to_owned(),
@@ -65,7 +63,12 @@ pub(super) fn read(answer: &mut Answer) -> Result<Load, BackendError> {
 }
 
 /// What has come of a write.
-pub(super) fn written(what: &str, answer: &mut Answer, when: When) -> Result<Written, ShareError> {
+pub(super) fn written(
+    what: &str,
+    answer: &mut Answer,
+    when: When,
+    settings: &Settings,
+) -> Result<Written, ShareError> {
     match what {
         "done" => Ok(Written::Done(answer.number()?)),
         "not" if when == When::Absent => {
@@ -77,6 +80,7 @@ pub(super) fn written(what: &str, answer: &mut Answer, when: When) -> Result<Wri
                 .map(|version| Answer::new(Value::BulkString(version.into())).number());
             Ok(Written::Not(version.transpose()?.map(|version| Versioned { version, json: Bytes::new() })))
         }
+        "names" => Err(NameError::TooMany(settings.limits.names).into()),
         "long" => Err(too_long().into()),
         _ => Err(nonsense().into()),
     }
@@ -86,97 +90,50 @@ fn too_long() -> BackendError {
     BackendError::Refused("a value that is there is longer than may be".into())
 }
 
-/// An entry of a map, `version JSON`.
-fn entry(bytes: &Bytes) -> Result<Versioned, BackendError> {
-    let end = bytes.iter().position(|byte| *byte == b' ').ok_or_else(nonsense)?;
-    let version = std::str::from_utf8(&bytes[..end]).ok().and_then(|version| version.parse().ok());
-    Ok(Versioned { version: version.ok_or_else(nonsense)?, json: bytes.slice(end + 1..) })
-}
-
 impl Redis {
-    fn key(&self, kind: Kind, key: &Key) -> String {
-        self.settings.keys.of(kind, key)
-    }
-
-    fn check_length(json: Option<&Bytes>) -> Result<(), BackendError> {
+    /// Whether a value is as long as may be.
+    pub(super) fn check_length(json: Option<&Bytes>) -> Result<(), BackendError> {
         match json {
             Some(json) if json.len() > VALUE_MOST => Err(BackendError::TooLong(VALUE_MOST)),
             _ => Ok(()),
         }
     }
 
-    /// Adds where the sum is no number of Redis' any more: it wraps around, as in memory.
-    async fn wrap_around(&self, key: &str, number: i64) -> Result<i64, BackendError> {
-        let mut before: i64 = 0;
-        loop {
-            let sum = before.wrapping_add(number);
-            let present = self.swap(key, before, sum).await?;
-            if present == before {
-                return Ok(sum);
-            }
-            before = present;
-        }
+    async fn write_once(
+        &self,
+        share: &Key,
+        when: When,
+        value: Option<FarValue>,
+        wait: Duration,
+    ) -> Result<Written, ShareError> {
+        let permit = self.permit(value.as_ref().map_or(0, |value| value.json.len()))?;
+        let party = Party::new("a write");
+        let place = Wish { share: share.clone(), party: party.id(), label: party.label().into(), wait };
+        let write = Write { when, value };
+        self.ask(|reply| Job::Write(Writing { place, write, reply, permit })).await
     }
 
-    async fn swap(&self, key: &str, expected: i64, number: i64) -> Result<i64, BackendError> {
-        let mut call = scripts::call(&scripts::SWAP, &[key]);
-        call.arg(expected).arg(number);
-        self.call(0, move |_| call).await?.number()
-    }
-
-    async fn change(&self, key: &str, change: Change) -> Result<i64, BackendError> {
-        let command = |name: &str| {
-            let mut command = ::redis::cmd(name);
-            command.arg(key);
-            command
-        };
-        let mut answer = match change {
-            Change::Get => self.look(command("GET")).await?,
-            Change::Swap(expected, number) => return self.swap(key, expected, number).await,
-            Change::Set(number) => {
-                let mut set = command("SET");
-                set.arg(number).arg("GET");
-                self.call(0, move |_| set).await?
-            }
-            Change::Add(number) => {
-                let mut add = command("INCRBY");
-                add.arg(number);
-                match self.call(0, move |_| add).await {
-                    Err(BackendError::Refused(why)) if why.contains("overflow") => {
-                        return self.wrap_around(key, number).await;
-                    }
-                    answer => answer?,
-                }
-            }
-        };
-        match answer.bytes_or_none()? {
-            None => Ok(0),
-            Some(number) => Answer::new(Value::BulkString(number.into())).number(),
-        }
-    }
-
-    async fn scan(&self, map: &Key) -> Result<Vec<(Box<str>, Bytes)>, BackendError> {
-        let key = self.key(Kind::Map, map);
-        // Redis may say an entry twice.
-        let (mut entries, mut bytes) = (HashMap::new(), 0);
-        let mut cursor = "0".to_owned();
-        loop {
-            let mut scan = ::redis::cmd("HSCAN");
-            scan.arg(&key).arg(&cursor).arg("COUNT").arg(256);
-            let mut answer = self.look(scan).await?;
-            cursor = answer.text()?;
-            let mut page = answer.list()?;
-            while !page.is_empty() {
-                let (name, json) = (page.text()?, entry(&page.bytes()?)?.json);
-                bytes += name.len() + json.len();
-                entries.insert(name.into_boxed_str(), json);
-            }
-            if entries.len() > self.settings.limits.map_entries || bytes > MAP_MOST {
-                return Err(BackendError::Refused("the map is larger than may be".into()));
-            }
-            if cursor == "0" {
-                return Ok(entries.into_iter().collect());
-            }
+    async fn store_once(
+        &self,
+        share: &Key,
+        token: u64,
+        value: Option<FarValue>,
+        and_release: bool,
+    ) -> Result<u64, ShareError> {
+        let bytes = value.as_ref().map_or(0, |value| value.json.len());
+        let mut call = self.settings.keys.lock(&scripts::STORE, share);
+        Write { when: When::Always, value }
+            .add_to(call.arg(token))
+            .arg(VALUE_MOST)
+            .arg(self.settings.limits.names);
+        call.arg(u8::from(and_release)).arg(self.settings.keys.sessions_channel());
+        let mut answer = self.call(bytes, move |_| call).await?;
+        match answer.text()?.as_str() {
+            "lost" => Err(ShareError::LockLost(Arc::clone(&share.name))),
+            what => match written(what, &mut answer, When::Always, &self.settings)? {
+                Written::Done(version) => Ok(version),
+                Written::Not(_) => Err(nonsense().into()),
+            },
         }
     }
 }
@@ -184,7 +141,7 @@ impl Redis {
 impl FarShares for Redis {
     fn load<'a>(&'a self, share: &'a Key, known: Option<u64>) -> Reply<'a, Load, ShareError> {
         Box::pin(async move {
-            let mut call = scripts::call(&scripts::LOAD, &[&self.key(Kind::Share, share)]);
+            let mut call = scripts::call(&scripts::LOAD, &[&self.settings.keys.of(Kind::Share, share)]);
             call.arg(known_text(known)).arg(VALUE_MOST);
             Ok(read(&mut self.look(call).await?)?)
         })
@@ -198,13 +155,8 @@ impl FarShares for Redis {
         wait: Duration,
     ) -> Reply<'a, Written, ShareError> {
         Box::pin(async move {
-            let json = value.as_ref().map(|value| &value.json);
-            Self::check_length(json)?;
-            let permit = self.permit(json.map_or(0, Bytes::len))?;
-            let party = Party::new("a write");
-            let place = Wish { share: share.clone(), party: party.id(), label: party.label().into(), wait };
-            let write = Write { when, value };
-            self.ask(|reply| Job::Write(Writing { place, write, reply, permit })).await
+            Self::check_length(value.as_ref().map(|value| &value.json))?;
+            self.with_room(Kind::Share, || self.write_once(share, when, value.clone(), wait)).await
         })
     }
 
@@ -231,18 +183,8 @@ impl FarShares for Redis {
         and_release: bool,
     ) -> Reply<'a, u64, ShareError> {
         Box::pin(async move {
-            let json = value.as_ref().map(|value| &value.json);
-            Self::check_length(json)?;
-            let bytes = json.map_or(0, Bytes::len);
-            let mut call = self.settings.keys.lock(&scripts::STORE, share);
-            Write { when: When::Always, value }.add_to(call.arg(token)).arg(VALUE_MOST);
-            call.arg(u8::from(and_release)).arg(self.settings.keys.sessions_channel());
-            let mut answer = self.call(bytes, move |_| call).await?;
-            match answer.text()?.as_str() {
-                "done" => Ok(answer.number()?),
-                "lost" => Err(ShareError::LockLost(Arc::clone(&share.name))),
-                _ => Err(nonsense().into()),
-            }
+            Self::check_length(value.as_ref().map(|value| &value.json))?;
+            self.with_room(Kind::Share, || self.store_once(share, token, value.clone(), and_release)).await
         })
     }
 
@@ -251,61 +193,35 @@ impl FarShares for Redis {
     }
 
     fn count<'a>(&'a self, counter: &'a Key, change: Change) -> Reply<'a, i64, ShareError> {
-        Box::pin(async move { Ok(self.change(&self.key(Kind::Counter, counter), change).await?) })
+        Box::pin(self.with_room(Kind::Counter, move || self.change(counter, change)))
     }
 
-    fn entry<'a>(&'a self, map: &'a Key, name: &'a str) -> Reply<'a, Option<Versioned>, ShareError> {
-        Box::pin(async move {
-            let mut command = ::redis::cmd("HGET");
-            command.arg(self.key(Kind::Map, map)).arg(name);
-            let found = self.look(command).await?.bytes_or_none()?;
-            Ok(found.as_ref().map(entry).transpose()?)
-        })
+    fn entry<'a>(&'a self, map: &'a Key, entry: &'a str) -> Reply<'a, Option<Versioned>, ShareError> {
+        Box::pin(async move { Ok(self.entry_of(map, entry).await?) })
     }
 
     fn put<'a>(
         &'a self,
         map: &'a Key,
-        name: &'a str,
+        entry: &'a str,
         when: When,
         json: Option<Bytes>,
     ) -> Reply<'a, Put, ShareError> {
         Box::pin(async move {
             Self::check_length(json.as_ref())?;
-            let bytes = name.len() + json.as_ref().map_or(0, Bytes::len);
-            let mut call =
-                scripts::call(&scripts::PUT, &[&self.key(Kind::Map, map), &self.settings.keys.clock]);
-            call.arg(name).arg(wish(when)).arg(self.settings.limits.map_entries);
-            call.arg(u8::from(json.is_some())).arg(json.as_deref().unwrap_or_default());
-            let mut answer = self.call(bytes, move |_| call).await?;
-            let what = answer.text()?;
-            let present = answer.bytes_or_none()?.as_ref().map(entry).transpose()?;
-            match what.as_str() {
-                "done" => Ok(Put::Done(present)),
-                "not" => Ok(Put::Not(present)),
-                "full" => Err(ShareError::Full(Arc::clone(&map.name))),
-                _ => Err(nonsense().into()),
-            }
+            self.with_room(Kind::Map, || self.put_once(map, entry, when, json.as_ref())).await
         })
     }
 
     fn len<'a>(&'a self, map: &'a Key) -> Reply<'a, usize, ShareError> {
-        Box::pin(async move {
-            let mut command = ::redis::cmd("HLEN");
-            command.arg(self.key(Kind::Map, map));
-            Ok(self.look(command).await?.number()?)
-        })
+        Box::pin(async move { Ok(self.length_of(map).await?) })
     }
 
     fn entries<'a>(&'a self, map: &'a Key) -> Reply<'a, Vec<(Box<str>, Bytes)>, ShareError> {
-        Box::pin(async move { Ok(self.scan(map).await?) })
+        Box::pin(async move { Ok(self.entries_of(map).await?) })
     }
 
     fn clear<'a>(&'a self, map: &'a Key) -> Reply<'a, (), ShareError> {
-        Box::pin(async move {
-            let mut command = ::redis::cmd("UNLINK");
-            command.arg(self.key(Kind::Map, map));
-            Ok(self.call(0, move |_| command).await.map(drop)?)
-        })
+        Box::pin(async move { Ok(self.clear_map(map).await?) })
     }
 }

@@ -70,6 +70,9 @@ impl Found {
     }
 
     fn begin(answer: &mut Answer) -> Result<Self, BackendError> {
+        if answer.is_empty() {
+            return Err(BackendError::Refused("there are as many queues as may be".into()));
+        }
         let life = read_life(&answer.text()?).ok_or_else(nonsense)?;
         Ok(Self { life, number: answer.number()?, stops: answer.number()? })
     }

@@ -4,16 +4,16 @@
 //! A party is its session and its number there. What is held or waited for by a session that is no more is passed over, and
 //! taken out where it is met.
 
-use super::{ALIVE, CLOCK, scripts, shares::VALUE};
+use super::{
+    ALIVE, CLOCK, NAMES, NOW, scripts,
+    shares::{LOOK, WRITE_IT},
+};
 
 /// `holder(lock)`: the token, the party, the label and the attempt of who holds a lock.
 ///
 /// `first()`: the party whose turn it is once this lock is free.
 ///
 /// `wake(channels)`: tells that party, through the channel of its session, that the lock is free.
-///
-/// `write(share, clock, wish, ttl, json, most)`: replaces a value if it is as wished, and answers `done` and the version; or
-/// `not` and what is there: the version if one was wished, the value if none was.
 ///
 /// Keys: 1 the sessions, 2 the locks, by name: token, session, number, attempt and label; 3 the waits, by party: the lock; 4 the line
 /// of those who wait for this lock, by the time at which they came. The first argument is the name of the lock.
@@ -45,29 +45,18 @@ local function wake(channels)
     local session, number = party:match('^(%S+) (%d+)$')
     redis.call('PUBLISH', channels .. session, 'turn ' .. number)
 end
-local function write(share, clock, wish, ttl, json, most)
-    local is_as_wished, version = has(share, wish)
-    if is_as_wished then return {'done', set(share, clock, ttl, json)} end
-    if wish == '0' then
-        local present = look(share, '', most)
-        if present[1] == 'value' then present[1] = 'not' end
-        return present
-    end
-    return {'not', version}
-end
 ";
 
 scripts! { LOCKS:
     /// Writes a share whose lock is free.
     ///
-    /// Keys: 1 to 4, 5 the clock, 6 the share. Arguments: the lock, the wish, the time to live, the JSON, most bytes of an
-    /// answer. Answer: as `write`; `held` if it is not free, unless nothing was to be there and something is.
-    WRITE = ALIVE, CLOCK, VALUE, LINE, "
-local clock, share = KEYS[5], KEYS[6]
-local wish = ARGV[2]
-local is_in_vain = wish == '0' and not has(share, wish)
+    /// Keys: 1 to 4, 5 the clock, 6 the share, 7 the names of shares. Arguments: the lock, the wish, the time to live, the JSON,
+    /// most bytes of an answer, most shares. Answer: as `write`; `held` if the lock is not free, unless nothing was to be there
+    /// and something is.
+    WRITE = NOW, ALIVE, CLOCK, NAMES, LOOK, WRITE_IT, LINE, "
+local is_in_vain = ARGV[2] == '0' and redis.call('EXISTS', KEYS[6]) == 1
 if not is_in_vain and (holder(lock) or first()) then return {'held'} end
-return write(share, clock, wish, ARGV[3], ARGV[4], ARGV[5])
+return write(KEYS[6], lock, ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 ";
 
     /// Takes a lock, or a place in its line; asked again by one who has a place, it is the same place.
@@ -81,7 +70,7 @@ return write(share, clock, wish, ARGV[3], ARGV[4], ARGV[5])
     ///
     /// Answer: `lock`, the token, and as `look`; `wait` and the label of the holder; `full`; `dead`, if the session is over;
     /// `circle`, then for each wait of it the label and the lock.
-    HOLD = ALIVE, CLOCK, VALUE, LINE, "
+    HOLD = NOW, ALIVE, CLOCK, LOOK, LINE, "
 local clock, share = KEYS[5], KEYS[6]
 local me, label = ARGV[2] .. ' ' .. ARGV[3], ARGV[5]
 if not alive(ARGV[2]) then return {'dead'} end
@@ -120,16 +109,15 @@ return {'wait', present or 'another'}
 
     /// Writes a share whose lock is held, and gives the lock back if so wished.
     ///
-    /// Keys: 1 to 4, 5 the clock, 6 the share. Arguments: the lock, the token, the wish, the time to live, the JSON, most bytes
-    /// of an answer, `1` to give the lock back, the beginning of the channels of sessions.
-    /// Answer: as `write`; `lost` if the lock is no longer this token's.
-    STORE = ALIVE, CLOCK, VALUE, LINE, "
-local clock, share = KEYS[5], KEYS[6]
+    /// Keys: 1 to 4, 5 the clock, 6 the share, 7 the names of shares. Arguments: the lock, the token, the wish, the time to
+    /// live, the JSON, most bytes of an answer, most shares, `1` to give the lock back, the beginning of the channels of
+    /// sessions. Answer: as `write`, and after `names` the lock is still held; `lost` if it is no longer this token's.
+    STORE = NOW, ALIVE, CLOCK, NAMES, LOOK, WRITE_IT, LINE, "
 if holder(lock) ~= ARGV[2] then return {'lost'} end
-local answer = write(share, clock, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
-if ARGV[7] == '1' then
+local answer = write(KEYS[6], lock, ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7])
+if ARGV[8] == '1' and answer[1] ~= 'names' then
     redis.call('HDEL', locks, lock)
-    wake(ARGV[8])
+    wake(ARGV[9])
 end
 return answer
 ";
@@ -137,7 +125,7 @@ return answer
     /// Gives a lock back, if it is still this token's.
     ///
     /// Keys: 1 to 4. Arguments: the lock, the token, the beginning of the channels of sessions. Answer: nothing.
-    RELEASE = ALIVE, CLOCK, VALUE, LINE, "
+    RELEASE = NOW, ALIVE, LINE, "
 if holder(lock) ~= ARGV[2] then return nil end
 redis.call('HDEL', locks, lock)
 wake(ARGV[3])
@@ -148,7 +136,7 @@ return nil
     ///
     /// Keys: 1 to 4. Arguments: the lock, the session, the number, the attempt, the beginning of the channels of sessions.
     /// Answer: nothing.
-    GIVE_UP = ALIVE, CLOCK, VALUE, LINE, "
+    GIVE_UP = NOW, ALIVE, LINE, "
 local me = ARGV[2] .. ' ' .. ARGV[3]
 leave(me)
 local _, party, _, attempt = holder(lock)

@@ -1,6 +1,6 @@
 //! Sessions: a process, from when it has connected until that connection is lost.
 
-use super::{ALIVE, CLOCK, scripts};
+use super::{ALIVE, CLOCK, NOW, scripts};
 
 scripts! { SESSIONS:
     /// Begins a session, and ends the one that the process had before.
@@ -11,7 +11,7 @@ scripts! { SESSIONS:
     /// Keys: 1 the sessions, 2 the clock, 3 the era, 4 the last batch of the process. Arguments: the session; its lease in
     /// milliseconds; the one before or nothing; the run of Redis; `1` if a new run of it has all that the one before had; the
     /// milliseconds for which the last batch is kept. Answer: the era.
-    BEGIN = ALIVE, CLOCK, "
+    BEGIN = NOW, ALIVE, CLOCK, "
 redis.call('ZADD', sessions, now + ARGV[2], ARGV[1])
 if ARGV[3] ~= '' then redis.call('ZADD', sessions, 'XX', 0, ARGV[3]) end
 local present = redis.call('HMGET', KEYS[3], 'run', 'number')
@@ -28,7 +28,7 @@ return era
     ///
     /// Keys: 1 the sessions, 2 the locks, 3 the waits. Arguments: the session, its lease in milliseconds. Answer: 1; 0 if it was
     /// taken for dead.
-    BEAT = ALIVE, "
+    BEAT = NOW, ALIVE, "
 if not alive(ARGV[1]) then return 0 end
 redis.call('ZADD', sessions, now + ARGV[2], ARGV[1])
 local dead, is_dead = redis.call('ZRANGEBYSCORE', sessions, '-inf', now, 'LIMIT', 0, 64), {}
@@ -61,7 +61,7 @@ return nil
     /// of its machine. Arguments: `others`, `workers`, `agent`, `one` or `process`; the session that asks; the id of a
     /// process and the name of its machine; a random number; the beginning of the channels of sessions; the message.
     /// Answer: how many listen.
-    TELL = ALIVE, "
+    TELL = NOW, ALIVE, "
 local to, me, process = ARGV[1], ARGV[2], ARGV[3]
 local heard, all, sum = redis.call('HGETALL', KEYS[2]), {}, 0
 for at = 1, #heard, 2 do
