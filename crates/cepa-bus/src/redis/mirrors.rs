@@ -125,7 +125,7 @@ impl Mirrors {
         let Some(mirror) = following.mirror.upgrade() else { return };
         let then = match step.came {
             Came::Found(found) => found.map(|found| following.found(found)),
-            Came::Page(page) => page.map(|page| following.page(page, &mirror)),
+            Came::Page(page) => page.map(|page| following.page(page, &*mirror)),
         };
         match then {
             Ok(Then::Wait) => {}
@@ -149,7 +149,7 @@ impl Mirrors {
         if let Some(following) = following
             && let Some(mirror) = following.mirror.upgrade()
             && let Some(spoken) = Spoken::read(message)
-            && matches!(following.hear(spoken, &mirror), Then::CatchUp)
+            && matches!(following.hear(spoken, &*mirror), Then::CatchUp)
         {
             self.catch_up(&channel, &self.all[&channel], connection);
         }

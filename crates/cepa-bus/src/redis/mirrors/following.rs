@@ -40,6 +40,27 @@ pub(super) struct Following {
     ahead: Ahead,
 }
 
+/// Whom it tells: a mirror.
+pub(super) trait Told {
+    fn followed(&self, followed: Followed);
+    fn receive(&self, id: EventId, event: Option<&str>, json: &[u8]);
+    fn stopped(&self, stops: u64);
+}
+
+impl Told for Channel {
+    fn followed(&self, followed: Followed) {
+        Self::followed(self, followed);
+    }
+
+    fn receive(&self, id: EventId, event: Option<&str>, json: &[u8]) {
+        Self::receive(self, id, event, json);
+    }
+
+    fn stopped(&self, stops: u64) {
+        Self::stopped(self, stops);
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Finding,
@@ -122,7 +143,7 @@ impl Following {
     }
 
     /// Some messages have come that were asked for.
-    pub(super) fn page(&mut self, page: Page, mirror: &Channel) -> Then {
+    pub(super) fn page(&mut self, page: Page, mirror: &impl Told) -> Then {
         let Page { at, stopped, messages } = page;
         let first = messages.first().map_or(at.number + 1, |first| first.number);
         if at.life != self.life || first != self.next || self.is_new {
@@ -152,7 +173,7 @@ impl Following {
     }
 
     /// Tells the mirror where messages begin: where it has none yet, in another life, or after some that are not kept.
-    fn begin_at(&mut self, at: Found, first: u64, mirror: &Channel) {
+    fn begin_at(&mut self, at: Found, first: u64, mirror: &impl Told) {
         if at.life != self.life {
             let stops = if at.life == self.found.life { self.found.stops } else { at.stops };
             (self.life, self.stop, self.stops, self.told) = (at.life, None, stops, stops);
@@ -164,7 +185,7 @@ impl Following {
     }
 
     /// Something has come through the channel.
-    pub(super) fn hear(&mut self, spoken: Spoken, mirror: &Channel) -> Then {
+    pub(super) fn hear(&mut self, spoken: Spoken, mirror: &impl Told) -> Then {
         if self.phase != Phase::Live {
             self.ahead.keep(spoken);
             return Then::Wait;
@@ -198,7 +219,7 @@ impl Following {
         }
     }
 
-    fn give(&mut self, message: &Heard, mirror: &Channel) {
+    fn give(&mut self, message: &Heard, mirror: &impl Told) {
         self.stop_if_due(mirror);
         let id = EventId { life: self.life, number: message.number };
         self.next = message.number + 1;
@@ -206,7 +227,7 @@ impl Following {
     }
 
     /// Stops the mirror if it has all messages before the stop.
-    fn stop_if_due(&mut self, mirror: &Channel) {
+    fn stop_if_due(&mut self, mirror: &impl Told) {
         if self.stop.take_if(|after| *after < self.next).is_some() {
             self.told = self.stops;
             mirror.stopped(self.told);
@@ -231,3 +252,6 @@ impl Ahead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
