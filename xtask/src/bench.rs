@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// In the order in which the whole run takes them; the rest are for looking closer.
 const WHOLE_RUN: [&str; 6] = ["build", "verify", "run", "mem", "insn", "report"];
-const CLOSER: [&str; 3] = ["alloc", "sys", "start"];
+const CLOSER: [&str; 4] = ["fanout", "alloc", "sys", "start"];
 
 /// A program the bed calls: its Debian package, and the commands that need it.
 const NEEDS: [(&str, &str, &[&str]); 8] = [
@@ -18,7 +18,11 @@ const NEEDS: [(&str, &str, &[&str]); 8] = [
     ("taskset", "util-linux", &["run", "insn", "alloc", "sys"]),
     ("valgrind", "valgrind", &["insn"]),
     ("perf", "linux-perf", &["sys"]),
-    ("python3", "python3", &["build", "verify", "run", "mem", "insn", "report", "alloc", "sys", "start"]),
+    (
+        "python3",
+        "python3",
+        &["build", "verify", "run", "mem", "fanout", "insn", "report", "alloc", "sys", "start"],
+    ),
 ];
 
 /// `bench [COMMAND] [OPTIONS]`

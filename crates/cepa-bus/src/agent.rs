@@ -10,6 +10,8 @@ mod publishers;
 mod publishing;
 mod server;
 mod session;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wire;
 
 pub(crate) use self::far::AgentBackend;

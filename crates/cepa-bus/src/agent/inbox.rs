@@ -30,6 +30,11 @@ impl<S: AsyncRead + Unpin> Inbox<S> {
         Ok(self.socket.read_buf(&mut self.bytes).await? > 0)
     }
 
+    /// Drops what was read.
+    pub(super) fn forget(&mut self) {
+        self.bytes.clear();
+    }
+
     /// The next frame of what was read.
     pub(super) fn next<F: Wire>(&mut self) -> io::Result<Option<F>> {
         let read =

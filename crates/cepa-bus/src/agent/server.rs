@@ -7,7 +7,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -91,7 +91,6 @@ pub(super) struct Peers {
     last: AtomicU64,
     /// Who listens for an action, with the number of listeners.
     listening: Mutex<HashMap<Key, Vec<(Peer, usize)>>>,
-    actions: AtomicUsize,
 }
 
 /// A process that is connected.
@@ -121,7 +120,6 @@ impl Peers {
         if peers.is_empty() {
             listening.remove(action);
         }
-        self.actions.store(listening.len(), Relaxed);
     }
 
     /// Passes a message on, and answers to how many listeners. A process that does not read what it was sent is passed
@@ -149,6 +147,6 @@ impl Peers {
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Agent({:016x}, {} actions)", self.life, self.peers.actions.load(Relaxed))
+        write!(f, "Agent({:016x})", self.life)
     }
 }

@@ -80,17 +80,19 @@ async fn welcome(
     outbox: &Arc<Outbox>,
 ) -> io::Result<Option<(Session, Duration)>> {
     let hello = loop {
-        match inbox.next()? {
-            Some(hello) => break hello,
-            None if !inbox.fill().await? => return Ok(None),
-            None => {}
+        match inbox.next() {
+            Ok(None) if !inbox.fill().await? => return Ok(None),
+            Ok(None) => {}
+            hello => break hello.ok().flatten(),
         }
     };
-    let Up::Hello { version: VERSION, pid, is_worker, silence, publisher, window } = hello else {
+    let Some(Up::Hello { version: VERSION, pid, is_worker, silence, publisher, window }) = hello else {
         let why = format!("it does not speak version {VERSION} of what the agent speaks").into();
         push(outbox, &Down::Refused { why });
         // The writer sends it, and the other end closes.
-        while inbox.fill().await? {}
+        while inbox.fill().await? {
+            inbox.forget();
+        }
         return Ok(None);
     };
     push(outbox, &Down::Welcome { life: agent.life });

@@ -127,7 +127,7 @@ impl Channel {
         state.next += 1;
         state.used = Instant::now();
         let before = state.log_bytes;
-        state.log_bytes += frame.bytes.len();
+        state.log_bytes += frame.len();
         state.log.push_back(frame);
         while state.log.len() > self.options.keep
             || (state.log_bytes > self.options.keep_bytes && state.log.len() > 1)
@@ -185,7 +185,7 @@ impl Channel {
         let seat = state.take_seat(self.room.subscribers);
         let seat = seat.ok_or_else(|| QueueError::TooManySubscribers(Arc::clone(self.name())))?;
         let found = match (last, &state.mirror) {
-            (Some(last), _) => state.place_after(last, self.options.keep),
+            (Some(last), _) => state.place_after(last),
             (None, Some(mirror)) if !mirror.is_found() => None,
             (None, _) => Some((state.next, true)),
         };
@@ -200,7 +200,7 @@ impl Channel {
     pub(super) fn poll_place(&self, seat: u32, last: Option<EventId>, cx: &mut Context<'_>) -> Poll<Found> {
         let mut state = locked(&self.state);
         let found = match (last, &state.mirror) {
-            (Some(last), _) => state.place_after(last, self.options.keep),
+            (Some(last), _) => state.place_after(last),
             (None, Some(mirror)) => mirror.start().map(|start| (start, true)),
             (None, None) => Some((state.next, true)),
         };
@@ -242,10 +242,10 @@ impl Channel {
     /// Gives a subscriber a buffer of its own, with what it has not read.
     pub(super) fn keep_own(&self, seat: u32, place: u64, buffer: u32) {
         let most = self.options.keep.min(buffer as usize);
-        let mut own = Own::new(most, self.options.keep_bytes);
+        let mut own = Own::new(place, most, self.options.keep_bytes);
         let mut state = locked(&self.state);
         let first = state.first();
-        for (number, frame) in (first..).zip(&state.log).filter(|(number, _)| *number >= place) {
+        for (number, frame) in (first..).zip(&state.log) {
             own.offer(number, frame);
         }
         state.own.insert(seat, own);

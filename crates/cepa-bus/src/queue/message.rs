@@ -1,17 +1,19 @@
 //! A message as all subscribers share it: the frame of an event stream, written once.
 
 use std::{
+    any::Any,
     fmt,
     io::{self, Write},
     marker::PhantomData,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::QueueError;
+use crate::BackendError;
 
 /// The id of a message: which life of the queue it is from, and its place in it.
 ///
@@ -63,10 +65,15 @@ pub(super) struct Draft {
 
 /// A frame in the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame {
-    pub(super) bytes: Bytes,
+pub(crate) struct Frame(Arc<Written>);
+
+#[derive(Debug)]
+struct Written {
+    bytes: Bytes,
     /// Where the data begins.
     data: u32,
+    /// See [`Message::encoded`].
+    encoded: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 const ID: &[u8] = b"id: ";
@@ -96,8 +103,11 @@ impl Draft {
         Ok(Self { frame, data })
     }
 
-    /// A message that was written by another process.
+    /// A message that was written by another process. That it is JSON is seen by who reads it; here it is a text at least.
     pub(super) fn received(event: Option<&str>, json: &[u8]) -> Result<Self, QueueError> {
+        if std::str::from_utf8(json).is_err() {
+            return Err(BackendError::Refused("a message is no text".into()).into());
+        }
         let (mut frame, data) = Self::begin(event, 256 + json.len())?;
         one_line(&mut frame, json);
         frame.extend_from_slice(END);
@@ -131,7 +141,7 @@ impl Draft {
     pub(super) fn with_id(mut self, id: EventId) -> Frame {
         let mut into = &mut self.frame[ID.len()..];
         write!(into, "{id}").expect("a frame has room for its id");
-        Frame { bytes: self.frame.into(), data: self.data }
+        Frame(Arc::new(Written { bytes: self.frame.into(), data: self.data, encoded: OnceLock::new() }))
     }
 }
 
@@ -167,20 +177,25 @@ fn one_line(frame: &mut Vec<u8>, json: &[u8]) {
 }
 
 impl Frame {
+    /// Bytes of the frame.
+    pub(super) fn len(&self) -> usize {
+        self.0.bytes.len()
+    }
+
     pub(crate) fn id(&self) -> EventId {
-        let id =
-            self.bytes.get(ID.len()..AFTER_ID - 1).and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        let id = self.0.bytes.get(ID.len()..AFTER_ID - 1);
+        let id = id.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
         id.expect("a frame begins with its id")
     }
 
     pub(crate) fn event(&self) -> Option<&str> {
-        let until = (self.data as usize).checked_sub(DATA.len() + 1)?;
-        let event = self.bytes.get(AFTER_ID + EVENT.len()..until)?;
+        let until = (self.0.data as usize).checked_sub(DATA.len() + 1)?;
+        let event = self.0.bytes.get(AFTER_ID + EVENT.len()..until)?;
         Some(std::str::from_utf8(event).expect("the type of an event was a text"))
     }
 
     pub(crate) fn json(&self) -> Bytes {
-        self.bytes.slice(self.data as usize..self.bytes.len() - END.len())
+        self.0.bytes.slice(self.0.data as usize..self.0.bytes.len() - END.len())
     }
 }
 
@@ -220,9 +235,38 @@ impl<T> Message<T> {
         self.frame.json()
     }
 
+    /// The message in another form, made of its JSON once for all subscribers: the frame of a WebSocket, say.
+    ///
+    /// It is kept for as long as the message is. All subscribers of a queue must ask for the same form: of several that
+    /// have the same type the first is everybody's, and one of another type is made anew each time.
+    ///
+    /// ```
+    /// # use cepa_bus::{Bus, Delivery};
+    /// # cepa_core::test::block_on(async {
+    /// let news = Bus::new().queue::<String>("news")?;
+    /// let mut reader = news.subscribe()?;
+    /// news.notify(&"It rains".to_owned()).await?;
+    /// let Some(Delivery::Message(message)) = reader.next().await else { panic!() };
+    /// let shout: std::sync::Arc<str> = message.encoded(|json| json.to_uppercase().into());
+    /// assert_eq!(&*shout, "\"IT RAINS\"");
+    /// # Ok::<(), cepa_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn encoded<E: Any + Clone + Send + Sync>(&self, encode: impl FnOnce(&str) -> E) -> E {
+        let kept = &self.frame.0.encoded;
+        if let Some(form) = kept.get().and_then(|form| form.downcast_ref::<E>()) {
+            return form.clone();
+        }
+        // Not under the lock of the cell: this is code of an app.
+        let data = self.data();
+        let form = encode(std::str::from_utf8(&data).expect("JSON is written as a text"));
+        let _ = kept.set(Box::new(form.clone()));
+        form
+    }
+
     /// The message as a frame of an event stream.
     pub fn frame(&self) -> &Bytes {
-        &self.frame.bytes
+        &self.frame.0.bytes
     }
 }
 

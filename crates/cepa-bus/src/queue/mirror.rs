@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Channel, EventId,
@@ -11,6 +11,9 @@ use super::{
     state::{Found, State},
 };
 use crate::locked;
+
+/// Numbers that no queue comes to, and with which no sum overflows.
+const MOST: u64 = 1 << 48;
 
 /// What a mirror knows besides its messages.
 #[derive(Debug, Default)]
@@ -20,8 +23,6 @@ pub(super) struct Mirror {
     is_live: bool,
     /// Where those begin who came before the backend had answered; 0 if it has not yet.
     start: u64,
-    /// The place of what was the next message when the queue was followed.
-    head: u64,
     changes: Changes,
 }
 
@@ -68,17 +69,12 @@ impl Mirror {
         self.is_found().then_some(self.start)
     }
 
-    /// Where a reader begins that has seen a message of this life that may be on its way here: at its place; one that has
-    /// seen any other at the first there is. It is not known while the backend is away.
-    pub(super) fn place_ahead(
-        &self,
-        place: Option<u64>,
-        log: RangeInclusive<u64>,
-        keep: usize,
-    ) -> Option<Found> {
-        let most = self.head.max(*log.end()).saturating_add(keep as u64);
-        let ahead = place.filter(|place| *place <= most);
-        self.is_live.then(|| ahead.map_or((*log.start(), false), |place| (place, true)))
+    /// Where a reader begins that has seen a message of this life which is yet to come here: at its place, whatever comes
+    /// before it is not for that reader. One that has seen any other begins at the first. It is not known while the backend
+    /// is away.
+    pub(super) fn place_ahead(&self, place: Option<u64>, first: u64) -> Option<Found> {
+        let ahead = place.filter(|place| *place <= MOST);
+        self.is_live.then(|| ahead.map_or((first, false), |place| (place, true)))
     }
 }
 
@@ -121,8 +117,6 @@ impl Channel {
 
     /// The backend follows the queue for this mirror now.
     pub(crate) fn followed(&self, followed: Followed) {
-        /// Numbers that no queue comes to, and with which no sum overflows.
-        const MOST: u64 = 1 << 48;
         let Followed { after, now, stops } = followed;
         if after.life == 0 || after.number > MOST || now > MOST {
             tracing::error!(queue = &**self.name(), ?followed, "the bus tells nonsense of a queue");
@@ -146,7 +140,7 @@ impl Channel {
         }
         let head = (state.from + now.saturating_sub(1)).max(state.next);
         if let Some(mirror) = &mut state.mirror {
-            (mirror.is_live, mirror.head) = (true, head);
+            mirror.is_live = true;
             if mirror.start == 0 {
                 mirror.start = head;
             }

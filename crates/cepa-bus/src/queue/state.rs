@@ -127,21 +127,21 @@ impl State {
     }
 
     /// The place after a message, where it is known.
-    pub(super) fn place_after(&self, last: EventId, keep: usize) -> Option<Found> {
+    pub(super) fn place_after(&self, last: EventId) -> Option<Found> {
         let is_of_this_life = last.life == self.life && last.life != 0;
         let place = self.from.checked_add(last.number).filter(|_| is_of_this_life);
         match place {
             Some(place) if place <= self.next => Some((place, true)),
             place => match &self.mirror {
                 None => Some((self.first(), false)),
-                Some(mirror) => mirror.place_ahead(place, self.first()..=self.next, keep),
+                Some(mirror) => mirror.place_ahead(place, self.first()),
             },
         }
     }
 
     /// Drops a message, and answers how many bytes it had.
     pub(super) fn drop_oldest(&mut self) -> usize {
-        let bytes = self.log.pop_front().map_or(0, |frame| frame.bytes.len());
+        let bytes = self.log.pop_front().map_or(0, |frame| frame.len());
         self.log_bytes -= bytes;
         bytes
     }

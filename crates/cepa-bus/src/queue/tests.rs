@@ -53,6 +53,25 @@ async fn a_message_is_written_once_and_shared() {
 }
 
 #[tokio::test]
+async fn another_form_of_a_message_is_made_once() {
+    let queue = queue(QueueOptions::default());
+    let mut readers = [queue.subscribe().unwrap(), queue.subscribe().unwrap()];
+    queue.notify(&7).await.unwrap();
+    let mut made = 0;
+    for reader in &mut readers {
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Delivery::Message(message))) = reader.poll_next(&mut cx) else { panic!() };
+        let form: Arc<str> = message.encoded(|json| {
+            made += 1;
+            format!("<{json}>").into()
+        });
+        assert_eq!((&*form, made), ("<7>", 1));
+        // Another type than the first is not kept.
+        assert_eq!(message.encoded(str::len), 1);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_message_is_refused() {
     let queue = Bus::new()
         .queue_with::<String>("q", QueueOptions { message: 10, ..QueueOptions::default() })

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    BusLimits, Delivery, QueueOptions, Subscriber,
+    BusLimits, Delivery, Overflow, QueueOptions, Subscriber,
     queue::{Queues, relay::Relay, relay::Relayed},
 };
 
@@ -65,8 +65,15 @@ fn places_are_found_once_the_backend_answers() {
     assert_eq!(drain(&mut back), [Err(Some(3)), Ok(9), Ok(10), Ok(11), Ok(12)], "four are kept");
     assert_eq!(drain(&mut other)[..2], [Err(None), Ok(9)]);
     assert_eq!(drain(&mut ahead), [Ok(12)], "it had seen more than this process");
+    // However far behind this process is: nothing comes twice.
+    let mut far_ahead = subscribe(&channel, Some(id(7, 99)));
+    let mut newest = subscribe(&channel, Some(id(7, 99))).overflow(Overflow::DropNewest);
+    receive(&channel, 7, 13..=100);
+    assert_eq!(drain(&mut far_ahead), [Ok(100)]);
+    receive(&channel, 7, 101..=101);
+    assert_eq!(drain(&mut newest), [Ok(100), Ok(101)]);
+    assert_eq!(drain(&mut subscribe(&channel, Some(id(7, u64::MAX))))[..2], [Err(None), Ok(98)]);
     assert_eq!(drain(&mut late).len(), 5, "all that came since, and what was on the way");
-    assert_eq!(now.last(), id(7, 12));
 }
 
 #[test]
@@ -122,6 +129,7 @@ fn nonsense_changes_nothing() {
     channel.followed(Followed { after: id(7, 1), now: 2, stops: 0 });
     channel.receive(id(7, u64::MAX), None, b"1");
     channel.receive(id(7, 2), Some("a\nb"), b"1");
+    channel.receive(id(7, 2), None, b"\xff");
     receive(&channel, 7, 2..=2);
     assert_eq!(drain(&mut reader), [Ok(2)]);
 }
