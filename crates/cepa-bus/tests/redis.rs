@@ -527,6 +527,27 @@ async fn a_password_lets_in_and_is_shown_to_nobody() {
         assert!(!shown.contains("sesame"), "{shown}");
     }
     std::fs::remove_file(&path).unwrap();
+    // One who may do no more than the guide says.
+    let command = "AUTH \"open sesame\"\r\nACL SETUSER cepa on >sesame ~shop:* &shop:* +@read +@write +@scripting \
+                   +@pubsub +@connection +info +time +config|get";
+    assert!(server.command(command).contains("+OK\r\n+OK"));
+    let backend = format!("redis://cepa:sesame@127.0.0.1:{port}").parse().unwrap();
+    let bus = Bus::connect(&BusConfig { prefix: "shop:".to_owned(), ..config(backend) }).unwrap();
+    let queue = numbers(&bus);
+    let mut reader = queue.subscribe().unwrap().named("ada").unwrap();
+    queue.notify(&1).await.unwrap();
+    assert_eq!(next(&mut reader).await, Ok(1));
+    assert_eq!(queue.present().await.unwrap(), [("ada".into(), 1)]);
+    let mut listener = bus.messenger().on::<u8>("x").unwrap();
+    assert!(bus.messenger().send_random("x", &1).await.unwrap());
+    assert_eq!(listener.next().await.unwrap(), 1);
+    number(&bus).update(|n| *n += 1).await.unwrap();
+    bus.counter("c").unwrap().set(1).await.unwrap();
+    let map = bus.map::<u8>("m").unwrap();
+    map.insert("x", 1).await.unwrap();
+    assert_eq!(map.entries().await.unwrap().len(), 1);
+    map.clear().await.unwrap();
+    queue.stop().await.unwrap();
     let wrong = format!("redis://:open%20wheat@127.0.0.1:{port}").parse().unwrap();
     let bus = Bus::connect(&BusConfig { wait: 5 * SHORT, ..config(wrong) }).unwrap();
     let error = bus.ready().await.unwrap_err().to_string();
