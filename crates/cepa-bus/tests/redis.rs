@@ -559,7 +559,9 @@ async fn a_password_lets_in_and_is_shown_to_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn databases_and_prefixes_are_apart() {
     needs!("redis-server");
-    let server = Redis::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("redis");
+    let server = Redis::start(&["--unixsocket", socket.to_str().unwrap()]);
     let base = format!("redis://127.0.0.1:{}", server.port());
     let other = BusConfig { prefix: "other:".to_owned(), ..config(server.backend()) };
     let buses = [

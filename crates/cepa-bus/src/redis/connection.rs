@@ -9,7 +9,7 @@ use std::{
 };
 
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisResult, Value,
     aio::{MultiplexedConnection, SendError},
 };
 use tokio::{
@@ -162,8 +162,11 @@ impl Server {
         let is_synced = sync.values().any(|sync| sync == "always");
         let is = |name: &str, value: &str| field(&about, name) == Some(value);
         let is_first = field(&about, "master_replid2").is_none_or(|id| id.bytes().all(|byte| byte == b'0'));
+        let run = field(&about, "run_id").filter(|run| !run.is_empty());
+        // Without that nobody would see that it has forgotten something.
+        let run = run.ok_or((ErrorKind::Client, "Redis does not say by INFO which run of it this is"))?;
         Ok(Self {
-            run: field(&about, "run_id").unwrap_or_default().to_owned(),
+            run: run.to_owned(),
             forgets_nothing: is_synced && is("aof_enabled", "1") && is("role", "master") && is_first,
         })
     }

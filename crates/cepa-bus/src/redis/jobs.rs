@@ -41,7 +41,7 @@ pub(super) enum Job {
     Write(Writing),
     Publish(Publication),
     Follow(Follow),
-    /// There is [news](News).
+    /// There is [news](super::news).
     News,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Keys {
 }
 
 /// A kind of things with names.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Share,
     /// Those who wait for the lock of a share.

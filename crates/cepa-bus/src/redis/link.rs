@@ -140,7 +140,10 @@ impl Link {
             Event::Job(job) => self.job(job),
             Event::Connected { number, connection } if number == self.number => self.up(*connection),
             Event::Failed { number, why } if number == self.number => self.rest(&why),
-            Event::Lost { number, why } if number == self.number => self.lost(&why),
+            Event::Lost { number, why } if number == self.number => match self.state {
+                State::Up { since, .. } => self.lost(&why, since),
+                _ => self.rest(&why),
+            },
             Event::Message { number, channel, message } if number == self.number => {
                 self.message(&channel, &message);
             }
@@ -229,11 +232,9 @@ impl Link {
         }
     }
 
-    fn lost(&mut self, why: &str) {
+    fn lost(&mut self, why: &str, since: Instant) {
         tracing::warn!(why, "the bus has lost Redis");
-        if let State::Up { since, .. } = self.state
-            && since.elapsed() >= SOON
-        {
+        if since.elapsed() >= SOON {
             self.failures = 0;
         }
         self.is_up.store(false, Relaxed);
@@ -348,6 +349,7 @@ impl Link {
             self.times.touch = now + self.settings.limits.queue_idle / 4;
             self.note_actions();
             self.mirrors.keep(connection);
+            self.mirrors.report_all(connection);
         }
     }
 }

@@ -1,6 +1,12 @@
 //! Room for another name, made of those that nobody would miss.
 
-use super::{Redis, answer::Answer, keys::Kind, scripts};
+use ::redis::Cmd;
+
+use super::{
+    Redis,
+    keys::Kind,
+    scripts::{self, Script},
+};
 use crate::{BackendError, NameError, QueueError, ShareError};
 
 /// So many names are looked at when there is no room for another.
@@ -39,31 +45,39 @@ impl Redis {
         }
     }
 
-    /// Looks at some names, and forgets those that nobody would miss: of queues the longest idle, if nobody is subscribed; of
+    /// Looks at some names, and forgets those that nobody would miss: queues without subscribers, the longest idle first; of
     /// other things those that are gone, because somebody else has deleted them or Redis has for want of memory.
     async fn make_room(&self, kind: Kind) -> Result<(), BackendError> {
+        let names = self.settings.keys.names(kind);
+        if kind == Kind::Queue {
+            let mut idle = ::redis::cmd("ZRANGE");
+            idle.arg(&names).arg(0).arg(LOOK_AT - 1);
+            if self.forget(kind, idle).await? > 0 {
+                return Ok(());
+            }
+        }
+        let mut any = ::redis::cmd("ZRANDMEMBER");
+        any.arg(&names).arg(LOOK_AT);
+        self.forget(kind, any).await.map(drop)
+    }
+
+    /// Forgets of some names those that nobody would miss, and answers how many.
+    async fn forget(&self, kind: Kind, which: Cmd) -> Result<u64, BackendError> {
         let keys = &self.settings.keys;
-        let names = keys.names(kind);
-        let (mut look, parts): (_, &[Kind]) = match kind {
-            Kind::Queue => (::redis::cmd("ZRANGE"), &[Kind::Queue, Kind::Log, Kind::Subscribers]),
-            _ => (::redis::cmd("ZRANDMEMBER"), &[kind]),
+        let (script, parts): (&Script, &[Kind]) = match kind {
+            Kind::Queue => (&scripts::FORGET_QUEUES, &[Kind::Queue, Kind::Log, Kind::Subscribers]),
+            _ => (&scripts::FORGET, &[kind]),
         };
-        look.arg(&names);
-        match kind {
-            Kind::Queue => look.arg(0).arg(LOOK_AT - 1),
-            _ => look.arg(LOOK_AT),
-        };
-        let mut some: Answer = self.look(look).await?;
-        let (mut all, mut found) = (vec![names], Vec::new());
+        let mut some = self.look(which).await?;
+        let (mut all, mut names) = (vec![keys.names(kind)], Vec::new());
         while !some.is_empty() {
             let name = some.text()?;
             all.extend(parts.iter().map(|part| keys.named(*part, &name)));
-            found.push(name);
+            names.push(name);
         }
-        let script = if parts.len() == 1 { &scripts::FORGET } else { &scripts::FORGET_QUEUES };
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let mut forget = scripts::call(script, &all);
-        forget.arg(&found);
-        self.call(0, move |_| forget).await.map(drop)
+        forget.arg(&names);
+        self.call(0, move |_| forget).await?.number()
     }
 }
