@@ -76,6 +76,10 @@ const CALL_BYTES: usize = 256 << 20;
 /// So long Redis remembers the last batch of a process that is not heard of.
 const BATCH_MEMORY: Duration = Duration::from_secs(60 * 60 * 24);
 
+/// Bounds of times that are configured.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60 * 60 * 24 * 366);
+
 /// A bus that is kept in Redis.
 pub(crate) struct Redis {
     settings: Arc<Settings>,
@@ -112,13 +116,15 @@ impl Redis {
         switch: Weak<Switch>,
     ) -> Result<Arc<Self>, ConnectError> {
         let address = Address::parse(url)?;
+        let limits =
+            BusLimits { queue_idle: config.limits.queue_idle.clamp(SHORTEST, LONGEST), ..config.limits };
         let settings = Arc::new(Settings {
             keys: Keys::new(&config.prefix, address.database()),
             address,
-            limits: config.limits,
+            limits,
             while_lost: config.while_lost,
-            wait: config.wait,
-            silence: config.silence.max(Duration::from_secs(1)),
+            wait: config.wait.min(LONGEST),
+            silence: config.silence.clamp(SHORTEST, LONGEST),
             is_worker: role == Role::Worker,
             process: process(std::process::id()),
             publisher: format!("{:016x}", random()),

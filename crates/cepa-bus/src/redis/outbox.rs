@@ -46,8 +46,10 @@ pub(super) struct Outbox {
 struct Batch {
     number: u64,
     messages: Vec<Publication>,
-    /// The era in which Redis may have got it.
-    sent: Option<Arc<str>>,
+    /// The era in which Redis may have got it first.
+    era: Arc<str>,
+    /// How often it was sent without an answer that nothing was done.
+    sent: u32,
 }
 
 /// Most messages of a batch: Redis does nothing else meanwhile.
@@ -85,14 +87,10 @@ impl Outbox {
     pub(super) fn up(&mut self, connection: &Connection) {
         match &mut self.batch {
             // Whether it was done may be forgotten, or that was remembered and the messages are not.
-            Some(Batch { sent: Some(era), .. }) if **era != *connection.session.era => {
+            Some(batch) if batch.sent > 0 && *batch.era != *connection.session.era => {
                 self.settle(&Err(BackendError::Unanswered));
             }
-            Some(batch) => {
-                let is_again = batch.sent.is_some();
-                batch.sent = Some(Arc::clone(&connection.session.era));
-                self.send(connection, is_again);
-            }
+            Some(_) => self.send(connection),
             None => {}
         }
         self.go_on(Some(connection));
@@ -118,14 +116,18 @@ impl Outbox {
         let count = self.waiting.iter().take(MOST).map(is_in).take_while(|is_in| *is_in).count();
         let messages = self.waiting.drain(..count).collect();
         self.last += 1;
-        let sent = Some(Arc::clone(&connection.session.era));
-        self.batch = Some(Batch { number: self.last, messages, sent });
-        self.send(connection, false);
+        let era = Arc::clone(&connection.session.era);
+        self.batch = Some(Batch { number: self.last, messages, era, sent: 0 });
+        self.send(connection);
     }
 
-    fn send(&self, connection: &Connection, is_again: bool) {
-        let Some(batch) = &self.batch else { return };
-        let answer = connection.ask(batch.call(&self.settings, &connection.session, is_again));
+    fn send(&mut self, connection: &Connection) {
+        let Some(batch) = &mut self.batch else { return };
+        if batch.sent == 0 {
+            batch.era = Arc::clone(&connection.session.era);
+        }
+        let answer = connection.ask(batch.call(&self.settings, &connection.session));
+        batch.sent += 1;
         let (events, batch) = (self.events.clone(), batch.number);
         spawn_local(async move {
             // Nobody hears it when the bus is dropped.
@@ -145,14 +147,16 @@ impl Outbox {
             // It is sent again when there is another connection.
             Err(BackendError::Unanswered) => return,
             Err(BackendError::Away(_)) => {
-                batch.sent = None;
+                batch.sent -= 1;
                 return;
             }
-            Err(error) => {
-                // Redis has not seen this number.
+            Err(error) if batch.sent == 1 => {
+                // Redis has not taken this number.
                 self.last -= 1;
                 self.settle(&Err(error));
             }
+            // It may have done it the first time.
+            Err(_) => self.settle(&Err(BackendError::Unanswered)),
             Ok(value) => self.settle(&Answer::new(value).text()),
         }
         self.go_on(connection);
@@ -181,12 +185,12 @@ impl Outbox {
 }
 
 impl Batch {
-    fn call(&self, settings: &Settings, session: &Session, is_again: bool) -> Cmd {
+    fn call(&self, settings: &Settings, session: &Session) -> Cmd {
         let mut keys = Vec::with_capacity(1 + 2 * self.messages.len());
         keys.push(settings.keys.batch(&settings.publisher));
         keys.extend(self.messages.iter().flat_map(|message| keys_of(settings, &message.queue)));
         let mut call = call_about(settings, &scripts::PUBLISH, &keys, session);
-        call.arg(self.number).arg(u8::from(is_again)).arg(millis(BATCH_MEMORY));
+        call.arg(self.number).arg(u8::from(self.sent > 0)).arg(millis(BATCH_MEMORY));
         for message in &self.messages {
             call.arg(name(&message.queue)).arg(&*settings.keys.channel(&message.queue));
             call.arg(message.options.keep).arg(message.options.keep_bytes);
