@@ -11,7 +11,7 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
@@ -21,10 +21,18 @@ const SOURCES: [&str; 9] = [
     "crates/cepa-log/src/options.rs",
     "crates/cepa-log/src/options/appenders.rs",
     "crates/cepa-log/src/layout.rs",
+    "crates/cepa/src/boot/lifecycle/config.rs",
+    "crates/cepa-cluster/src/jobs/config.rs",
 ];
 
 /// The sections that Cepa itself reads, or has a type for, and the type of each.
-const SECTIONS: [(&str, &str); 3] = [("server", "ServerConfig"), ("log", "LogConfig"), ("bus", "BusConfig")];
+const SECTIONS: [(&str, &str); 5] = [
+    ("server", "ServerConfig"),
+    ("log", "LogConfig"),
+    ("lifecycle", "LifecycleConfig"),
+    ("jobs", "JobsConfig"),
+    ("bus", "BusConfig"),
+];
 
 /// `guide`
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {

@@ -34,10 +34,12 @@ pub(crate) struct Floor {
     stamped: Cell<u64>,
     /// Connections open now.
     pub(crate) open: Cell<usize>,
+    /// Work that was deferred and is not done.
+    pub(crate) deferred: Cell<usize>,
     draining: Cell<bool>,
     /// Tells those who wait in [`begin_of_drain`](Self::begin_of_drain).
     drain: Notify,
-    /// Who waits for the last connection to end.
+    /// Who waits for the last connection to end, and the last work to be done.
     emptied: Cell<Option<Waker>>,
     buffers: Cell<Option<Buffers>>,
 }
@@ -60,6 +62,7 @@ impl Floor {
             server,
             stamp,
             open: Cell::new(0),
+            deferred: Cell::new(0),
             draining: Cell::new(false),
             drain: Notify::new(),
             emptied: Cell::new(None),
@@ -101,13 +104,26 @@ impl Floor {
         self.timers.wake_all();
     }
 
-    /// Ready when no connection is open.
+    /// Ready when no connection is open, and no work is left that was deferred.
     pub(crate) fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.open.get() == 0 {
+        if self.is_empty() {
             return Poll::Ready(());
         }
         self.emptied.set(Some(cx.waker().clone()));
         Poll::Pending
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open.get() == 0 && self.deferred.get() == 0
+    }
+
+    /// Tells who waits for it that this is empty now.
+    pub(crate) fn wake_if_empty(&self) {
+        if self.is_empty()
+            && let Some(waiting) = self.emptied.take()
+        {
+            waiting.wake();
+        }
     }
 
     /// Takes buffers. There is one pair per thread, unless an app's code makes another connection run
@@ -158,12 +174,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let open = self.0.open.get() - 1;
-        self.0.open.set(open);
-        if open == 0
-            && let Some(waiting) = self.0.emptied.take()
-        {
-            waiting.wake();
-        }
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.wake_if_empty();
     }
 }

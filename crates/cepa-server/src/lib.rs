@@ -6,6 +6,7 @@
 //! doors are [`http1`] and HTTP/2.
 
 mod blocking;
+mod deferred;
 mod door;
 mod ends;
 mod floor;

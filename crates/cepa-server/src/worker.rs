@@ -160,6 +160,10 @@ async fn drain(floor: &Rc<Floor>, stage: &mut watch::Receiver<Stage>) {
         Poll::Pending
     })
     .await;
+    let deferred = floor.deferred.get();
+    if deferred > 0 {
+        tracing::warn!(target: "cepa::server", deferred, "deferred work was dropped at the end of the drain");
+    }
     let left = floor.open.get();
     if left > 0 {
         tracing::warn!(target: "cepa::server", connections = left, "connections were cut at the end of the drain");

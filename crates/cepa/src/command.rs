@@ -27,7 +27,28 @@ enum Subcommands {
     /// Lists the routes of the app, or explains what answers a path
     Routes(RoutesFlags),
     /// Reads the configuration and builds the app, but does not serve it
-    Check(Flags),
+    Check(CheckFlags),
+    /// Runs a schedule of the app once
+    #[cfg(feature = "cluster")]
+    RunSchedule(RunScheduleFlags),
+}
+
+#[cfg(feature = "cluster")]
+#[derive(Args)]
+struct RunScheduleFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// The name of the schedule
+    name: String,
+}
+
+#[derive(Args)]
+struct CheckFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// Prints the configuration as it takes effect, with the origin of each value and without secrets
+    #[arg(long)]
+    dump: bool,
 }
 
 #[derive(Args)]
@@ -74,6 +95,9 @@ pub(crate) enum Command {
     Routes,
     Explain(Question),
     Check,
+    Dump,
+    #[cfg(feature = "cluster")]
+    RunSchedule(String),
 }
 
 /// A request whose way is asked for.
@@ -99,7 +123,13 @@ pub(crate) fn parse(
     let (command, behind) = match line.command {
         None => (Command::Serve, None),
         Some(Subcommands::Serve(flags)) => (Command::Serve, Some(flags)),
-        Some(Subcommands::Check(flags)) => (Command::Check, Some(flags)),
+        Some(Subcommands::Check(CheckFlags { flags, dump })) => {
+            (if dump { Command::Dump } else { Command::Check }, Some(flags))
+        }
+        #[cfg(feature = "cluster")]
+        Some(Subcommands::RunSchedule(RunScheduleFlags { flags, name })) => {
+            (Command::RunSchedule(name), Some(flags))
+        }
         Some(Subcommands::Routes(RoutesFlags { flags, explain, method, host })) => {
             let question = explain.map(|path| Question { method, host, path });
             (question.map_or(Command::Routes, Command::Explain), Some(flags))
@@ -164,7 +194,10 @@ mod tests {
             (&["--workers", "2"], Command::Serve),
             (&["serve", "--listen", "[::1]:0"], Command::Serve),
             (&["check"], Command::Check),
+            (&["check", "--dump"], Command::Dump),
             (&["routes"], Command::Routes),
+            #[cfg(feature = "cluster")]
+            (&["run-schedule", "clean"], Command::RunSchedule("clean".to_owned())),
         ] {
             let parsed = parsed(arguments).map(|(command, _)| command).ok();
             assert_eq!(parsed, Some(command), "{arguments:?}");

@@ -147,6 +147,7 @@ impl Exchange {
     {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
+        conn.link.deferred.begin();
         let kept = ended?;
         if conn.left.is_empty() {
             // Its memory goes too: what follows may last.

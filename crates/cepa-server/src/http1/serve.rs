@@ -143,6 +143,8 @@ impl<S: Transport> Drop for Serve<S> {
             conn.io.abort();
         }
         conn.link.close();
+        // It is to be done whether or not its answer got through.
+        conn.link.deferred.begin();
     }
 }
 

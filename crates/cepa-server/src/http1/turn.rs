@@ -163,7 +163,7 @@ impl<S: Transport> Conn<S> {
             return Some(self.write_then(cx, output, turn));
         }
         self.await_next(used > 0);
-        match self.write(cx, output) {
+        match self.write_all(cx, output) {
             Ok(None) => self.unread.then(|| Poll::Ready(Ok(Turn::Again))),
             Ok(Some(rest)) => Some(Poll::Ready(Ok(Turn::Exchange(Box::new(Exchange::write_rest(rest)))))),
             Err(error) => Some(Poll::Ready(Err(error))),
@@ -258,7 +258,7 @@ impl<S: Transport> Conn<S> {
             exchange.prepend(output);
             return Poll::Ready(Ok(Turn::Exchange(exchange)));
         }
-        Poll::Ready(match self.write(cx, output) {
+        Poll::Ready(match self.write_all(cx, output) {
             Ok(None) => Ok(turn),
             Ok(Some(rest)) => {
                 let linger = matches!(turn, Turn::Close { linger: true });
@@ -266,6 +266,15 @@ impl<S: Transport> Conn<S> {
             }
             Err(error) => Err(error),
         })
+    }
+
+    /// [`write`](Self::write), and what is to be done after the answers, unless some of them has to wait.
+    fn write_all(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let rest = self.write(cx, output)?;
+        if rest.is_none() {
+            self.link.deferred.begin();
+        }
+        Ok(rest)
     }
 
     /// Writes as much as the socket takes now; `Some` is what has to wait, nothing if it is TLS that holds it.

@@ -320,5 +320,6 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.link.take_respond();
         self.link.close();
+        self.link.deferred.begin();
     }
 }
