@@ -27,8 +27,6 @@ mod room;
 mod scripts;
 mod sessions;
 mod shares;
-#[cfg(test)]
-mod tests;
 
 use std::{
     fmt,
