@@ -32,6 +32,10 @@ pub enum ConnectError {
     /// The program was built without what it takes.
     #[error("the bus is to be kept by {0}, which this program was built without")]
     NotBuilt(Backend),
+    /// The address of the Redis server cannot be used.
+    #[cfg(feature = "redis")]
+    #[error("the address of Redis cannot be used: {0}")]
+    Redis(#[from] crate::RedisUrlError),
     /// Durable shares are to be kept, and the program was built without what it takes.
     #[error(
         "the bus has a store for durable shares, which this program was built without (feature `durable`)"

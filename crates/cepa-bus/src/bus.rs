@@ -78,11 +78,17 @@ impl Bus {
                 let disk = config.store.as_deref().map(|path| open(path, &config.limits)).transpose()?;
                 Hub::near(&config.limits, disk)
             }
+            #[cfg(feature = "redis")]
+            Backend::Redis(url) => Hub::far(&config.limits, |switch| {
+                let redis = crate::redis::Redis::connect(config, url, role, switch);
+                redis.map(|redis| redis as _)
+            })?,
             Backend::Agent(path) => Hub::far(&config.limits, |switch| {
                 let agent = AgentBackend::connect(path.clone(), config, role, switch);
                 agent.map(|agent| Arc::new(agent) as _).map_err(ConnectError::Thread)
             })?,
-            other => return Err(ConnectError::NotBuilt(other.clone())),
+            #[cfg(not(feature = "redis"))]
+            Backend::Redis(_) => return Err(ConnectError::NotBuilt(config.backend.clone())),
         };
         Ok(Self { hub: Arc::new(hub), app: "app".into() })
     }

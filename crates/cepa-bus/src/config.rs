@@ -25,6 +25,8 @@ pub struct BusConfig {
     /// The file that `memory` keeps durable shares in, default none. An agent has one of its own, and Redis keeps them
     /// by itself.
     pub store: Option<PathBuf>,
+    /// What the keys in Redis begin with, default `cepa:`. Those that share a database without sharing a bus need one each.
+    pub prefix: String,
     /// What becomes of messages that are published while the backend is out of reach: `buffer`, the default, sends them
     /// when it is back; `refuse` fails at once.
     pub while_lost: WhileLost,
@@ -48,6 +50,7 @@ impl Default for BusConfig {
         Self {
             backend: Backend::default(),
             store: None,
+            prefix: "cepa:".to_owned(),
             while_lost: WhileLost::default(),
             buffer_messages: 1024,
             buffer_bytes: 8 << 20,

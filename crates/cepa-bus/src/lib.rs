@@ -24,9 +24,13 @@ mod live;
 mod messenger;
 mod names;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis;
 mod share;
 mod version;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisUrlError;
 pub use self::{
     agent::AgentServer,
     backend::{BackendError, ConnectError},

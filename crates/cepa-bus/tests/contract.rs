@@ -1,6 +1,12 @@
 //! What every backend of a bus does: one table of behaviours, run over each of them with two processes' worth of buses.
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
+#[cfg(feature = "redis")]
+#[path = "servers/redis.rs"]
+mod redis_server;
+
+#[cfg(feature = "redis")]
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::{any::Any, collections::BTreeMap, time::Duration};
 
 use cepa_bus::{
@@ -38,6 +44,16 @@ fn agent(limits: BusLimits) -> Machine {
     Machine { a: connect(), b: connect(), kept: Some(kept), _held: Box::new((server, folder)) }
 }
 
+#[cfg(feature = "redis")]
+fn redis(limits: BusLimits) -> Machine {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let server = redis_server::shared();
+    let prefix = format!("cepa:{}:", NUMBER.fetch_add(1, Relaxed));
+    let config = BusConfig { backend: server.backend(), prefix, wait: LONG, limits, ..BusConfig::default() };
+    let connect = || Bus::connect(&config).expect("a thread");
+    Machine { a: connect(), b: connect(), kept: None, _held: Box::new(server) }
+}
+
 /// Each behaviour is a test of each backend.
 macro_rules! contract {
     ($($behaviour:ident,)*) => {
@@ -45,6 +61,15 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $behaviour() {
                 super::$behaviour(super::memory).await;
+            })*
+        }
+
+        #[cfg(feature = "redis")]
+        mod in_redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                cepa_programs::needs!("redis-server");
+                super::$behaviour(super::redis).await;
             })*
         }
 
