@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bus_agent;
 mod cookies;
 mod front;
 mod http1;
@@ -14,6 +15,7 @@ mod websocket;
 
 pub use self::{
     accept::accept,
+    bus_agent::bus_agent,
     cookies::cookies,
     front::{fastcgi, scgi},
     http1::{http1_chunked, http1_head},
@@ -26,8 +28,9 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("accept", accept),
+    ("bus_agent", bus_agent),
     ("cookies", cookies),
     ("fastcgi", fastcgi),
     ("http1_chunked", http1_chunked),

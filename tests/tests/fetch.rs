@@ -4,6 +4,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -91,6 +92,13 @@ fn upstream() -> App {
                     out.write(vec![b'x'; 1000]).await;
                 }
                 Ok(())
+            })
+        })
+        .get("/flood", async |_: &mut Ctx| {
+            Body::from_async(async |mut out| {
+                loop {
+                    out.write(vec![b'x'; 1000]).await;
+                }
             })
         })
         .get("/breaks", async |_: &mut Ctx| {
@@ -338,7 +346,22 @@ fn time_and_length_are_bounded() {
         assert!(status == 504 && text.contains(&Stage::Total.to_string()), "{status} {text}");
         let stalls = client.get(&url(&server, "/stalls")).timeout(short).await.unwrap();
         assert_eq!(stalls.bytes().await.unwrap_err().status(), 504);
+        // Who is never made to wait is bound as well.
+        let mut flood = client.get(&url(&server, "/flood")).timeout(short).limit(u64::MAX).await.unwrap();
+        let failed = loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if let Err(error) = flood.chunk().await.unwrap() {
+                break error;
+            }
+            assert!(started.elapsed() < Duration::from_secs(5), "it goes on");
+        };
+        assert_eq!(failed.status(), 504);
         assert!(started.elapsed() < Duration::from_secs(5));
+        // After a failure nothing more comes.
+        assert!(flood.chunk().await.is_none());
+        let mut long = client.get(&url(&server, "/flood")).limit(1_000_000).await.unwrap();
+        while long.chunk().await.unwrap().is_ok() {}
+        assert!(long.chunk().await.is_none());
         // A port that takes no connection.
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (status, text) = text_of(client.get(&format!("http://{gone}/")).await);
@@ -444,14 +467,78 @@ fn connections_are_kept_and_one_that_was_closed_is_no_error() {
 }
 
 #[test]
-fn tls_and_http2() {
+fn connections_that_are_being_opened_count() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let address = counting(&connections);
+    run(async || {
+        let few = Client::new(Options { connections: 2, ..options() }).unwrap();
+        let asks: Vec<_> = (0..5)
+            .map(|_| tokio::task::spawn_local(few.get(&format!("http://{address}/")).into_future()))
+            .collect();
+        let mut statuses = Vec::new();
+        for ask in asks {
+            statuses.push(ask.await.unwrap().map_or_else(|error| error.status().as_u16(), |_| 200));
+        }
+        assert_eq!(statuses, [200, 200, 503, 503, 503]);
+        assert_eq!(connections.load(SeqCst), 2);
+        // A place is free again when its connection does not come about.
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for _ in 0..3 {
+            assert_eq!(text_of(few.get(&format!("http://{gone}/")).await).0, 502);
+        }
+    });
+}
+
+#[test]
+fn an_unused_connection_makes_room_for_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
+    let (tls, cert) = localhost(&folder);
+    let (first, second) = (serve(upstream()).unwrap(), serve(upstream()).unwrap());
+    let third = Serving::new(upstream()).tls(&tls).start().unwrap();
+    let third = |path: &str| format!("https://localhost:{}{path}", third.address().port());
+    run(async || {
+        let one = Client::new(Options { connections: 1, ca_file: Some(cert), ..options() }).unwrap();
+        let ask = async |url: &str| {
+            let text = one.get(url).await.unwrap().text().await.unwrap();
+            // The connection is taken back by a task of its own.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            text
+        };
+        for _ in 0..2 {
+            for url in [url(&first, "/text"), url(&second, "/text"), third("/text")] {
+                assert_eq!(ask(&url).await, "hello", "{url}");
+            }
+        }
+        // One that is in use stays; of HTTP/2 too, whose connection is in the pool all the while.
+        let mut held = one.get(&third("/stalls")).await.unwrap();
+        assert_eq!(held.chunk().await.unwrap().unwrap(), "begun");
+        assert_eq!(ask(&third("/text")).await, "hello");
+        assert_eq!(text_of(one.get(&url(&first, "/text")).await).0, 503);
+        drop(held);
+        assert_eq!(ask(&url(&first, "/text")).await, "hello");
+        // One whose answer has failed is let go at once.
+        let mut failed = one.get(&url(&first, "/stalls")).timeout(Duration::from_millis(50)).await.unwrap();
+        while failed.chunk().await.unwrap().is_ok() {}
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(ask(&url(&second, "/text")).await, "hello");
+        drop(failed);
+    });
+}
+
+/// What a server at localhost has for TLS, and the file of its certificate.
+fn localhost(folder: &tempfile::TempDir) -> (TlsConfig, PathBuf) {
     let made = self_signed(&["localhost".to_owned()]).unwrap();
     let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
     std::fs::write(&cert, made.cert).unwrap();
     std::fs::write(&key, made.key).unwrap();
     let files = CertificateFiles { cert: cert.clone(), key, names: Vec::new() };
-    let tls = TlsConfig::new(vec![files]);
+    (TlsConfig::new(vec![files]), cert)
+}
+
+#[test]
+fn tls_and_http2() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tls, cert) = localhost(&folder);
     let server = Serving::new(upstream()).tls(&tls).start().unwrap();
     let base = format!("https://localhost:{}", server.address().port());
     run(async || {

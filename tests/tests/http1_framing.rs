@@ -333,7 +333,7 @@ fn h1_07_targets_have_a_form_that_fits() {
 }
 
 #[test]
-fn h1_07_connect_is_not_implemented_and_the_absolute_form_names_the_host() {
+fn h1_07_connect_is_not_implemented_and_a_target_with_a_host_names_it() {
     let mut bench = Bench::new();
     let mut wire = bench.connect();
     wire.send("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\nGET /after HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -344,6 +344,11 @@ fn h1_07_connect_is_not_implemented_and_the_absolute_form_names_the_host() {
 
     let app = cepa_core::App::new().get("/", async |ctx: &mut cepa_core::Ctx| ctx.host().to_owned()).with(
         async |ctx: &mut cepa_core::Ctx, next: cepa_core::Next<'_>| {
+            if *ctx.method() == "CONNECT" {
+                let host = ctx.host().to_owned();
+                ctx.set_body(host)?;
+                return ctx.set_status(403);
+            }
             if ctx.url() == "*" { ctx.set_body("star") } else { next.run(ctx).await }
         },
     );
@@ -352,6 +357,8 @@ fn h1_07_connect_is_not_implemented_and_the_absolute_form_names_the_host() {
     assert_eq!(wire.response().text(), "b:81");
     wire.send("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(wire.response().text(), "star");
+    wire.send("CONNECT b:81 HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(wire.response().text(), "b:81");
 }
 
 #[test]

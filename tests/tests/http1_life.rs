@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{
-    future::{pending, poll_fn},
     io::Read,
     pin::Pin,
     sync::{
@@ -15,10 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cepa_core::{
-    App, Body, Ctx, Io, LocalBoxFuture, OnClose, Response, Result,
-    router::{get, post},
-};
+use cepa_core::{App, Body, Ctx, Result};
 use cepa_tests::{
     Served, Serving,
     probe::{self, Record},
@@ -26,7 +22,7 @@ use cepa_tests::{
     stats::{eventually, pause},
     wire::{Ended, Wire, is_reset},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::sleep;
 
@@ -95,15 +91,6 @@ fn get_of(path: &str) -> String {
 fn probe() -> (Served, Record) {
     let record = Record::default();
     (serve(probe::app(&record)).expect("the app is served"), record)
-}
-
-/// Notes in a record when it is dropped.
-struct Guard(Record, &'static str);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.note(self.1);
-    }
 }
 
 #[test]
@@ -367,204 +354,32 @@ fn trailers_go_both_ways() {
     }
 }
 
-/// Echoes until the end, over the raw connection.
-fn echo(mut io: Box<dyn Io>) -> LocalBoxFuture<'static, ()> {
-    Box::pin(async move {
-        let mut piece = [0; 1000];
-        while let Ok(length @ 1..) = poll_fn(|cx| io.poll_read(cx, &mut piece)).await {
-            let mut from = &piece[..length];
-            while !from.is_empty() {
-                let Ok(written) = poll_fn(|cx| io.poll_write(cx, from)).await else { return };
-                from = &from[written..];
-            }
-        }
-        let _ = poll_fn(|cx| io.poll_shutdown(cx)).await;
-    })
-}
-
-fn upgrading() -> App {
-    let switch = async |_: &mut Ctx| {
-        let mut response = Response::new();
-        response.set_status(http::StatusCode::SWITCHING_PROTOCOLS);
-        response.headers_mut().insert("upgrade", HeaderValue::from_static("echo"));
-        response.on_upgrade(Box::new(echo));
-        response
-    };
-    App::new().get("/echo", switch).post("/echo", switch).get("/slow", async move |ctx: &mut Ctx| {
+#[test]
+fn what_was_read_ahead_of_a_body_is_its_beginning() {
+    let app = App::new().post("/", async |ctx: &mut Ctx| {
         sleep(Duration::from_millis(50)).await;
-        switch(ctx).await
-    })
-}
-
-const UPGRADE: &str = "host: a\r\nconnection: upgrade\r\nupgrade: echo\r\n";
-
-#[test]
-fn h1_08_another_protocol_takes_over_after_101_and_never_before() {
-    let server = serve(upgrading()).unwrap();
-    for path in ["/echo", "/slow"] {
-        for (early, late) in [("", "hello"), ("hel", "lo"), ("hello", "")] {
-            let mut wire =
-                Wire::open(server.address(), format!("GET {path} HTTP/1.1\r\n{UPGRADE}\r\n{early}"));
-            let answer = wire.response();
-            assert_eq!((answer.status, answer.lists("connection", "upgrade")), (101, true));
-            assert_eq!(answer.all("upgrade").next(), Some("echo"));
-            wire.send(late);
-            assert_eq!(wire.read_exact(5).unwrap(), b"hello");
-            wire.finish();
-            assert_eq!(wire.rest(), (Vec::new(), Ended::Closed));
+        let mut all = Vec::new();
+        while let Some(piece) = ctx.request.body_mut().chunk().await {
+            all.extend_from_slice(&piece?);
+            sleep(Duration::from_millis(5)).await;
         }
-    }
-    // Much more than fits in one read, sent before the 101.
-    let much = "x".repeat(200_000);
-    let mut wire = Wire::open(server.address(), format!("GET /slow HTTP/1.1\r\n{UPGRADE}\r\n"));
-    let mut sender = wire.stream().try_clone().unwrap();
-    let sent = thread::spawn(move || std::io::Write::write_all(&mut sender, much.as_bytes()));
-    assert_eq!(wire.response().status, 101);
-    assert_eq!(wire.read_exact(200_000).unwrap().len(), 200_000);
-    sent.join().unwrap().unwrap();
-}
-
-#[test]
-fn h1_08_an_upgrade_that_was_not_asked_for_or_has_a_body_is_refused() {
-    let server = serve(upgrading()).unwrap();
-    let table = [
-        ("not asked for", "GET /echo HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 500),
-        ("no connection option", "GET /echo HTTP/1.1\r\nhost: a\r\nupgrade: echo\r\n\r\n".to_owned(), 500),
-        ("HTTP/1.0", format!("GET /echo HTTP/1.0\r\n{UPGRADE}\r\n"), 500),
-        ("with a body to come", format!("POST /echo HTTP/1.1\r\n{UPGRADE}content-length: 40\r\n\r\nhe"), 400),
-        (
-            "with a chunked body to come",
-            format!("POST /echo HTTP/1.1\r\n{UPGRADE}transfer-encoding: chunked\r\n\r\n5\r\nhe"),
-            400,
-        ),
-    ];
-    for (name, request, status) in table {
-        let mut wire = Wire::open(server.address(), request);
-        assert_eq!(wire.response().status, status, "{name}");
-        let _ = wire.try_send("GET /echo HTTP/1.1\r\nhost: a\r\n\r\n");
-        wire.assert_closed();
-    }
-}
-
-/// Waits for the client to go, then works on: a POST for a moment, anything else for long.
-async fn work(record: &Record, ctx: &mut Ctx) -> &'static str {
-    let _ended = Guard(record.clone(), "ended");
-    record.note("begun");
-    ctx.closed().await;
-    record.note("closed");
-    let moment = ctx.path() == "/auto" && *ctx.method() == Method::POST;
-    sleep(Duration::from_millis(if moment { 300 } else { 20_000 })).await;
-    record.note("completed");
-    "done"
-}
-
-#[test]
-fn a_handler_whose_client_goes_ends_as_its_policy_says() {
-    let record = Record::default();
-    let (one, two, three, second) = (record.clone(), record.clone(), record.clone(), record.clone());
-    let app = App::new()
-        .route(
-            "/auto",
-            get(async move |ctx: &mut Ctx| work(&one, ctx).await)
-                .post(async move |ctx: &mut Ctx| work(&two, ctx).await),
-        )
-        .route("/cancel", post(async move |ctx: &mut Ctx| work(&three, ctx).await).on_close(OnClose::Cancel))
-        .route(
-            "/complete",
-            get(async move |ctx: &mut Ctx| {
-                ctx.closed().await;
-                sleep(Duration::from_millis(2500)).await;
-                second.note("completed");
-                "done"
-            })
-            .on_close(OnClose::Complete),
-        );
-    let server = serve(app).unwrap();
-    for reset in [false, true] {
-        let leave = |request: &str| {
-            let wire = Wire::open(server.address(), format!("{request} HTTP/1.1\r\nhost: a\r\n\r\n"));
-            if request != "GET /complete" {
-                eventually("the handler begins", || record.has("begun"));
-            } else {
-                pause(Duration::from_millis(50));
-            }
-            if reset {
-                wire.reset();
-            } else {
-                drop(wire);
-            }
-        };
-        // (request, completes)
-        for (request, completes) in [("GET /auto", false), ("POST /auto", true), ("POST /cancel", false)] {
-            leave(request);
-            eventually("the handler has ended", || record.has("ended"));
-            assert!(record.has("closed") || reset, "{request}, reset: {reset}");
-            assert_eq!(record.has("completed"), completes, "{request}, reset: {reset}");
-            record.take();
-        }
-        leave("GET /complete");
-        eventually("the handler has completed", || record.has("completed"));
-        record.take();
-    }
-}
-
-#[test]
-fn all_who_wait_for_the_client_to_go_hear_of_it() {
-    let record = Record::default();
-    let noted = record.clone();
-    let app = App::new().get("/", async move |ctx: &mut Ctx| {
-        for _ in 0..3 {
-            let (closed, noted) = (ctx.closed(), noted.clone());
-            tokio::task::spawn_local(async move {
-                closed.await;
-                noted.note("gone");
-            });
-        }
-        noted.note("begun");
-        pending::<()>().await;
+        Ok::<_, cepa_core::Error>(all)
     });
     let server = serve(app).unwrap();
-    let wire = Wire::open(server.address(), get_of("/"));
-    eventually("the handler begins", || record.has("begun"));
-    pause(Duration::from_millis(20));
-    drop(wire);
-    eventually("all three hear", || record.len() == 4);
-}
-
-#[test]
-fn a_parked_stream_ends_with_its_client() {
-    let record = Record::default();
-    let noted = record.clone();
-    let app = App::new().get("/events", async move |_: &mut Ctx| {
-        struct Parked(#[expect(dead_code, reason = "dropped with the stream")] Guard, bool);
-        impl HttpBody for Parked {
-            type Data = Bytes;
-            type Error = std::io::Error;
-            fn poll_frame(
-                mut self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-            ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-                if std::mem::replace(&mut self.1, true) {
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"data: hello\n\n")))))
-            }
-        }
-        Body::new(Parked(Guard(noted.clone(), "dropped"), false))
-    });
-    let server = serve(app).unwrap();
-    for reset in [false, true] {
-        let mut wire = Wire::open(server.address(), get_of("/events"));
-        assert!(wire.read_exact(100).is_ok());
+    for length in [10, 60_000, 300_000] {
+        let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        let mut wire = Wire::open(server.address(), head);
         pause(Duration::from_millis(20));
-        assert!(record.is_empty());
-        if reset {
-            wire.reset();
-        } else {
-            drop(wire);
+        wire.send(&body);
+        // The next one, and the end, are read ahead as well.
+        wire.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
+        wire.send(&body);
+        wire.finish();
+        for _ in 0..2 {
+            assert!(wire.response().body == body, "{length}");
         }
-        eventually("the stream is dropped", || record.has("dropped"));
-        record.take();
+        wire.assert_closed();
     }
 }
 

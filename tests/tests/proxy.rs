@@ -357,6 +357,64 @@ fn failures_have_a_status_and_a_broken_answer_is_never_whole() {
 }
 
 #[test]
+fn a_client_that_stalls_is_not_the_upstreams_failure() {
+    let reader = |name: &'static str| {
+        serve(App::new().get("/", async move |_: &mut Ctx| name).route(
+            "/take",
+            post(async |ctx: &mut Ctx| -> Result<String> {
+                let text = ctx.text().await?;
+                // Whole, it is the upstream that is slow.
+                std::future::pending::<()>().await;
+                Ok(text)
+            }),
+        ))
+        .unwrap()
+    };
+    let (one, other) = (reader("one"), reader("other"));
+    let front = front(Options {
+        upstreams: vec![format!("http://{}", one.address()), format!("http://{}", other.address())],
+        head: Duration::from_millis(100),
+        fails: 1,
+        ..Options::default()
+    });
+    let post = |framing: &str, body: &str| {
+        let head = format!("POST /take HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}");
+        Wire::open(front.address(), head).response().status
+    };
+    for (framing, body) in [
+        ("Content-Length: 4", ""),
+        ("Content-Length: 4", "bo"),
+        ("Transfer-Encoding: chunked", "2\r\nbo\r\n"),
+    ] {
+        assert_eq!((post(framing, body), post(framing, body)), (408, 408), "{framing} {body}");
+    }
+    let texts: Vec<String> = (0..4).map(|_| text(&front, "/").1).collect();
+    assert!(["one", "other"].iter().all(|name| texts.iter().any(|text| text == name)), "{texts:?}");
+    assert_eq!(post("Content-Length: 4", "body"), 504);
+    let rest: Vec<String> = (0..4).map(|_| text(&front, "/").1).collect();
+    assert!(rest.iter().all(|text| *text == rest[0]), "{rest:?}");
+}
+
+#[test]
+fn clients_that_stall_cannot_take_an_upstream_away_that_hangs_up_on_them() {
+    let (strict, heard) = scripted(|stream, _| drop(stream.shutdown(std::net::Shutdown::Both)));
+    let inner = serve(upstream()).unwrap();
+    let front = front(Options {
+        upstreams: vec![format!("http://{strict}"), format!("http://{}", inner.address())],
+        fails: 1,
+        ..Options::default()
+    });
+    let stalled = "POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    for _ in 0..4 {
+        Wire::open(front.address(), stalled).response();
+    }
+    for _ in 0..4 {
+        assert_eq!(text(&front, "/").0, 200);
+    }
+    assert!(heard.lock().unwrap().iter().any(|text| text.starts_with("GET")), "it does not rest");
+}
+
+#[test]
 fn requests_are_sent_again_only_where_that_is_safe() {
     let inner = serve(upstream()).unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -426,6 +484,31 @@ fn an_upstream_that_is_ill_is_left_alone_until_it_is_well() {
 }
 
 const SWITCH: &str = "GET /switch HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n";
+
+#[test]
+fn a_switch_is_asked_of_another_upstream_if_the_first_cannot_be_reached() {
+    let inner = serve(upstream()).unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let two = |first: SocketAddr, retries| Options {
+        upstreams: vec![format!("http://{first}"), format!("http://{}", inner.address())],
+        fails: 1000,
+        retries,
+        ..Options::default()
+    };
+    let switch = |front: &Served| {
+        Wire::open(front.address(), format!("{SWITCH}Upgrade: websocket\r\n\r\n")).response().status
+    };
+    let statuses = |options| {
+        let front = front(options);
+        (0..4).map(|_| switch(&front)).collect::<Vec<u16>>()
+    };
+    assert_eq!(statuses(two(gone, 1)), [101; 4]);
+    assert!(statuses(two(gone, 0)).contains(&502));
+    // One that has heard of it may have acted on it.
+    let (dies, heard) = scripted(|stream, _| drop(stream.shutdown(std::net::Shutdown::Both)));
+    let lost = statuses(two(dies, 1)).iter().filter(|status| **status == 502).count();
+    assert!(lost > 0 && heard.lock().unwrap().len() == lost, "{lost}");
+}
 
 #[test]
 fn websockets_go_through_and_nothing_else_does() {

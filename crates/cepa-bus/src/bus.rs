@@ -1,19 +1,21 @@
 //! Where names are: one bus for the process, with a namespace for each app.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{path::Path, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Counter, Messenger, NameError, Queue, QueueInfo, QueueOptions, Share, ShareError, ShareInfo, ShareMap,
-    Value,
-    messenger::Switch,
-    names::{self, Names},
-    queue::Channel,
-    share::{CounterCell, Graph, MapCell, Slot},
+    Backend, BackendError, BusConfig, BusLimits, ConnectError, Counter, Messenger, NameError, Queue,
+    QueueInfo, QueueOptions, Role, Share, ShareError, ShareInfo, ShareMap, Value,
+    agent::AgentBackend,
+    hub::Hub,
+    names,
+    share::{Disk, MapCell, Slot},
 };
 
 /// The names that the workers of an app have in common.
+///
+/// It is in the memory of the process, or is [connected](Self::connect) to what keeps it for many processes.
 ///
 /// An app [provides](cepa_core::App::provide) it, so that each handler finds the same one. Clones are the same bus.
 /// What is made under a name lives until it is freed or the process ends, not only as long as a handle to it.
@@ -24,7 +26,7 @@ use crate::{
 ///
 /// let app = App::new().provide(Bus::new()).get("/", async |ctx: &mut Ctx| -> Result<String> {
 ///     let visits = ctx.provided::<Bus>()?.counter("visits")?;
-///     Ok(format!("visit {}", visits.add(1).await))
+///     Ok(format!("visit {}", visits.add(1).await?))
 /// });
 /// # cepa_core::test::block_on(async {
 /// let client = app.test();
@@ -36,47 +38,6 @@ use crate::{
 pub struct Bus {
     hub: Arc<Hub>,
     app: Arc<str>,
-}
-
-/// How much a [`Bus`] may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BusLimits {
-    /// Names of each kind (shares, counters, maps, queues), of all apps together. Default 8,192.
-    pub names: usize,
-    /// Entries of one [`ShareMap`]. Default 1,000,000.
-    pub map_entries: usize,
-    /// Those that wait for the lock of one share. Default 10,000.
-    pub lock_waiters: usize,
-    /// Subscribers of one queue. Default 4,000,000.
-    pub subscribers: usize,
-    /// Listeners of a [`Messenger`], of all apps together. Default 65,536.
-    pub listeners: usize,
-}
-
-impl Default for BusLimits {
-    fn default() -> Self {
-        Self {
-            names: 8_192,
-            map_entries: 1_000_000,
-            lock_waiters: 10_000,
-            subscribers: 4_000_000,
-            listeners: 65_536,
-        }
-    }
-}
-
-/// What is behind all clones of a bus.
-#[derive(Debug)]
-pub(crate) struct Hub {
-    pub(crate) limits: BusLimits,
-    pub(crate) graph: Graph,
-    /// Versions grow over all shares, so that a name that was freed and made anew never repeats one.
-    pub(crate) versions: AtomicU64,
-    pub(crate) switch: Switch,
-    shares: Names<Slot>,
-    counters: Names<CounterCell>,
-    maps: Names<MapCell>,
-    queues: Names<Channel>,
 }
 
 impl Default for Bus {
@@ -93,17 +54,54 @@ impl Bus {
 
     /// A bus with limits of its own.
     pub fn with_limits(limits: BusLimits) -> Self {
-        let hub = Hub {
-            limits,
-            graph: Graph::default(),
-            versions: AtomicU64::new(1),
-            switch: Switch::default(),
-            shares: Names::new(limits.names),
-            counters: Names::new(limits.names),
-            maps: Names::new(limits.names),
-            queues: Names::new(limits.names),
+        Self { hub: Arc::new(Hub::near(&limits, None)), app: "app".into() }
+    }
+
+    /// A bus as the configuration says: in memory, or kept elsewhere.
+    ///
+    /// A connection is made by a thread of its own, and made again whenever it is lost; [`ready`](Self::ready) waits for
+    /// it. It ends when the last clone of the bus and the last handle of it is dropped.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used, a thread that cannot be made.
+    pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
+        Self::connect_as(Role::Worker, config)
+    }
+
+    /// [`connect`](Self::connect) for a process that is not a worker, which only a [`Messenger`] asks for.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_as(role: Role, config: &BusConfig) -> Result<Self, ConnectError> {
+        let hub = match &config.backend {
+            Backend::Memory => {
+                let disk = config.store.as_deref().map(|path| open(path, &config.limits)).transpose()?;
+                Hub::near(&config.limits, disk)
+            }
+            #[cfg(feature = "redis")]
+            Backend::Redis(url) => Hub::far(&config.limits, |switch| {
+                let redis = crate::redis::Redis::connect(config, url, role, switch);
+                redis.map(|redis| redis as _)
+            })?,
+            Backend::Agent(path) => Hub::far(&config.limits, |switch| {
+                let agent = AgentBackend::connect(path.clone(), config, role, switch);
+                agent.map(|agent| Arc::new(agent) as _).map_err(ConnectError::Thread)
+            })?,
+            #[cfg(not(feature = "redis"))]
+            Backend::Redis(_) => return Err(ConnectError::NotBuilt(config.backend.clone())),
         };
-        Self { hub: Arc::new(hub), app: "app".into() }
+        Ok(Self { hub: Arc::new(hub), app: "app".into() })
+    }
+
+    /// Waits until what keeps the bus is within reach, which memory always is.
+    ///
+    /// # Errors
+    /// What the last attempt has met, after the time that [`BusConfig::wait`] says.
+    pub async fn ready(&self) -> Result<(), BackendError> {
+        match &self.hub.shares.far {
+            None => Ok(()),
+            Some(far) => far.ready().await,
+        }
     }
 
     /// The same bus in the namespace of another app: its names are apart.
@@ -131,8 +129,8 @@ impl Bus {
         name: &str,
         make: impl Fn() -> T + Send + Sync + 'static,
     ) -> Result<Share<T>, ShareError> {
-        let slot = self.hub.shares.open(&self.app, name, Slot::new::<T>)?;
-        Share::new(Arc::clone(&self.hub), slot, Arc::new(make))
+        let slot = self.hub.shares.slots.open(&self.app, name, Slot::new::<T>)?;
+        Share::new(Arc::clone(&self.hub.shares), slot, Arc::new(make))
     }
 
     /// A number that is counted up and down; zero at first.
@@ -140,7 +138,7 @@ impl Bus {
     /// # Errors
     /// A name that is none or one too many.
     pub fn counter(&self, name: &str) -> Result<Counter, ShareError> {
-        Ok(Counter(self.hub.counters.open(&self.app, name, |_| CounterCell::default())?))
+        Ok(Counter::open(&self.hub.shares, &self.app, name)?)
     }
 
     /// Values by key, each read and changed by itself.
@@ -148,14 +146,15 @@ impl Bus {
     /// # Errors
     /// A name that is none or one too many; a map of this name whose values have another type.
     pub fn map<V: Value>(&self, name: &str) -> Result<ShareMap<V>, ShareError> {
-        let limit = self.hub.limits.map_entries;
-        ShareMap::new(self.hub.maps.open(&self.app, name, |key| MapCell::new::<V>(key, limit))?)
+        let shares = &self.hub.shares;
+        let cell = shares.maps.open(&self.app, name, |key| MapCell::new::<V>(key, shares.map_entries))?;
+        ShareMap::new(cell, shares.far.clone())
     }
 
     /// A queue with the default options.
     ///
     /// # Errors
-    /// A name that is none or one too many.
+    /// A name that is none, has a `#`, or is one too many.
     pub fn queue<T: Serialize + DeserializeOwned>(&self, name: &str) -> Result<Queue<T>, NameError> {
         self.queue_with(name, QueueOptions::default())
     }
@@ -163,30 +162,50 @@ impl Bus {
     /// A queue; the options are those of whoever opens the name first.
     ///
     /// # Errors
-    /// A name that is none or one too many.
+    /// As [`queue`](Self::queue).
     pub fn queue_with<T: Serialize + DeserializeOwned>(
         &self,
         name: &str,
         options: QueueOptions,
     ) -> Result<Queue<T>, NameError> {
-        let limit = self.hub.limits.subscribers;
-        Ok(Queue::new(self.hub.queues.open(&self.app, name, |key| Channel::new(key, options, limit))?, self))
+        if name.contains('#') {
+            return Err(NameError::Room);
+        }
+        Queue::open(&self.hub.queues, &self.app, name, options)
+    }
+
+    pub(crate) fn into_hub(self) -> Arc<Hub> {
+        self.hub
     }
 
     /// Messages to listeners by the name of an action.
     pub fn messenger(&self) -> Messenger {
-        Messenger::new(Arc::clone(&self.hub), Arc::clone(&self.app))
+        Messenger::new(Arc::clone(&self.hub.switch), Arc::clone(&self.app))
     }
 
-    /// All shares of all apps, in the order of names, for whoever looks after the server.
+    /// All shares of all apps, in the order of names, for whoever looks after the server. Where the bus is kept elsewhere,
+    /// the copies that this process has.
     ///
     /// Sizes are those of the values written as JSON, which is done here: it takes time when they are large.
     pub fn shares(&self) -> Vec<ShareInfo> {
-        self.hub.shares.all().iter().map(|slot| slot.info()).collect()
+        self.hub.shares.slots.all().iter().map(|slot| slot.info()).collect()
     }
 
-    /// All queues of all apps, in the order of names.
+    /// All queues of all apps, in the order of names. Where the bus is kept elsewhere, those that this process has used.
     pub fn queues(&self) -> Vec<QueueInfo> {
-        self.hub.queues.all().iter().map(|channel| channel.info()).collect()
+        self.hub.queues.names.all().iter().map(|channel| channel.info()).collect()
     }
+}
+
+/// Opens the file for durable shares.
+#[cfg(feature = "durable")]
+fn open(path: &Path, limits: &BusLimits) -> Result<Arc<dyn Disk>, ConnectError> {
+    let (file, last) = crate::durable::File::open(path, limits.names)?;
+    crate::version::follow(last);
+    Ok(Arc::new(file))
+}
+
+#[cfg(not(feature = "durable"))]
+fn open(_: &Path, _: &BusLimits) -> Result<Arc<dyn Disk>, ConnectError> {
+    Err(ConnectError::NotDurable)
 }

@@ -47,6 +47,9 @@ pub trait Live {
 
     /// Answers with the next messages of a queue as JSON, once there is one, or when the time is over.
     ///
+    /// The answer waits, not the handler: the head is sent at once, and while the client waits, as long as
+    /// `limits.request_time` or longer, nothing is kept of the request. What is there already is answered at once.
+    ///
     /// The query `after`, else `Last-Event-ID`, is where it begins, else now. The answer has all that is there, and the id
     /// to send as `after` next, so that nothing is lost between two polls:
     ///
@@ -62,7 +65,13 @@ pub trait Live {
         &mut self,
         queue: &Queue<T>,
         timeout: Duration,
-    ) -> impl Future<Output = Result>;
+    ) -> Result;
+
+    /// [`long_poll`](Self::long_poll) for a subscriber of one's own making.
+    ///
+    /// # Errors
+    /// None that a handler could cause.
+    fn long_poll_with<T: 'static>(&mut self, subscriber: Subscriber<T>, timeout: Duration) -> Result;
 
     /// The message that the client has seen last, by the header `Last-Event-ID`; `None` where that is no id of ours.
     fn last_event_id(&self) -> Option<EventId>;
@@ -82,18 +91,22 @@ impl Live for Ctx {
         self.set(header::CACHE_CONTROL, "no-store")?;
         // nginx keeps a response back until it has some kilobytes, unless told not to.
         self.set("x-accel-buffering", "no")?;
-        let draining = Rc::clone(self.connection()).draining();
-        self.set_body(Body::new(EventStream::new(subscriber, options, draining)))
+        let connection = Rc::clone(self.connection());
+        self.set_body(Body::new(EventStream::new(subscriber, options, connection)))
     }
 
-    async fn long_poll<T: Serialize + DeserializeOwned + 'static>(
+    fn long_poll<T: Serialize + DeserializeOwned + 'static>(
         &mut self,
         queue: &Queue<T>,
         timeout: Duration,
     ) -> Result {
         let asked = self.query_pairs().find(|(key, _)| key == "after").map(|(_, id)| id.parse().ok());
         let subscriber = subscribe(queue, asked.unwrap_or_else(|| self.last_event_id()))?;
-        long_poll::answer(self, subscriber, timeout).await
+        self.long_poll_with(subscriber, timeout)
+    }
+
+    fn long_poll_with<T: 'static>(&mut self, subscriber: Subscriber<T>, timeout: Duration) -> Result {
+        long_poll::answer(self, subscriber, timeout)
     }
 
     fn last_event_id(&self) -> Option<EventId> {

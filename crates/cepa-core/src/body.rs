@@ -13,6 +13,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
 
 pub use self::{
     channel::{Incoming, Sender, channel},
@@ -69,7 +70,7 @@ impl Body {
     {
         match body.is_end_stream() {
             true => Self::empty(),
-            false => Self::of(Kind::Stream(Box::pin(MapError(Box::pin(body))))),
+            false => Self::of(Kind::Stream(Box::pin(MapError { body }))),
         }
     }
 
@@ -80,7 +81,7 @@ impl Body {
         B: Into<Bytes> + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        Self::of(Kind::Stream(Box::pin(StreamBody(Box::pin(stream)))))
+        Self::of(Kind::Stream(Box::pin(StreamBody { stream })))
     }
 
     /// A streamed body, written by an async closure.
@@ -306,8 +307,13 @@ impl From<&'static str> for Body {
     }
 }
 
-/// A foreign body whose errors become ours: a failing stream is a 500, unless it fails with an [`Error`].
-struct MapError<B>(Pin<Box<B>>);
+pin_project! {
+    /// A foreign body whose errors become ours: a failing stream is a 500, unless it fails with an [`Error`].
+    struct MapError<B> {
+        #[pin]
+        body: B,
+    }
+}
 
 impl<B> HttpBody for MapError<B>
 where
@@ -317,21 +323,26 @@ where
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        self.0.as_mut().poll_frame(cx).map_err(|error| Error::from_boxed(error.into()))
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.project().body.poll_frame(cx).map_err(|error| Error::from_boxed(error.into()))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }
 
-/// A stream of chunks as a body.
-struct StreamBody<S>(Pin<Box<S>>);
+pin_project! {
+    /// A stream of chunks as a body.
+    struct StreamBody<S> {
+        #[pin]
+        stream: S,
+    }
+}
 
 impl<S, B, E> HttpBody for StreamBody<S>
 where
@@ -342,8 +353,8 @@ where
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        self.0.as_mut().poll_next(cx).map(|item| {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.project().stream.poll_next(cx).map(|item| {
             item.map(|item| match item {
                 Ok(chunk) => Ok(Frame::data(chunk.into())),
                 Err(error) => Err(Error::from_boxed(error.into())),

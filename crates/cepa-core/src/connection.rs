@@ -1,5 +1,7 @@
 //! What a request may know of, and ask of, the connection it came by.
 
+mod deferred;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -122,9 +124,22 @@ pub trait Connection {
         let _ = policy;
     }
 
+    /// Takes work to be done once the response was sent or cannot be sent any more; gives it back where there is no room
+    /// for it, or nobody to do it.
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        Err(work)
+    }
+
     /// Whether this server is about to close the connection because it drains.
     fn is_draining(&self) -> bool {
         false
+    }
+
+    /// Ready once [`is_draining`](Self::is_draining), for a response body: of all that ask, the task that asked last is
+    /// woken. Never ready where that cannot be known.
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        if self.is_draining() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits until [`is_draining`](Self::is_draining). Never returns where that cannot be known.

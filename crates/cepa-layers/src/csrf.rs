@@ -41,6 +41,7 @@
 mod origin;
 #[cfg_attr(not(feature = "views"), path = "csrf/no_pages.rs")]
 mod pages;
+mod secret;
 mod token;
 
 use std::{borrow::Cow, sync::Arc};
@@ -60,7 +61,8 @@ use crate::session;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Whether the page that has sent the request is looked at, on by default. Off needs `tokens`.
+    /// Whether the page that has sent the request is looked at, on by default. Off needs `tokens`, and leaves the
+    /// requests that open a WebSocket: scripts can send no token with them.
     pub origin: bool,
     /// Other origins that may send requests, such as `https://admin.example.com`; none by default.
     pub trusted_origins: Vec<String>,
@@ -158,7 +160,8 @@ impl Middleware for Csrf {
 
 impl Csrf {
     fn check_origin(&self, ctx: &Ctx) -> Result {
-        if !self.options.origin || is_harmless(ctx) && !opens_websocket(ctx) {
+        let is_checked = opens_websocket(ctx) || self.options.origin && !is_harmless(ctx);
+        if !is_checked {
             return Ok(());
         }
         match origin::is_own(ctx, &self.trusted, self.options.strict) {
@@ -178,7 +181,8 @@ fn is_harmless(ctx: &Ctx) -> bool {
         && (ctx.querystring().is_empty() || ctx.query_value("_method").is_none())
 }
 
-/// Pages of other sites can open WebSockets with the visitor's cookies, and read what comes.
+/// Pages of other sites can open WebSockets with the visitor's cookies, and read what comes. Scripts cannot send a token
+/// with them, so that where they come from is looked at in any case.
 fn opens_websocket(ctx: &Ctx) -> bool {
     ctx.request.fields().contains("sec-websocket-key")
 }

@@ -83,7 +83,8 @@ pub struct Options {
     pub body: u64,
     /// How many redirects are followed, default 5.
     pub redirects: usize,
-    /// Most open connections of one worker, default 256.
+    /// Most open connections of one worker, default 256. If all are open, one that is unused is closed for a new one; if
+    /// all are used, a request that needs one more fails with 503.
     pub connections: usize,
     /// Time an unused connection is kept, default 30 s.
     #[serde(with = "units::duration")]

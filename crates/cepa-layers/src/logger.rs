@@ -30,8 +30,8 @@ pub struct Options {
     pub format: Format,
     /// Whether answers with 4xx are logged as warnings and those with 5xx as errors, default no: all are `info`.
     pub level_by_status: bool,
-    /// Names of parameters of a query whose values are written as `***`, in the URL and in the referrer, default
-    /// `access_token`, `api_key`, `code`, `password`, `secret`, `signature` and `token`.
+    /// Names of parameters of a query whose values are written as `***`, in the URL and in the referrer, however a name
+    /// is percent-encoded; default `access_token`, `api_key`, `code`, `password`, `secret`, `signature` and `token`.
     pub hidden: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ impl Logger {
         text.push_str("<-- ");
         value::write_escaped(&mut text, ctx.method().as_str().as_bytes());
         text.push(' ');
-        value::write_url(&mut text, ctx.original_url(), &self.hidden, Style::Dev);
+        value::write_url(&mut text, ctx.original_url().as_bytes(), &self.hidden, Style::Dev);
         tracing::info!(target: TARGET, "{text}");
         TEXT.set(text);
     }

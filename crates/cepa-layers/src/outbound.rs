@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 pub use self::failure::{Failure, Stage};
 pub(crate) use self::{
-    body::{Progress, Received, Wait},
+    body::{Arriving, Progress, Received, Wait},
     send::{Dialer, Unsent},
 };
 

@@ -29,7 +29,8 @@
 //! - WebSockets go through; other protocols only if `upgrades` names them.
 //!
 //! An upstream that cannot be reached or does not speak HTTP is a 502, one that takes too long a 504, and a 503 with
-//! `Retry-After` says that all have as many requests as they may.
+//! `Retry-After` says that all have as many requests as they may. A client that does not send the rest of its body in the
+//! time that the upstream has is a 408.
 
 mod forward;
 mod health;

@@ -48,7 +48,7 @@ mod redis;
 mod save;
 mod store;
 
-use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, fmt, iter, sync::Arc, time::SystemTime};
 
 use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result, Settings, StartError};
 
@@ -58,7 +58,7 @@ pub use self::redb::{Redb, RedbError};
 #[cfg(feature = "redis")]
 pub use self::redis::{Redis, RedisOptions, RedisOptionsError};
 pub use self::{
-    change::Write,
+    change::{TooLarge, Write},
     current::Session,
     memory::{Capacity, Memory},
     options::{Ids, Options, OptionsError, Protection},
@@ -124,6 +124,36 @@ struct Slot {
     session: Option<Session>,
 }
 
+/// The way through a layer, whose slot is on the request for as long as this is there.
+///
+/// A session layer further out has a slot of its own, and finds it again also where this way ends early: what is inside
+/// of a layer that sets a time is dropped when it is over.
+struct Inside<'c> {
+    ctx: &'c mut Ctx,
+    outer: Option<Slot>,
+}
+
+impl<'c> Inside<'c> {
+    fn enter(ctx: &'c mut Ctx, slot: Slot) -> Self {
+        let outer = ctx.insert(slot);
+        Self { ctx, outer }
+    }
+
+    /// The session, if there is one or somebody has asked for it.
+    fn leave(self) -> Option<Session> {
+        self.ctx.states().remove::<Slot>()?.session
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.ctx.states().remove::<Slot>();
+        if let Some(outer) = self.outer.take() {
+            self.ctx.insert(outer);
+        }
+    }
+}
+
 impl Layer {
     /// Keeps the sessions in a store; the cookie has only their id.
     #[must_use]
@@ -152,12 +182,9 @@ impl Middleware for Layer {
                 Some(store) => Some(self.shared.load(&**store, ctx).await?),
                 None => None,
             };
-            // A session layer further out has its own.
-            let outer = ctx.insert(Slot { shared: Arc::clone(&self.shared), session });
-            let result = next.run(ctx).await;
-            let slot = ctx.states().remove::<Slot>();
-            outer.map(|outer| ctx.insert(outer));
-            let Some(session) = slot.and_then(|slot| slot.session) else { return result };
+            let inside = Inside::enter(ctx, Slot { shared: Arc::clone(&self.shared), session });
+            let result = next.run(inside.ctx).await;
+            let Some(session) = inside.leave() else { return result };
             match (result, self.shared.commit(ctx, session).await) {
                 (Ok(()), committed) => committed,
                 (Err(error), Ok(())) => Err(error),
@@ -223,9 +250,21 @@ fn now() -> u64 {
     since_1970(SystemTime::now())
 }
 
+/// The answer to a store's error: what is too large is the app's fault, not the store's.
 #[track_caller]
-fn unavailable(error: StoreError) -> Error {
+fn store_error(error: StoreError) -> Error {
+    let first: &(dyn std::error::Error + 'static) = &*error;
+    if let Some(fault) =
+        iter::successors(Some(first), |error| error.source()).find_map(|error| error.downcast_ref())
+    {
+        return too_large(*fault);
+    }
     Error::new(503, "the session store has failed").with_cause(error)
+}
+
+#[track_caller]
+fn too_large(fault: TooLarge) -> Error {
+    Error::new(500, fault.to_string())
 }
 
 #[cfg(test)]

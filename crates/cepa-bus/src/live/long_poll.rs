@@ -1,60 +1,114 @@
 //! The answer to a long poll.
 
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use cepa_core::{Ctx, OnClose, Policy, Result};
+use cepa_core::{Body, Connection, Ctx, Error, Result};
 use http::header;
-use tokio::time::timeout;
+use http_body::{Body as HttpBody, Frame};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
 
 use crate::{Delivery, Subscriber};
 
-/// Time that is left to send an answer after a poll has waited for as long as it may.
-const GRACE: Duration = Duration::from_secs(10);
 /// Messages that are there at once are one answer until it has so many bytes; the rest is the next one's.
 const ANSWER: usize = 1 << 20;
 
-pub(super) async fn answer<T>(ctx: &mut Ctx, mut subscriber: Subscriber<T>, time: Duration) -> Result {
-    let request_time = Some(time.saturating_add(GRACE));
-    ctx.set_policy(Policy { on_close: OnClose::Cancel, request_time, ..Policy::default() });
-    let mut draining = ctx.connection().draining();
-    let first = poll_fn(|cx| match subscriber.poll_next(cx) {
-        Poll::Pending => draining.as_mut().poll(cx).map(|()| None),
-        ready => ready,
-    });
-    let mut next = timeout(time, first).await.ok().flatten();
-
-    let mut messages = Vec::new();
-    let mut missed = false;
-    while let Some(delivery) = next {
-        match delivery {
-            Delivery::Missed(_) => missed = true,
-            Delivery::Message(message) => {
-                messages.extend_from_slice(if messages.is_empty() { b"{\"id\":\"" } else { b",{\"id\":\"" });
-                messages.extend_from_slice(message.id().to_string().as_bytes());
-                messages.extend_from_slice(b"\",\"event\":");
-                serde_json::to_writer(&mut messages, &message.event())?;
-                messages.extend_from_slice(b",\"data\":");
-                messages.extend_from_slice(&message.data());
-                messages.push(b'}');
-            }
-        }
-        next = if messages.len() < ANSWER { ready_now(&mut subscriber).await } else { None };
-    }
-
-    let mut body =
-        format!("{{\"id\":\"{}\",\"missed\":{missed},\"messages\":[", subscriber.last()).into_bytes();
-    body.extend_from_slice(&messages);
-    body.extend_from_slice(b"]}");
+pub(super) fn answer<T: 'static>(ctx: &mut Ctx, mut subscriber: Subscriber<T>, time: Duration) -> Result {
     ctx.set(header::CACHE_CONTROL, "no-store")?;
     ctx.set(header::CONTENT_TYPE, "application/json; charset=utf-8")?;
-    ctx.set_body(Bytes::from(body))
+    match take(&mut subscriber, &mut Context::from_waker(Waker::noop()))? {
+        Some(messages) => ctx.set_body(written(&subscriber, &messages)),
+        None => {
+            let connection = Rc::clone(ctx.connection());
+            ctx.set_body(Body::new(LongPoll { subscriber: Some(subscriber), connection, time, over: None }))
+        }
+    }
 }
 
-async fn ready_now<T>(subscriber: &mut Subscriber<T>) -> Option<Delivery<T>> {
-    poll_fn(|cx| match subscriber.poll_next(cx) {
-        Poll::Pending => Poll::Ready(None),
-        ready => ready,
-    })
-    .await
+pin_project! {
+    /// An answer that waits for the first message.
+    struct LongPoll<T> {
+        // Gone once it is answered.
+        subscriber: Option<Subscriber<T>>,
+        connection: Rc<dyn Connection>,
+        time: Duration,
+        // Made with the first read: only then there surely is a runtime.
+        #[pin]
+        over: Option<Sleep>,
+    }
+}
+
+impl<T> HttpBody for LongPoll<T> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let mut this = self.project();
+        let Some(subscriber) = this.subscriber else { return Poll::Ready(None) };
+        if this.over.is_none() {
+            this.over.set(Some(sleep(*this.time)));
+        }
+        let messages = match take(subscriber, cx) {
+            Ok(messages) => messages,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        let is_over = this.over.as_pin_mut().is_none_or(|over| over.poll(cx).is_ready());
+        if messages.is_none() && !is_over && this.connection.poll_draining(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let answer = written(subscriber, &messages.unwrap_or_default());
+        *this.subscriber = None;
+        Poll::Ready(Some(Ok(Frame::data(answer))))
+    }
+}
+
+/// What there is to answer with.
+#[derive(Default)]
+struct Messages {
+    /// As JSON, with commas between.
+    json: Vec<u8>,
+    is_missed: bool,
+}
+
+/// What is there; `None` if that is nothing, and the subscriber has not ended.
+fn take<T>(subscriber: &mut Subscriber<T>, cx: &mut Context<'_>) -> Result<Option<Messages>> {
+    let mut messages: Option<Messages> = None;
+    while messages.as_ref().is_none_or(|messages| messages.json.len() < ANSWER) {
+        let Poll::Ready(next) = subscriber.poll_next(cx) else { break };
+        let messages = messages.get_or_insert_default();
+        match next {
+            None => break,
+            Some(Delivery::Missed(_)) => messages.is_missed = true,
+            Some(Delivery::Message(message)) => messages.add(&message)?,
+        }
+    }
+    Ok(messages)
+}
+
+impl Messages {
+    fn add<T>(&mut self, message: &crate::Message<T>) -> Result {
+        let json = &mut self.json;
+        json.extend_from_slice(if json.is_empty() { b"{\"id\":\"" } else { b",{\"id\":\"" });
+        json.extend_from_slice(message.id().to_string().as_bytes());
+        json.extend_from_slice(b"\",\"event\":");
+        serde_json::to_writer(&mut *json, &message.event())?;
+        json.extend_from_slice(b",\"data\":");
+        json.extend_from_slice(&message.data());
+        json.push(b'}');
+        Ok(())
+    }
+}
+
+fn written<T>(subscriber: &Subscriber<T>, messages: &Messages) -> Bytes {
+    let (id, missed) = (subscriber.last(), messages.is_missed);
+    let mut body = format!("{{\"id\":\"{id}\",\"missed\":{missed},\"messages\":[").into_bytes();
+    body.extend_from_slice(&messages.json);
+    body.extend_from_slice(b"]}");
+    body.into()
 }

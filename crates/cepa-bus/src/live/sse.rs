@@ -3,16 +3,18 @@
 use std::{
     hash::{BuildHasher, RandomState},
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use cepa_core::{Error, LocalBoxFuture};
+use cepa_core::{Connection, Error};
 use http_body::{Body as HttpBody, Frame};
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::{Delivery, Subscriber};
+use crate::{Delivery, EventId, Subscriber};
 
 /// What a stream of events sends besides its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,32 +33,51 @@ impl Default for SseOptions {
     }
 }
 
-/// A stream of events. While nothing happens it holds no buffer.
-pub(super) struct EventStream<T> {
+pin_project! {
+    /// A stream of events. While nothing happens it holds no buffer.
+    ///
+    /// There may be a million, and this is the whole of it, its timer included.
+    pub(super) struct EventStream<T> {
+        events: Events<T>,
+        connection: Rc<dyn Connection>,
+        // In seconds.
+        beat: u32,
+        // In milliseconds.
+        retry: u32,
+        // Made with the first read: only then there surely is a runtime.
+        #[pin]
+        heartbeat: Option<Sleep>,
+    }
+}
+
+/// What is there to be sent.
+struct Events<T> {
     subscriber: Subscriber<T>,
-    options: SseOptions,
-    draining: LocalBoxFuture<'static, ()>,
-    /// Made with the first read: only then there surely is a runtime.
-    heartbeat: Option<Pin<Box<Sleep>>>,
+    /// Whether the client has been told the place it begins at.
+    is_placed: bool,
     is_over: bool,
 }
 
 impl<T> EventStream<T> {
-    /// Events that are there at once leave as one piece until it has so many bytes.
-    const PIECE: usize = 16 << 10;
-
     pub(super) fn new(
         subscriber: Subscriber<T>,
         options: SseOptions,
-        draining: LocalBoxFuture<'static, ()>,
+        connection: Rc<dyn Connection>,
     ) -> Self {
-        let heartbeat = options.heartbeat.max(Duration::from_secs(1));
-        let options = SseOptions { heartbeat, ..options };
-        Self { subscriber, options, draining, heartbeat: None, is_over: false }
+        let events = Events { subscriber, is_placed: false, is_over: false };
+        // A time too far away to be counted to is one day.
+        let beat = options.heartbeat.as_secs().clamp(1, 86_400) as u32;
+        let retry = u32::try_from(options.retry.as_millis()).unwrap_or(u32::MAX);
+        Self { events, connection, beat, retry, heartbeat: None }
     }
+}
+
+impl<T> Events<T> {
+    /// Events that are there at once leave as one piece until it has so many bytes.
+    const PIECE: usize = 16 << 10;
 
     /// The events that are there. One alone is the bytes that all subscribers share.
-    fn events(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+    fn take(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         let mut first: Option<Bytes> = None;
         let mut piece = BytesMut::new();
         while piece.len() < Self::PIECE {
@@ -67,7 +88,7 @@ impl<T> EventStream<T> {
                     break;
                 }
                 Poll::Ready(Some(Delivery::Message(message))) => message.frame().clone(),
-                Poll::Ready(Some(Delivery::Missed(count))) => missed(count),
+                Poll::Ready(Some(Delivery::Missed(count))) => missed(self.subscriber.last(), count),
             };
             if first.is_none() {
                 if event.len() >= Self::PIECE {
@@ -84,26 +105,34 @@ impl<T> EventStream<T> {
         if piece.is_empty() { first } else { Some(piece.freeze()) }
     }
 
-    fn greeting(&self) -> Bytes {
-        retry(self.options.retry)
+    /// The place, once it is known: a client that gets nothing before the connection breaks comes back to it. One that is
+    /// yet to be told what it has missed gets the place with that.
+    fn place(&mut self, cx: &mut Context<'_>) -> Option<EventId> {
+        if self.is_placed || self.subscriber.poll_place(cx).is_pending() {
+            return None;
+        }
+        self.is_placed = true;
+        (!self.subscriber.has_missed()).then(|| self.subscriber.last())
     }
 
-    fn farewell(&self) -> Bytes {
-        let spread = (self.options.retry.as_millis() as u64).saturating_add(1);
-        let more = RandomState::new().hash_one(()) % spread.max(1);
-        retry(self.options.retry.saturating_add(Duration::from_millis(more)))
+    fn greeting(&mut self, retry: u32, cx: &mut Context<'_>) -> Bytes {
+        match self.place(cx) {
+            Some(place) => format!("id: {place}\nretry: {retry}\n\n").into(),
+            None => format!("retry: {retry}\n\n").into(),
+        }
     }
 }
 
-fn retry(time: Duration) -> Bytes {
-    format!("retry: {}\n\n", time.as_millis()).into()
+fn farewell(retry: u32) -> Bytes {
+    let more = RandomState::new().hash_one(()) % (u64::from(retry) + 1);
+    format!("retry: {}\n\n", u64::from(retry) + more).into()
 }
 
-/// Without an id: what the client has seen last stays what it is.
-fn missed(count: Option<u64>) -> Bytes {
+/// With the place after the gap, so that it is told once.
+fn missed(place: EventId, count: Option<u64>) -> Bytes {
     match count {
-        Some(count) => format!("event: missed\ndata: {count}\n\n").into(),
-        None => Bytes::from_static(b"event: missed\ndata: null\n\n"),
+        Some(count) => format!("id: {place}\nevent: missed\ndata: {count}\n\n").into(),
+        None => format!("id: {place}\nevent: missed\ndata: null\n\n").into(),
     }
 }
 
@@ -111,51 +140,36 @@ impl<T> HttpBody for EventStream<T> {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let mut this = self.project();
         let data = |bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
-        if this.is_over {
+        if this.events.is_over {
             return Poll::Ready(None);
         }
-        let beat = this.options.heartbeat;
-        let Some(heartbeat) = &mut this.heartbeat else {
-            this.heartbeat = Some(Box::pin(sleep(beat)));
-            return data(this.greeting());
+        let beat = Duration::from_secs((*this.beat).into());
+        let Some(mut heartbeat) = this.heartbeat.as_mut().as_pin_mut() else {
+            this.heartbeat.set(Some(sleep(beat)));
+            return data(this.events.greeting(*this.retry, cx));
         };
         // The client comes back for what it has not read.
-        if this.draining.as_mut().poll(cx).is_ready() {
-            this.is_over = true;
-            return data(this.farewell());
+        if this.connection.poll_draining(cx).is_ready() {
+            this.events.is_over = true;
+            return data(farewell(*this.retry));
         }
         let is_due = heartbeat.as_mut().poll(cx).is_ready();
-        if is_due {
-            next_beat(heartbeat, beat);
+        let events = match this.events.place(cx) {
+            Some(place) => Some(format!("id: {place}\n\n").into()),
+            None => this.events.take(cx),
+        };
+        if is_due || events.is_some() {
+            // Once a piece is returned the body is polled again, which is when the new time is heard of.
+            heartbeat.reset(Instant::now() + beat);
         }
-        if let Some(events) = this.events(cx) {
-            if let Some(heartbeat) = &mut this.heartbeat {
-                next_beat(heartbeat, beat);
-            }
-            return data(events);
+        match events {
+            Some(events) => data(events),
+            None if this.events.is_over => Poll::Ready(None),
+            None if is_due => data(Bytes::from_static(b":\n\n")),
+            None => Poll::Pending,
         }
-        if this.is_over {
-            return Poll::Ready(None);
-        }
-        if is_due {
-            return data(Bytes::from_static(b":\n\n"));
-        }
-        Poll::Pending
     }
 }
-
-/// Once a piece is returned the body is polled again, which is when the new time is heard of.
-fn next_beat(heartbeat: &mut Pin<Box<Sleep>>, beat: Duration) {
-    // A time too far away to be counted to is one day.
-    let now = Instant::now();
-    let at = now.checked_add(beat).unwrap_or(now + Duration::from_secs(86_400));
-    heartbeat.as_mut().reset(at);
-}
-
-impl<T> Unpin for EventStream<T> {}

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::Onion;
-use crate::{Ctx, Request, Response};
+use crate::{Ctx, Error, Request, Response, panic::catch};
 
 /// The answer to come of [`Onion::handle`].
 ///
@@ -126,10 +126,23 @@ where
 async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let ctx = room.as_mut().as_mut().expect("`Handling::new` has put it there");
     let result = onion.run(ctx).await;
-    ctx.finish(result);
+    // It asks the app's error for its text, and the app's body for its length.
+    if let Err(panicked) = catch(|| ctx.finish(result)) {
+        finish_panicked(ctx, panicked);
+    }
     // The answer alone says now whether the body is still read.
     ctx.request.body_mut().stop();
     room
+}
+
+#[cold]
+fn finish_panicked(ctx: &mut Ctx, panicked: Error) {
+    let again = catch(|| ctx.finish(Err(panicked)));
+    // Then it is the log that panics.
+    if let Err(panicked) = again {
+        ctx.response.fail(&panicked);
+        ctx.response.finish(ctx.request.method());
+    }
 }
 
 impl fmt::Debug for Handling {
@@ -166,6 +179,79 @@ mod tests {
             let answer = block_on(onion.handle(Request::new(Method::GET, "/")));
             assert_eq!(answer.body().and_then(crate::Body::as_bytes).unwrap(), "None None");
             assert!(answer.headers().get("x-a").is_none());
+        }
+    }
+
+    /// An error, or a body, that panics when it is asked for what it is.
+    #[derive(Debug)]
+    struct Mute;
+
+    impl fmt::Display for Mute {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("an error without words")
+        }
+    }
+
+    impl std::error::Error for Mute {}
+
+    impl http_body::Body for Mute {
+        type Data = bytes::Bytes;
+        type Error = Mute;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Mute>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            panic!("a body without measure")
+        }
+    }
+
+    /// A log that writes the lines it is told, or panics.
+    struct Log(bool);
+
+    impl tracing::Subscriber for Log {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            assert!(self.0, "a log that panics");
+            event.record(&mut |_: &tracing::field::Field, value: &dyn fmt::Debug| drop(format!("{value:?}")));
+        }
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn a_panic_of_what_finishes_an_answer_is_a_500_too() {
+        let app = App::new()
+            .get("/error", async |_: &mut Ctx| Err::<(), _>(Error::status_only(502).with_cause(Mute)))
+            .get("/body", async |ctx: &mut Ctx| ctx.set_body(crate::Body::new(Mute)));
+        let client = app.test();
+        for writes in [true, false] {
+            tracing::subscriber::with_default(Log(writes), || {
+                for (method, path) in
+                    [(Method::GET, "/error"), (Method::HEAD, "/error"), (Method::HEAD, "/body")]
+                {
+                    let answer = block_on(client.request(method.clone(), path));
+                    let text = if method == Method::HEAD { "" } else { "Internal Server Error" };
+                    assert_eq!((answer.status().as_u16(), answer.text()), (500, text), "{path}");
+                }
+            });
         }
     }
 

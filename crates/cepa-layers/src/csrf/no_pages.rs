@@ -2,19 +2,14 @@
 
 use cepa_core::{Ctx, Result};
 
-#[derive(Default)]
-pub(super) struct Pages;
-
-impl Pages {
-    pub(super) fn withdraw(&self) {}
-}
-
 pub(super) fn give_token(_: &Ctx) {}
+
+pub(super) fn renew_token(_: &Ctx) {}
 
 pub(super) fn give_none(_: &Ctx) {}
 
-pub(super) fn accept_offer(_: &Ctx) -> Result<bool> {
-    Ok(false)
+pub(super) fn accept_offer(_: &Ctx) -> Result<Option<String>> {
+    Ok(None)
 }
 
 pub(super) fn end(_: &Ctx, _: bool) -> Result {

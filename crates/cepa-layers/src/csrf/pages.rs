@@ -8,16 +8,16 @@ use std::sync::{
 use cepa_core::{Ctx, Result};
 use minijinja::Value;
 
-use super::token::{CsrfExt as _, FIELD, Given, known_secret, make, missing, new_secret, salt, set_secret};
+use super::secret::{FIELD, Given, give, known_secret, make, missing, new_secret, salt, set_secret};
 use crate::views::Locals;
 
 /// The names that templates know.
 const TOKEN: &str = "csrf_token";
 const FUNCTION: &str = "csrf_field";
 
-/// What pages have to do with a request.
+/// What pages have to do with a request, left on it once some may have a token.
 #[derive(Default)]
-pub(super) struct Pages {
+struct Pages {
     offer: Option<Offer>,
     /// Whether the request is on its way out: what it needs a secret for comes too late.
     is_over: bool,
@@ -30,15 +30,17 @@ struct Offer {
     is_taken: Arc<AtomicBool>,
 }
 
-impl Pages {
-    /// Takes the offer back.
-    pub(super) fn withdraw(&mut self) {
-        self.offer = None;
-    }
-}
-
 /// Lets the pages that are rendered from now on have a token.
 pub(super) fn give_token(ctx: &mut Ctx) {
+    ctx.insert(Pages::default());
+    Locals::of(ctx).later(fill);
+}
+
+/// Lets them have another one, since the secret is another. A token that was on offer is void.
+pub(super) fn renew_token(ctx: &mut Ctx) {
+    if let Some(pages) = ctx.state_mut::<Pages>() {
+        pages.offer = None;
+    }
     Locals::of(ctx).later(fill);
 }
 
@@ -51,14 +53,12 @@ pub(super) fn give_none(ctx: &mut Ctx) {
     });
 }
 
-/// Gives the visitor the secret of the token on offer; whether there was one.
-pub(super) fn accept_offer(ctx: &mut Ctx) -> Result<bool> {
-    let Some(offer) = ctx.state_mut::<Given>().and_then(|given| given.pages.offer.take()) else {
-        return Ok(false);
-    };
+/// The token on offer, if there is one: the visitor is given its secret.
+pub(super) fn accept_offer(ctx: &mut Ctx) -> Result<Option<String>> {
+    let Some(offer) = ctx.state_mut::<Pages>().and_then(|pages| pages.offer.take()) else { return Ok(None) };
     set_secret(ctx, offer.secret)?;
-    ctx.state_mut::<Given>().ok_or_else(missing)?.token = Some(offer.token);
-    Ok(true)
+    ctx.state_mut::<Given>().ok_or_else(missing)?.token = Some(offer.token.clone());
+    Ok(Some(offer.token))
 }
 
 /// Gives templates `csrf_token` and `csrf_field()`, before the first page of a request is rendered.
@@ -68,21 +68,21 @@ fn fill(ctx: &mut Ctx) -> Result {
         put_in_pages(ctx, token, Arc::default());
         return Ok(());
     }
-    if given.pages.is_over {
+    if ctx.state::<Pages>().is_none_or(|pages| pages.is_over) {
         return Ok(());
     }
     // A page for which the session layer does not run can still be rendered, as long as it shows no token.
     let Ok(known) = known_secret(ctx) else { return Ok(()) };
     match known {
-        Some(_) => {
-            let token = ctx.csrf_token()?;
+        Some(secret) => {
+            let token = give(ctx, &secret)?;
             put_in_pages(ctx, token, Arc::default());
         }
         None => {
             let secret = new_secret()?;
             let offer = Offer { token: make(&salt()?, &secret), secret, is_taken: Arc::default() };
             put_in_pages(ctx, offer.token.clone(), Arc::clone(&offer.is_taken));
-            ctx.state_mut::<Given>().ok_or_else(missing)?.pages.offer = Some(offer);
+            ctx.state_mut::<Pages>().ok_or_else(missing)?.offer = Some(offer);
         }
     }
     Ok(())
@@ -104,7 +104,7 @@ fn put_in_pages(ctx: &mut Ctx, token: String, is_taken: Arc<AtomicBool>) {
 
 /// On the way out: what was offered and taken is kept.
 pub(super) fn end(ctx: &mut Ctx, is_ok: bool) -> Result {
-    let pages = &mut ctx.state_mut::<Given>().ok_or_else(missing)?.pages;
+    let pages = ctx.state_mut::<Pages>().ok_or_else(missing)?;
     pages.is_over = true;
     if let Some(offer) = &pages.offer {
         if is_ok && offer.is_taken.load(Ordering::Relaxed) {

@@ -1,33 +1,19 @@
-//! Tokens in the forms of Koa and of Egg.
-//!
-//! A token is a salt, `-`, and the URL-safe base64 of the SHA-1 of salt, `-` and secret: it shows that its maker knew
-//! the secret, looks different each time (so that compression tells nothing of it), and needs no key. SHA-1 is asked
-//! for a preimage here, not for a collision.
+//! Tokens of Koa's kind and of Egg's: for pages, and looked for in requests.
 
-use std::{hint::black_box, sync::Arc};
+use std::sync::Arc;
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
-use cepa_core::{
-    Ctx, Error, Next, Result,
-    cookie::{CookieOptions, SameSite},
-    form,
+use cepa_core::{Ctx, Error, Next, Result, cookie::CookieOptions, form};
+
+use super::{
+    Csrf, OptionsError, Tokens, is_harmless, pages,
+    secret::{FIELD, Given, give, is_same, is_secret, known_secret, missing, new_secret, set_secret, verify},
 };
-use sha1::{Digest as _, Sha1};
 
-use super::{Csrf, OptionsError, Tokens, is_harmless, pages};
-use crate::SessionExt;
-
-/// The name of the field that has the token.
-pub(super) const FIELD: &str = "_csrf";
 const HEADERS: [&str; 4] = ["csrf-token", "xsrf-token", "x-csrf-token", "x-xsrf-token"];
-/// The name of the secret in the session, as in koa-csrf.
-const SECRET: &str = "secret";
 /// Bodies are searched for a token up to this many bytes; larger ones send it in a header.
 const MAX_BODY: u64 = 1 << 20;
 /// Fields of a form that are searched.
 const MAX_FIELDS: usize = 1000;
-/// Secrets and tokens of clients are no longer.
-const MAX_TOKEN: usize = 128;
 
 /// The token for the pages of a request, where a [`csrf()`](super::csrf()) layer with [`Tokens`] is around.
 pub trait CsrfExt {
@@ -46,23 +32,6 @@ pub trait CsrfExt {
     fn rotate_csrf(&mut self) -> Result;
 }
 
-/// What the layer leaves on a request.
-pub(super) struct Given {
-    tokens: Tokens,
-    cookie: Arc<str>,
-    /// Of the cookie of this request or response.
-    secret: Option<String>,
-    pub(super) token: Option<String>,
-    /// What templates know of it.
-    pub(super) pages: pages::Pages,
-}
-
-impl Given {
-    fn new(tokens: Tokens, cookie: Arc<str>, secret: Option<String>) -> Self {
-        Self { tokens, cookie, secret, token: None, pages: Default::default() }
-    }
-}
-
 impl CsrfExt for Ctx {
     #[track_caller]
     fn csrf_token(&mut self) -> Result<String> {
@@ -70,65 +39,23 @@ impl CsrfExt for Ctx {
         if let Some(token) = &given.token {
             return Ok(token.clone());
         }
-        if !pages::accept_offer(self)? {
-            let secret = match known_secret(self)? {
-                Some(secret) => secret,
-                None => set_secret(self, new_secret()?)?,
-            };
-            let token = make(&salt()?, &secret);
-            self.state_mut::<Given>().ok_or_else(missing)?.token = Some(token);
+        if let Some(token) = pages::accept_offer(self)? {
+            return Ok(token);
         }
-        self.state::<Given>().and_then(|given| given.token.clone()).ok_or_else(missing)
+        let secret = match known_secret(self)? {
+            Some(secret) => secret,
+            None => set_secret(self, new_secret()?)?,
+        };
+        give(self, &secret)
     }
 
     #[track_caller]
     fn rotate_csrf(&mut self) -> Result {
         set_secret(self, new_secret()?)?;
         // A page that is rendered from now on needs another token than one before.
-        pages::give_token(self);
+        pages::renew_token(self);
         Ok(())
     }
-}
-
-pub(super) fn missing() -> Error {
-    Error::new(500, "there are no tokens here: add the layer `csrf` with `tokens` around this one")
-}
-
-/// The secret that the visitor has.
-pub(super) fn known_secret(ctx: &mut Ctx) -> Result<Option<String>> {
-    let given = ctx.state::<Given>().ok_or_else(missing)?;
-    match given.tokens {
-        // A value of another type is none.
-        Tokens::Koa => Ok(ctx.session()?.get(SECRET).unwrap_or_default()),
-        Tokens::Egg => Ok(given.secret.clone()),
-    }
-}
-
-pub(super) fn new_secret() -> Result<String> {
-    Ok(BASE64.encode(random::<18>()?))
-}
-
-/// Gives the visitor a secret. Tokens of another are void.
-pub(super) fn set_secret(ctx: &mut Ctx, secret: String) -> Result<String> {
-    let given = ctx.state_mut::<Given>().ok_or_else(missing)?;
-    given.token = None;
-    given.pages.withdraw();
-    match given.tokens {
-        Tokens::Koa => ctx.session()?.set(SECRET, &secret)?,
-        Tokens::Egg => {
-            let name = Arc::clone(&given.cookie);
-            given.secret = Some(secret.clone());
-            let options = CookieOptions {
-                http_only: false,
-                signed: Some(false),
-                same_site: Some(SameSite::Lax),
-                overwrite: true,
-                ..CookieOptions::default()
-            };
-            ctx.cookies().set(&name, &secret, &options)?;
-        }
-    }
-    Ok(secret)
 }
 
 impl Csrf {
@@ -176,8 +103,7 @@ impl Csrf {
         let name = &*self.cookie;
         let cookies = ctx.cookies();
         let secret = cookies.get(name).filter(|_| cookies.count(name) == 1)?;
-        let is_secret = (16..=MAX_TOKEN).contains(&secret.len()) && secret.bytes().all(is_url_safe);
-        is_secret.then(|| secret.to_owned())
+        is_secret(secret).then(|| secret.to_owned())
     }
 
     /// The token that came with the request: in its body, its query, or a header.
@@ -231,39 +157,4 @@ pub(super) fn check_cookie(name: &str) -> Result<(), OptionsError> {
     cepa_core::cookie::set_cookie(name, "x", &options, true, std::time::UNIX_EPOCH)
         .map(drop)
         .map_err(|_| OptionsError::Cookie(name.to_owned()))
-}
-
-/// The token of a secret, with this salt.
-pub(super) fn make(salt: &str, secret: &str) -> String {
-    let hash = Sha1::new().chain_update(salt).chain_update("-").chain_update(secret).finalize();
-    format!("{salt}-{}", BASE64.encode(hash))
-}
-
-/// Whether a token was made of this secret.
-pub(super) fn verify(secret: &str, token: &str) -> bool {
-    token.len() <= MAX_TOKEN
-        && token
-            .split_once('-')
-            .is_some_and(|(salt, _)| is_same(make(salt, secret).as_bytes(), token.as_bytes()))
-}
-
-/// Compares in the same time wherever the difference lies.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && black_box(a.iter().zip(b).fold(0, |sum, (a, b)| black_box(sum | (a ^ b)))) == 0
-}
-
-fn is_url_safe(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
-}
-
-/// Eight letters and digits.
-pub(super) fn salt() -> Result<String> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    Ok(random::<8>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
-}
-
-fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Error::new(503, "no random bytes").with_cause(error))?;
-    Ok(bytes)
 }

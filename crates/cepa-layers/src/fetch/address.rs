@@ -63,6 +63,27 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
+/// The IPv4 addresses that an IPv6 address may lead to: mapped and compatible (RFC 4291, section 2.5.5), translated (RFC
+/// 6052; RFC 8215, whose prefix leaves open which of the four places is meant; RFC 2765), and tunnelled by 6to4 (RFC
+/// 3056), Teredo (RFC 4380, its server and its client) and ISATAP (RFC 5214).
+pub(super) fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+    let (bits, s) = (address.to_bits(), address.segments());
+    let at = |bits: u128, shift: u32| Some(Ipv4Addr::from_bits((bits >> shift) as u32));
+    // Octet 8 is no part of what is embedded around it (RFC 6052, section 2.2).
+    let around = (bits >> 64 << 56) | (bits & ((1 << 56) - 1));
+    let found = match s {
+        [0x64, 0xff9b, 1, ..] => [at(around, 40), at(around, 32), at(around, 24), at(bits, 0)],
+        [0x64, 0xff9b, 0, 0, 0, 0, ..]
+        | [0, 0, 0, 0, 0, 0 | 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, ..] => [at(bits, 0), None, None, None],
+        [0x2002, ..] => [at(bits, 80), None, None, None],
+        [0x2001, 0, ..] => [at(bits, 64), at(!bits, 0), None, None],
+        _ => [None; 4],
+    };
+    found.into_iter().flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,12 +12,11 @@ use http::{
         TRANSFER_ENCODING, UPGRADE, USER_AGENT,
     },
 };
-use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Answer, Client, Failure, Stage, url::Url};
-use crate::outbound::{Progress, Received, Wait};
+use crate::outbound::{Arriving, Progress, Received, Wait};
 
 /// A request in the making; `.await` sends it and waits for the head of the answer.
 ///
@@ -179,7 +178,7 @@ struct Way<'c> {
 }
 
 impl Way<'_> {
-    async fn go(mut self, mut body: Body) -> Result<(http::Response<Incoming>, String)> {
+    async fn go(mut self, mut body: Body) -> Result<(http::Response<Arriving>, String)> {
         let allowed = self.redirects;
         loop {
             let again = body.as_bytes().cloned();
@@ -196,7 +195,7 @@ impl Way<'_> {
     }
 
     /// Asks once, where the guard allows it.
-    async fn ask(&self, body: Body) -> Result<http::Response<Incoming>> {
+    async fn ask(&self, body: Body) -> Result<http::Response<Arriving>> {
         let inner = &*self.client.0;
         let mut request = Request::new(body);
         request.method_mut().clone_from(&self.method);

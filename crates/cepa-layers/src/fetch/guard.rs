@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use cepa_core::forwarded::{Cidr, InvalidCidr};
 
-use super::{Failure, is_public};
+use super::{Failure, address::embedded, is_public};
 use crate::hosts::{Hosts, InvalidHostName};
 
 /// Decides for each host, and for each address that it resolves to, whether it may be asked.
@@ -12,7 +12,9 @@ use crate::hosts::{Hosts, InvalidHostName};
 /// 1. If `only_hosts` has entries, no other host is asked.
 /// 2. A host of `allow_hosts` is asked wherever it is.
 /// 3. An address of `allow` is.
-/// 4. An address of `deny` is not.
+/// 4. An address of `deny` is not, nor an IPv6 address that leads to an IPv4 address of `deny`: mapped, translated
+///    (NAT64) or tunnelled (6to4, Teredo, ISATAP). A NAT64 with a prefix of its own network cannot be told from other
+///    addresses: where there is one, `deny` names its prefix.
 /// 5. With `public_only`, one that is not [public](super::is_public) is not.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
@@ -67,7 +69,13 @@ impl Guard {
         self.allows_host(host)
             && (self.allow_hosts.contains(host)
                 || is_in(&self.allow)
-                || !is_in(&self.deny) && (!self.public_only || is_public(address)))
+                || !self.denies(address) && (!self.public_only || is_public(address)))
+    }
+
+    fn denies(&self, address: IpAddr) -> bool {
+        let is_in = |address: IpAddr| self.deny.iter().any(|block| block.contains(address));
+        let leads_in = |address| embedded(address).any(|address| is_in(address.into()));
+        is_in(address) || matches!(address, IpAddr::V6(address) if leads_in(address))
     }
 
     /// The addresses that may be connected to.
@@ -143,6 +151,45 @@ mod tests {
         for (host, address, expected) in table {
             assert_eq!(guard.allows(host, address.parse().unwrap()), expected, "{host} {address}");
         }
+    }
+
+    #[test]
+    fn what_leads_to_a_denied_address_is_denied() {
+        let guard = |deny: &str, allow: &[&str]| {
+            let (deny, allow) = (list(&[deny]), list(allow));
+            Guard::new(&Options { public_only: false, deny, allow, ..Options::default() }).unwrap()
+        };
+        let denying = guard("1.2.3.4", &[]);
+        let allows = |address: &str| denying.allows("a.test", address.parse().unwrap());
+        for address in [
+            "1.2.3.4",
+            "::1.2.3.4",
+            "::ffff:1.2.3.4",
+            "::ffff:0:1.2.3.4",
+            "64:ff9b::1.2.3.4",
+            "64:ff9b:1:102:3:400::",
+            "64:ff9b:1:ff01:2:304::",
+            "64:ff9b:1:ffff:1:203:400:0",
+            "64:ff9b:1:ffff::1.2.3.4",
+            "2002:102:304::1",
+            "2001:0:102:304::1",
+            "2001:0:506:708:0:0:fefd:fcfb",
+            "2a00::5efe:1.2.3.4",
+            "fe80::200:5efe:1.2.3.4",
+        ] {
+            assert!(!allows(address), "{address}");
+        }
+        for address in
+            ["1.2.3.5", "64:ff9b::1.2.3.5", "2002:102:305::", "2a00::1.2.3.4", "64:ff9b:2::1.2.3.4"]
+        {
+            assert!(allows(address), "{address}");
+        }
+        // With public addresses only, too; and what is allowed stays an exception.
+        let by_default = Guard::new(&Options { deny: list(&["1.0.0.0/8"]), ..Options::default() }).unwrap();
+        assert!(!by_default.allows("a.test", "64:ff9b::1.2.3.4".parse().unwrap()));
+        assert!(by_default.allows("a.test", "64:ff9b::9.9.9.9".parse().unwrap()));
+        let excepted = guard("1.2.3.4", &["64:ff9b::/96"]);
+        assert!(excepted.allows("a.test", "64:ff9b::1.2.3.4".parse().unwrap()));
     }
 
     #[test]

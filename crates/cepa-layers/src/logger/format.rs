@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use http::HeaderName;
+use http::{HeaderName, header::REFERER};
 use serde::Deserialize;
 
 /// The form of a line.
@@ -286,7 +286,12 @@ fn token(name: &str, argument: Option<&str>) -> Result<(Token, bool), FormatErro
             if SECRET.contains(&header) {
                 return Err(FormatError::Secret(written()));
             }
-            let token = if name == "req" { Token::Request(header) } else { Token::Response(header) };
+            let token = match name {
+                // As `:referrer`, with its parameters hidden.
+                "req" if header == REFERER => Token::Referrer,
+                "req" => Token::Request(header),
+                _ => Token::Response(header),
+            };
             Ok((token, true))
         }
         ("req" | "res", None) => Err(FormatError::Argument(format!(":{name}"))),

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use cepa_core::{Ctx, date};
-use http::{HeaderValue, Version, header};
+use http::{HeaderValue, Version};
 
 use super::{
     format::{Pattern, Style, Token},
@@ -93,7 +93,7 @@ impl Line {
                 write_bytes(out, style, ctx.state::<User>().map(|user| user.name().as_bytes()));
             }
             Token::Method => write_bytes(out, style, Some(ctx.method().as_str().as_bytes())),
-            Token::Url => write_url(out, ctx.original_url(), facts.hidden, style),
+            Token::Url => write_url(out, ctx.original_url().as_bytes(), facts.hidden, style),
             Token::HttpVersion => write_bytes(out, style, Some(version(ctx.request.version()))),
             Token::Hostname => {
                 let host = Some(ctx.hostname()).filter(|host| !host.is_empty());
@@ -102,9 +102,9 @@ impl Line {
             Token::Protocol => write_bytes(out, style, Some(ctx.protocol().as_bytes())),
             Token::Route => write_bytes(out, style, ctx.route_pattern().map(str::as_bytes)),
             Token::Status => write_number(out, facts.status.into()),
-            Token::Referrer => match ctx.get(header::REFERER) {
+            Token::Referrer => match request_header("referer") {
                 Some(url) => write_url(out, url, facts.hidden, style),
-                None => write_bytes(out, style, request_header("referer")),
+                None => write_bytes(out, style, None),
             },
             Token::UserAgent => write_bytes(out, style, request_header("user-agent")),
             Token::RequestId => {

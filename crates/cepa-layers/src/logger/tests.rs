@@ -217,6 +217,21 @@ fn common_combined_and_json() {
 }
 
 #[test]
+fn hidden_parameters_of_any_referrer() {
+    for format in [Format::Combined, Format::Json, Format::Fields, ":req[referer]".parse().unwrap()] {
+        for referrer in ["/é?token=y", "/?é=1&token=y", "/?tok%65n=y", "http://a/?TOKEN=y"] {
+            let log = Log::default();
+            tracing::subscriber::with_default(log.clone(), || {
+                let client = app(Options { format: format.clone(), ..Options::default() }).test();
+                block_on(client.get("/a/1?t%6Fken=y").header("referer", referrer));
+            });
+            let line = log.take().remove(0);
+            assert!(line.contains("=***") && !line.contains("=y"), "{format:?} {referrer} {line}");
+        }
+    }
+}
+
+#[test]
 fn an_event_with_fields() {
     let options = Options { format: Format::Fields, ..Options::default() };
     let lines = lines(options, &[(Method::GET, "/a/1\nuser=eve"), (Method::GET, "/stream")]);

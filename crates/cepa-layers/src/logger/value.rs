@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, fmt::Write, net::IpAddr, time::SystemTime};
 
-use cepa_core::{date, forwarded::Node};
+use cepa_core::{date, form, forwarded::Node};
 
 use super::format::Style;
 
@@ -45,28 +45,41 @@ pub(super) fn write_bytes(out: &mut String, style: Style, text: Option<&[u8]>) {
     }
 }
 
-/// A URL, without the values of parameters that are to stay hidden.
-pub(super) fn write_url(out: &mut String, url: &str, hidden: &[String], style: Style) {
+/// A URL, without the values of parameters that are to stay hidden. A `Referer` may be any bytes.
+pub(super) fn write_url(out: &mut String, url: &[u8], hidden: &[String], style: Style) {
     let write = if style == Style::Json { write_json } else { write_escaped };
     let quote = if style == Style::Json { "\"" } else { "" };
     out.push_str(quote);
-    match url.split_once('?') {
-        None => write(out, url.as_bytes()),
-        Some((path, query)) => {
-            write(out, path.as_bytes());
-            for (at, pair) in query.split('&').enumerate() {
-                out.push(if at == 0 { '?' } else { '&' });
-                match pair.split_once('=') {
-                    Some((name, _)) if hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(name)) => {
-                        write(out, name.as_bytes());
-                        out.push_str("=***");
-                    }
-                    _ => write(out, pair.as_bytes()),
-                }
+    let (path, query) = split_at(url, b'?');
+    write(out, path);
+    let pairs = query.into_iter().flat_map(|query| query.split(|byte| *byte == b'&'));
+    for (at, pair) in pairs.enumerate() {
+        out.push(if at == 0 { '?' } else { '&' });
+        match split_at(pair, b'=') {
+            (name, Some(_)) if is_hidden(name, hidden) => {
+                write(out, name);
+                out.push_str("=***");
             }
+            _ => write(out, pair),
         }
     }
     out.push_str(quote);
+}
+
+/// What is before the first of these bytes, and after it.
+fn split_at(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|found| *found == byte) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+/// Whether a name stands for one that is hidden once it is read as a form's: `t%6Fken` is `token`.
+fn is_hidden(name: &[u8], hidden: &[String]) -> bool {
+    // What is not UTF-8 is none of the names, which are.
+    let Ok(name) = std::str::from_utf8(name) else { return false };
+    let name = form::decode_component(name);
+    hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(&name))
 }
 
 /// Bytes as plain ASCII that ends neither a line nor what is quoted.
@@ -146,10 +159,24 @@ mod tests {
             ("/a?tokens=x", "/a?tokens=x"),
             ("/token=x", "/token=x"),
             ("/a?", "/a?"),
+            ("/a?&=&token", "/a?&=&token"),
+            ("/a?t%6Fken=x&%54OKEN=y", "/a?t%6Fken=***&%54OKEN=***"),
+            ("/a?t%256Fken=x", "/a?t%256Fken=x"),
+            ("/é?é=1&token=x", "/\\xC3\\xA9?\\xC3\\xA9=1&token=***"),
         ] {
             let mut out = String::new();
-            write_url(&mut out, url, &hidden, Style::Text);
+            write_url(&mut out, url.as_bytes(), &hidden, Style::Text);
             assert_eq!(out, expected);
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_no_text_hides_them_too() {
+        let hidden = ["token".to_owned()];
+        for style in [Style::Text, Style::Json] {
+            let mut out = String::new();
+            write_url(&mut out, b"http://a/\xFF?\xFE=1&token=secret", &hidden, style);
+            assert!(out.contains("token=***") && !out.contains("secret"), "{out}");
         }
     }
 

@@ -15,29 +15,39 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Failure, Stage};
+use super::{Failure, Stage, pool::Place};
 
 /// How far the body that is sent has come, seen from outside of the connection that sends it.
 #[derive(Debug)]
 pub(crate) struct Progress {
     last: Cell<Instant>,
+    /// Whether the source was asked for more and has none yet.
+    is_starved: Cell<bool>,
     /// What the source of the body failed with.
     failed: RefCell<Option<Error>>,
 }
 
 impl Progress {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { last: Cell::new(Instant::now()), failed: RefCell::default() })
+        let last = Cell::new(Instant::now());
+        Rc::new(Self { last, is_starved: Cell::default(), failed: RefCell::default() })
     }
 
     /// Begins to count: the time it took to get a connection is none of the body's.
     pub(super) fn begin(&self) {
         self.last.set(Instant::now());
+        self.is_starved.set(false);
     }
 
     /// When something was last taken from the body.
     pub(crate) fn last(&self) -> Instant {
         self.last.get()
+    }
+
+    /// Whether the other end would take more than the source of the body gives: then what stands still does so for no
+    /// fault of the other end.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.is_starved.get()
     }
 
     /// What the source of the body failed with: then the exchange failed for no fault of the other end.
@@ -70,7 +80,9 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.progress.is_starved.set(frame.is_pending());
+        let frame = ready!(frame);
         self.progress.last.set(Instant::now());
         Poll::Ready(frame.map(|frame| {
             frame.map_err(|error| {
@@ -89,6 +101,18 @@ impl HttpBody for Outgoing {
     }
 }
 
+/// The body of an answer, which holds the place of its connection: over HTTP/2 nothing else tells that it is in use.
+pub(crate) struct Arriving {
+    body: Incoming,
+    _place: Place,
+}
+
+impl Arriving {
+    pub(super) fn new(body: Incoming, place: Place) -> Self {
+        Self { body, _place: place }
+    }
+}
+
 /// How long is waited for an answer's body, and how much of it is taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
@@ -100,9 +124,11 @@ pub(crate) struct Wait {
     pub(crate) most: u64,
 }
 
-/// A body that is received; `K` is kept until it has ended.
+/// A body that is received; `K` is kept until it has ended. After a failure nothing more comes, and the connection is let
+/// go.
 pub(crate) struct Received<K> {
-    body: Incoming,
+    /// `None` once it has ended.
+    body: Option<Arriving>,
     wait: Wait,
     left: u64,
     timer: Option<Pin<Box<Sleep>>>,
@@ -112,8 +138,8 @@ pub(crate) struct Received<K> {
 }
 
 impl<K> Received<K> {
-    pub(crate) fn new(body: Incoming, wait: Wait, kept: K) -> Self {
-        Self { body, wait, left: wait.most, timer: None, until: None, kept: Some(kept) }
+    pub(crate) fn new(body: Arriving, wait: Wait, kept: K) -> Self {
+        Self { body: Some(body), wait, left: wait.most, timer: None, until: None, kept: Some(kept) }
     }
 
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
@@ -131,7 +157,14 @@ impl<K> Received<K> {
         Poll::Ready(Failure::Timeout(stage))
     }
 
+    /// Whether all of it should have been there. A timer tells that only to who waits, and a sender that is always
+    /// ahead lets nobody wait.
+    fn is_late(&self) -> bool {
+        self.wait.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     fn end(&mut self) {
+        self.body = None;
         self.kept = None;
         self.timer = None;
     }
@@ -146,7 +179,9 @@ impl<K: Unpin> HttpBody for Received<K> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
-        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+        let Some(arriving) = &mut this.body else { return Poll::Ready(None) };
+        let frame = match Pin::new(&mut arriving.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(_))) if this.is_late() => Some(Err(Failure::Timeout(Stage::Total))),
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Failure::Http)),
             Poll::Pending => Some(Err(ready!(this.poll_time(cx)))),
         };
@@ -169,11 +204,11 @@ impl<K: Unpin> HttpBody for Received<K> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(|arriving| arriving.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), |arriving| arriving.body.size_hint())
     }
 }
 

@@ -23,10 +23,10 @@ const MOST_FIELDS: usize = 128;
 /// Bytes of an answer's head that are taken.
 const MOST_HEAD: usize = 64 * 1024;
 
-/// A connection that can take a request now.
+/// A connection that can take a request now, and its place.
 pub(super) enum Sender {
-    One(http1::SendRequest<Outgoing>),
-    Two(http2::SendRequest<Outgoing>),
+    One(http1::SendRequest<Outgoing>, Place),
+    Two(http2::SendRequest<Outgoing>, Place),
 }
 
 /// The connections of one worker for one dialer.
@@ -40,6 +40,7 @@ pub(super) struct Pool {
 
 struct Idle<S> {
     sender: S,
+    place: Place,
     since: Instant,
 }
 
@@ -69,7 +70,7 @@ impl Pool {
             && !idle.sender.is_closed()
         {
             idle.since = Instant::now();
-            return Some(Sender::Two(idle.sender.clone()));
+            return Some(Sender::Two(idle.sender.clone(), idle.place.clone()));
         }
         let mut one = self.one.borrow_mut();
         let idle = one.get_mut(origin)?;
@@ -78,7 +79,7 @@ impl Pool {
         if idle.is_empty() {
             one.remove(origin);
         }
-        found.map(|idle| Sender::One(idle.sender))
+        found.map(|idle| Sender::One(idle.sender, idle.place))
     }
 
     /// Lets go of an HTTP/2 connection that has failed a request: it may be about to close, and would fail the next.
@@ -87,15 +88,46 @@ impl Pool {
     }
 
     /// Takes a connection back.
-    pub(super) fn put(self: &Rc<Self>, origin: Origin, sender: http1::SendRequest<Outgoing>, keep: Duration) {
-        let idle = Idle { sender, since: Instant::now() };
+    pub(super) fn put(
+        self: &Rc<Self>,
+        origin: Origin,
+        (sender, place): (http1::SendRequest<Outgoing>, Place),
+        keep: Duration,
+    ) {
+        let idle = Idle { sender, place, since: Instant::now() };
         self.one.borrow_mut().entry(origin).or_default().push(idle);
         self.sweep(keep);
     }
 
-    /// How many connections are open.
-    pub(super) fn open(&self) -> usize {
-        self.open.get()
+    /// A place for one more connection. It is taken before the connection is opened: of requests that come at once, each
+    /// counts. If all `most` are taken, the connection that was unused for the longest time is closed and gives its own.
+    pub(super) fn place(&self, most: usize) -> Result<Place, Failure> {
+        if self.open.get() < most {
+            return Ok(Place::new(&self.open));
+        }
+        self.evict().ok_or(Failure::Connections(most))
+    }
+
+    /// Closes the connection that was unused for the longest time; its place.
+    fn evict(&self) -> Option<Place> {
+        let (mut one, mut two) = (self.one.borrow_mut(), self.two.borrow_mut());
+        // Of one origin, the first was put back first.
+        let ones = one.iter().filter_map(|(origin, idle)| Some((idle.first()?.since, origin)));
+        let oldest_one = ones.min_by_key(|(since, _)| *since).map(|(since, origin)| (since, origin.clone()));
+        let twos = two.iter().filter(|(_, idle)| idle.place.is_unused());
+        let oldest_two =
+            twos.min_by_key(|(_, idle)| idle.since).map(|(origin, idle)| (idle.since, origin.clone()));
+        let is_older = |since| oldest_one.as_ref().is_none_or(|(other, _)| since < *other);
+        if let Some((_, origin)) = oldest_two.filter(|(since, _)| is_older(*since)) {
+            return two.remove(&origin).map(|idle| idle.place);
+        }
+        let (_, origin) = oldest_one?;
+        let idle = one.get_mut(&origin)?;
+        let place = idle.remove(0).place;
+        if idle.is_empty() {
+            one.remove(&origin);
+        }
+        Some(place)
     }
 
     /// Speaks HTTP on a connection, kept if it is HTTP/2.
@@ -103,6 +135,7 @@ impl Pool {
         self: &Rc<Self>,
         origin: &Origin,
         opened: Opened,
+        place: Place,
         keep: Duration,
     ) -> Result<Sender, Failure> {
         let io = TokioIo::new(opened.stream);
@@ -112,28 +145,19 @@ impl Pool {
             // A connection that has died without a word is noticed, instead of taking requests for ever.
             builder.keep_alive_interval(Duration::from_secs(20)).keep_alive_timeout(Duration::from_secs(10));
             let (sender, connection) = builder.handshake(io).await.map_err(Failure::Http)?;
-            self.drive(async { connection.await.is_ok() });
-            let idle = Idle { sender: sender.clone(), since: Instant::now() };
+            drive(async { connection.await.is_ok() }, place.clone());
+            let idle = Idle { sender: sender.clone(), place: place.clone(), since: Instant::now() };
             self.two.borrow_mut().insert(origin.clone(), idle);
             self.sweep(keep);
-            return Ok(Sender::Two(sender));
+            return Ok(Sender::Two(sender, place));
         }
         let mut builder = http1::Builder::new();
         builder.max_headers(MOST_FIELDS).max_buf_size(MOST_HEAD);
         let (sender, connection) = builder.handshake(io).await.map_err(Failure::Http)?;
         // So that it can be handed over after a 101; an ordinary exchange costs nothing more by it.
         let connection = connection.with_upgrades();
-        self.drive(async { connection.await.is_ok() });
-        Ok(Sender::One(sender))
-    }
-
-    fn drive(&self, connection: impl Future<Output = bool> + 'static) {
-        let open = Counted::new(&self.open);
-        spawn_local(async move {
-            let _open = open;
-            // Its failure is the failure of the request that was on it, which has been told.
-            let _ = connection.await;
-        });
+        drive(async { connection.await.is_ok() }, place.clone());
+        Ok(Sender::One(sender, place))
     }
 
     /// Closes what nobody has used for that time, as long as there is something to close.
@@ -167,15 +191,32 @@ impl Pool {
     }
 }
 
-/// One more, as long as it lives.
-struct Counted(Rc<Cell<usize>>);
+fn drive(connection: impl Future<Output = bool> + 'static, place: Place) {
+    spawn_local(async move {
+        let _place = place;
+        // Its failure is the failure of the request that was on it, which has been told.
+        let _ = connection.await;
+    });
+}
 
-impl Counted {
+/// One of the places that connections have, held by all that use the connection; a clone is the same place.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(Rc<Counted>);
+
+impl Place {
     fn new(count: &Rc<Cell<usize>>) -> Self {
         count.set(count.get() + 1);
-        Self(Rc::clone(count))
+        Self(Rc::new(Counted(Rc::clone(count))))
+    }
+
+    /// Whether nobody holds it but the pool and the task that drives the connection.
+    fn is_unused(&self) -> bool {
+        Rc::strong_count(&self.0) <= 2
     }
 }
+
+#[derive(Debug)]
+struct Counted(Rc<Cell<usize>>);
 
 impl Drop for Counted {
     fn drop(&mut self) {

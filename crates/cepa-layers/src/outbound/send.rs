@@ -13,9 +13,9 @@ use tokio::{task::spawn_local, time::timeout_at};
 
 use super::{
     DialOptions, Failure, Origin, Stage,
-    body::{Outgoing, Progress},
+    body::{Arriving, Outgoing, Progress},
     connect::{Resolved, open},
-    pool::{Pool, Sender},
+    pool::{Place, Pool, Sender},
     tls::Tls,
 };
 
@@ -59,7 +59,7 @@ impl Dialer {
         check: Option<Resolved<'_>>,
         head: Duration,
         progress: &Rc<Progress>,
-    ) -> Result<Response<Incoming>, Unsent> {
+    ) -> Result<Response<Arriving>, Unsent> {
         let pool = Pool::of(&self.identity);
         while let Some(sender) = pool.take(origin) {
             let spare = spare(&request);
@@ -89,16 +89,9 @@ impl Dialer {
         origin: &Origin,
         check: Option<Resolved<'_>>,
     ) -> Result<Sender, Failure> {
-        self.room(pool)?;
+        let place = pool.place(self.options.connections)?;
         let opened = open(origin, &self.options, &self.tls, check, false).await?;
-        pool.begin(origin, opened, self.options.idle).await
-    }
-
-    fn room(&self, pool: &Pool) -> Result<(), Failure> {
-        match pool.open() >= self.options.connections {
-            true => Err(Failure::Connections(self.options.connections)),
-            false => Ok(()),
-        }
+        pool.begin(origin, opened, place, self.options.idle).await
     }
 
     /// Sends a request that asks for another protocol, on a connection of its own, by HTTP/1.1. The headers that ask
@@ -108,23 +101,27 @@ impl Dialer {
         origin: &Origin,
         request: Request<Body>,
         head: Duration,
-    ) -> Result<Response<Incoming>, Unsent> {
+    ) -> Result<Response<Arriving>, Unsent> {
         let pool = Pool::of(&self.identity);
-        let opened = match self.room(&pool) {
-            Ok(()) => open(origin, &self.options, &self.tls, None, true).await,
+        let opened = match pool.place(self.options.connections) {
+            Ok(place) => {
+                let opened = open(origin, &self.options, &self.tls, None, true).await;
+                opened.map(|opened| (opened, place))
+            }
             Err(failure) => Err(failure),
         };
-        let opened = match opened {
+        let (opened, place) = match opened {
             Ok(opened) => opened,
             Err(failure) => return Err(Unsent { failure, request: Some(request) }),
         };
-        let Sender::One(mut sender) = pool.begin(origin, opened, self.options.idle).await? else {
+        let Sender::One(mut sender, place) = pool.begin(origin, opened, place, self.options.idle).await?
+        else {
             return Err(Failure::Switch.into());
         };
         let progress = Progress::new();
         let request = request.map(|body| Outgoing::new(body, Rc::clone(&progress)));
         let answer = await_head(sender.send_request(request), &progress, head).await?;
-        Ok(answer.map_err(Failure::Http)?)
+        Ok(arriving(answer.map_err(Failure::Http)?, place))
     }
 
     async fn exchange(
@@ -135,10 +132,10 @@ impl Dialer {
         request: Request<Body>,
         head: Duration,
         progress: &Rc<Progress>,
-    ) -> Result<Response<Incoming>, Unsent> {
+    ) -> Result<Response<Arriving>, Unsent> {
         progress.begin();
         match sender {
-            Sender::One(mut sender) => {
+            Sender::One(mut sender, place) => {
                 let request = outgoing(for_one(request), progress);
                 let answer = await_head(sender.try_send_request(request), progress, head).await?;
                 let answer = answer.map_err(unsent)?;
@@ -146,20 +143,21 @@ impl Dialer {
                     return Err(Failure::Switch.into());
                 }
                 let (pool, origin, keep) = (Rc::downgrade(pool), origin.clone(), self.options.idle);
+                let answer = arriving(answer, place.clone());
                 spawn_local(async move {
                     // It is free once the answer was read to its end; one that is not read is closed.
                     if sender.ready().await.is_ok()
                         && let Some(pool) = pool.upgrade()
                     {
-                        pool.put(origin, sender, keep);
+                        pool.put(origin, (sender, place), keep);
                     }
                 });
                 Ok(answer)
             }
-            Sender::Two(mut sender) => {
+            Sender::Two(mut sender, place) => {
                 let request = outgoing(for_two(request, origin)?, progress);
                 let answer = await_head(sender.try_send_request(request), progress, head).await?;
-                answer.map_err(unsent)
+                answer.map(|answer| arriving(answer, place)).map_err(unsent)
             }
         }
     }
@@ -186,6 +184,10 @@ fn broke_off(error: &hyper::Error) -> bool {
 fn unsent(mut error: TrySendError<Request<Outgoing>>) -> Unsent {
     let request = error.take_message().map(|request| request.map(Outgoing::into_body));
     Unsent { failure: Failure::Http(error.into_error()), request }
+}
+
+fn arriving(answer: Response<Incoming>, place: Place) -> Response<Arriving> {
+    answer.map(|body| Arriving::new(body, place))
 }
 
 fn outgoing(request: Request<Body>, progress: &Rc<Progress>) -> Request<Outgoing> {

@@ -8,7 +8,7 @@ use super::{
     request::Head,
     upstream::{Lease, Tried},
 };
-use crate::outbound::{Failure, Progress, Unsent};
+use crate::outbound::{Failure, Progress, Stage, Unsent};
 
 impl Proxy {
     /// Has a request answered by an upstream.
@@ -43,7 +43,14 @@ impl Proxy {
                 // The client is at fault: its body broke off or is too long.
                 return Err(error);
             }
-            self.note(&failure, &lease);
+            // So it is if the rest of its body does not come, whether the upstream waits for that in vain or hangs up.
+            match failure {
+                Failure::Timeout(Stage::Head) if progress.is_starved() => {
+                    return Err(Error::status_only(408).with_cause(failure));
+                }
+                Failure::Http(_) if progress.is_starved() => {}
+                _ => self.note(&failure, &lease),
+            }
             let may_repeat = repeatable && matches!(failure, Failure::Http(_));
             body = match request {
                 Some(request) => request.into_body(),
@@ -60,18 +67,25 @@ impl Proxy {
     /// Asks an upstream to switch protocols, and ties the client to it if it does.
     async fn switch(&self, ctx: &mut Ctx, head: &Head) -> Result {
         let inner = &*self.0;
-        let lease = inner.upstreams.choose(&mut Tried::default()).ok_or_else(busy)?;
-        let request = head.request_switch(&lease.upstream, inner.options.host)?;
-        let answer = inner.dialer.send_upgrade(&lease.upstream.origin, request, inner.options.head).await;
-        match answer {
-            Ok(answer) => {
-                inner.upstreams.succeeded(&lease.upstream);
-                inner.switched(ctx, head, answer, lease)
+        let mut tried = Tried::default();
+        let mut retries = inner.options.retries;
+        loop {
+            let lease = inner.upstreams.choose(&mut tried).ok_or_else(busy)?;
+            let request = head.request_switch(&lease.upstream, inner.options.host)?;
+            let answer = inner.dialer.send_upgrade(&lease.upstream.origin, request, inner.options.head).await;
+            let Unsent { failure, request } = match answer {
+                Ok(answer) => {
+                    inner.upstreams.succeeded(&lease.upstream);
+                    return inner.switched(ctx, head, answer, lease);
+                }
+                Err(unsent) => unsent,
+            };
+            self.note(&failure, &lease);
+            // Once it has left it may have begun something.
+            if request.is_none() || retries == 0 || tried.all(&inner.upstreams) {
+                return Err(failure.into_error());
             }
-            Err(Unsent { failure, .. }) => {
-                self.note(&failure, &lease);
-                Err(failure.into_error())
-            }
+            retries -= 1;
         }
     }
 

@@ -5,18 +5,17 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, LOCATION, VIA},
 };
-use hyper::body::Incoming;
 
 use super::{
     Inner,
     request::{remove_hop_by_hop, via_of},
     upstream::Lease,
 };
-use crate::outbound::{Received, Wait};
+use crate::outbound::{Arriving, Received, Wait};
 
 impl Inner {
     /// Makes the answer of an upstream the response.
-    pub(super) fn answer(&self, ctx: &mut Ctx, answer: http::Response<Incoming>, lease: Lease) -> Result {
+    pub(super) fn answer(&self, ctx: &mut Ctx, answer: http::Response<Arriving>, lease: Lease) -> Result {
         let (parts, body) = answer.into_parts();
         let mut headers = parts.headers;
         self.pass_on(ctx, &mut headers, parts.version, &lease);

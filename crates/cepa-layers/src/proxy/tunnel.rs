@@ -13,7 +13,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, UPGRADE},
 };
-use hyper::{body::Incoming, upgrade::Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -25,7 +25,7 @@ use super::{
     request::Head,
     upstream::{Lease, Upstream},
 };
-use crate::outbound::Failure;
+use crate::outbound::{Arriving, Failure};
 
 /// Read at a time, on the stack: a tunnel that is silent has no buffer.
 const PIECE: usize = 8 * 1024;
@@ -52,7 +52,7 @@ impl Inner {
         &self,
         ctx: &mut Ctx,
         head: &Head,
-        mut answer: http::Response<Incoming>,
+        mut answer: http::Response<Arriving>,
         lease: Lease,
     ) -> Result {
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {

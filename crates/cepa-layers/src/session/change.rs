@@ -31,6 +31,14 @@ pub(super) enum Change {
 pub(super) type Update = dyn Fn(Option<Value>) -> Result<Option<Value>, serde_json::Error> + Send + Sync;
 
 impl Change {
+    /// Whether it is about this value, and no other.
+    pub(super) fn concerns(&self, name: &str) -> bool {
+        match self {
+            Self::Set(own, _) | Self::Remove(own) | Self::Update(own, _) => own == name,
+            Self::Clear => false,
+        }
+    }
+
     pub(super) fn apply(&self, values: &mut Map<String, Value>) {
         match self {
             Self::Set(name, value) => drop(values.insert(name.clone(), value.clone())),
@@ -63,15 +71,39 @@ pub struct Write {
     pub(super) now: u64,
     /// When the session has begun, if that is known and wanted.
     pub(super) created: Option<u64>,
+    /// Most bytes of what is to be kept.
+    pub(super) max_bytes: usize,
+}
+
+/// A session that is larger than [`Options::max_bytes`](super::Options::max_bytes); nothing of it is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session of {bytes} bytes is more than max_bytes, {most}")]
+pub struct TooLarge {
+    /// The bytes it has.
+    pub bytes: usize,
+    /// The bytes it may have.
+    pub most: usize,
+}
+
+impl TooLarge {
+    /// Looks at the text of a session.
+    pub(super) fn check(json: &[u8], most: usize) -> Result<(), Self> {
+        if json.len() > most { Err(Self { bytes: json.len(), most }) } else { Ok(()) }
+    }
 }
 
 impl Write {
     /// What to keep, given what is there now; `None` when the session is gone meanwhile, and is to stay so.
-    pub fn apply(&self, present: Option<&[u8]>) -> Option<Record> {
-        let mut data = match &self.new {
-            Some(values) => Data { values: values.clone(), ..Data::default() },
-            None => Data::parse(present?)?,
+    ///
+    /// # Errors
+    /// With what others have changed meanwhile it is too large: what is there stays, and [`save`](super::Store::save)
+    /// answers this error, as it is or as the source of its own.
+    pub fn apply(&self, present: Option<&[u8]>) -> Result<Option<Record>, TooLarge> {
+        let data = match &self.new {
+            Some(values) => Some(Data { values: values.clone(), ..Data::default() }),
+            None => present.and_then(Data::parse),
         };
+        let Some(mut data) = data else { return Ok(None) };
         for change in &self.changes {
             change.apply(&mut data.values);
         }
@@ -83,7 +115,9 @@ impl Write {
         };
         let expires = UNIX_EPOCH.checked_add(Duration::from_millis(self.now.saturating_add(keep)));
         let expires = expires.unwrap_or(UNIX_EPOCH + Duration::from_secs(u32::MAX.into()));
-        Some(Record { json: data.to_json(life, self.now), expires })
+        let json = data.to_json(life, self.now);
+        TooLarge::check(&json, self.max_bytes)?;
+        Ok(Some(Record { json, expires }))
     }
 }
 

@@ -80,13 +80,16 @@ impl Session {
 
     /// Sets a value.
     ///
+    /// In a store it is written even where this request has found the same there, since another may have changed it
+    /// meanwhile. A cookie is left as it is then.
+    ///
     /// # Errors
     /// 500 when it does not serialise, or when the name begins with `_`.
     #[track_caller]
     pub fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result {
         check_name(name)?;
         let value = serde_json::to_value(value)?;
-        if self.values.get(name) != Some(&value) {
+        if !self.is_set(name, &value) {
             self.supersede(name);
             self.change(Change::Set(name.to_owned(), value));
         }
@@ -130,7 +133,8 @@ impl Session {
     /// Removes a value; `false` when there was none.
     pub fn remove(&mut self, name: &str) -> bool {
         let is_there = self.values.contains_key(name);
-        if is_there {
+        // An update that has left none here may leave one in the store.
+        if is_there || self.last_change(name).is_some() {
             self.supersede(name);
             self.change(Change::Remove(name.to_owned()));
         }
@@ -139,7 +143,7 @@ impl Session {
 
     /// Removes all values.
     pub fn clear(&mut self) {
-        if !self.values.is_empty() {
+        if !self.values.is_empty() || !self.changes.is_empty() {
             self.changes.clear();
             self.change(Change::Clear);
         }
@@ -232,12 +236,24 @@ impl Session {
         (self.life, self.life_changed, self.forced) = (Some(life), true, true);
     }
 
+    /// Whether a value will be this one without another word.
+    fn is_set(&self, name: &str, value: &Value) -> bool {
+        let is_same = self.values.get(name) == Some(value);
+        is_same
+            && match self.last_change(name) {
+                Some(change) => matches!(change, Change::Set(..)),
+                None => self.id.is_none(),
+            }
+    }
+
+    /// What this request has said of a value last.
+    fn last_change(&self, name: &str) -> Option<&Change> {
+        self.changes.iter().rfind(|change| change.concerns(name))
+    }
+
     /// Forgets the changes that a newer one of the same value makes void.
     fn supersede(&mut self, name: &str) {
-        self.changes.retain(|change| match change {
-            Change::Set(other, _) | Change::Remove(other) | Change::Update(other, _) => other != name,
-            Change::Clear => true,
-        });
+        self.changes.retain(|change| !change.concerns(name));
     }
 
     fn change(&mut self, change: Change) {

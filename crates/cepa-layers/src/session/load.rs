@@ -12,7 +12,7 @@ use super::{
     data::{Data, as_millis},
     now,
     store::{SessionId, Store},
-    unavailable,
+    store_error,
 };
 
 impl Shared {
@@ -34,7 +34,7 @@ impl Shared {
         let id =
             cookie.as_ref().and_then(|cookie| SessionId::parse(std::str::from_utf8(&cookie.value).ok()?));
         let (Some(cookie), Some(id)) = (cookie, id) else { return Ok(Session::new(self.life(), now())) };
-        let json = store.load(&id).await.map_err(unavailable)?;
+        let json = store.load(&id).await.map_err(store_error)?;
         Ok(self.revive(json.as_deref(), Some(id), now(), cookie.is_old))
     }
 

@@ -12,7 +12,7 @@ use cepa_core::{LocalBoxFuture, units::size};
 use serde::Deserialize;
 
 use super::{
-    change::Write,
+    change::{TooLarge, Write},
     data::since_1970,
     store::{SessionId, Store, StoreError},
 };
@@ -128,7 +128,7 @@ impl Store for Memory {
     }
 
     fn save<'a>(&'a self, id: &'a SessionId, write: Write) -> LocalBoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move { Ok(self.shard(id).save(id, &write, now())) })
+        Box::pin(async move { Ok(self.shard(id).save(id, &write, now())?) })
     }
 
     fn remove<'a>(&'a self, id: &'a SessionId) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
@@ -149,15 +149,15 @@ impl Shard {
         self.sessions.get(id).filter(|entry| entry.end > now).map(|entry| &*entry.json)
     }
 
-    fn save(&mut self, id: &SessionId, write: &Write, now: u64) -> bool {
-        let Some(record) = write.apply(self.load(id, now)) else { return false };
+    fn save(&mut self, id: &SessionId, write: &Write, now: u64) -> Result<bool, TooLarge> {
+        let Some(record) = write.apply(self.load(id, now))? else { return Ok(false) };
         self.remove(id);
         let end = since_1970(record.expires);
         self.make_room(record.json.len() + OVERHEAD, now);
         self.bytes += record.json.len() + OVERHEAD;
         self.ends.insert((end, id.clone()));
         self.sessions.insert(id.clone(), Entry { json: record.json, end });
-        true
+        Ok(true)
     }
 
     fn remove(&mut self, id: &SessionId) -> Option<Entry> {
@@ -191,7 +191,15 @@ mod tests {
     fn write(life: u64, now: u64) -> Write {
         let new = [("a".to_owned(), json!(1))].into_iter().collect();
         let default_life = Life::For(life);
-        Write { new: Some(new), changes: Vec::new(), life: None, default_life, now, created: None }
+        Write {
+            new: Some(new),
+            changes: Vec::new(),
+            life: None,
+            default_life,
+            now,
+            created: None,
+            max_bytes: usize::MAX,
+        }
     }
 
     fn ids(count: usize) -> Vec<SessionId> {
@@ -202,12 +210,12 @@ mod tests {
     fn what_has_ended_is_not_there_and_is_swept_out() {
         let mut shard = Shard { most_sessions: 10, most_bytes: 10_000, ..Shard::default() };
         let ids = ids(2);
-        assert!(shard.save(&ids[0], &write(1_000, 0), 0));
+        assert!(shard.save(&ids[0], &write(1_000, 0), 0).unwrap());
         // The margin beyond the life of the cookie.
         assert!(shard.load(&ids[0], 10_999).is_some());
         assert!(shard.load(&ids[0], 11_000).is_none());
         assert_eq!(shard.sessions.len(), 1);
-        assert!(shard.save(&ids[1], &write(1_000, 11_000), 11_000));
+        assert!(shard.save(&ids[1], &write(1_000, 11_000), 11_000).unwrap());
         assert_eq!((shard.sessions.len(), shard.ends.len()), (1, 1));
         shard.remove(&ids[1]);
         assert_eq!((shard.bytes, shard.ends.len()), (0, 0));
@@ -219,9 +227,9 @@ mod tests {
             let mut shard = Shard { most_sessions, most_bytes, ..Shard::default() };
             let ids = ids(50);
             for (at, id) in ids.iter().enumerate() {
-                assert!(shard.save(id, &write(1_000, at as u64), at as u64));
+                assert!(shard.save(id, &write(1_000, at as u64), at as u64).unwrap());
                 // The first one is used all the time.
-                assert!(shard.save(&ids[0], &write(1_000, at as u64 + 1), at as u64 + 1));
+                assert!(shard.save(&ids[0], &write(1_000, at as u64 + 1), at as u64 + 1).unwrap());
                 assert!(shard.sessions.len() <= 3 && shard.ends.len() == shard.sessions.len());
             }
             assert!(shard.load(&ids[0], 60).is_some() && shard.load(&ids[49], 60).is_some());

@@ -49,7 +49,8 @@ pub struct Options {
     pub path: String,
     /// The form of the ids of sessions in a store.
     pub ids: Ids,
-    /// Most bytes of a session in a store, as JSON, default 64 KiB. In a cookie about 3,000 fit.
+    /// Most bytes of a session in a store, as JSON, with what other requests have changed meanwhile; default 64 KiB.
+    /// A request that would make it larger is answered 500. In a cookie about 3,000 fit.
     #[serde(with = "size")]
     pub max_bytes: usize,
 }

@@ -7,6 +7,7 @@ use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition,
 };
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
 use super::{
     change::Write,
@@ -22,16 +23,23 @@ const SESSIONS: TableDefinition<'_, Key, (u64, &[u8])> = TableDefinition::new("s
 const ENDS: TableDefinition<'_, (u64, Key), ()> = TableDefinition::new("ends");
 /// Sessions that one write sweeps out, so that none takes long.
 const SWEPT: usize = 16;
+/// Sessions that are read at the same time.
+const READERS: usize = 8;
+/// Sessions that are written at the same time: the file has one writer, and a second would only hold up a thread.
+const WRITERS: usize = 1;
 
 /// A store in a [redb](https://docs.rs/redb) file, for one process.
 ///
 /// Every save is on disk before the response goes out, which takes as long as the disk takes to say so; it is waited
-/// for on a thread of its own. When the store is full, those that would end first make room. The file holds hashes of
-/// the ids, so that who reads it cannot take over a session. A clone is the same store.
+/// for on a thread of its own. One session is saved at a time and eight are read; the requests of others wait, and one
+/// that is given up by then leaves nothing to do. When the store is full, those that would end first make room. The
+/// file holds hashes of the ids, so that who reads it cannot take over a session. A clone is the same store.
 #[derive(Clone)]
 pub struct Redb {
     database: Arc<Database>,
     most: u64,
+    readers: Arc<Semaphore>,
+    writers: Arc<Semaphore>,
 }
 
 /// Why a session file was not opened.
@@ -58,31 +66,43 @@ impl Redb {
             Ok(database)
         };
         let database = open().map_err(|cause| RedbError { path: path.to_owned(), cause })?;
-        Ok(Self { database: Arc::new(database), most: sessions.max(1) })
+        Ok(Self {
+            database: Arc::new(database),
+            most: sessions.max(1),
+            readers: Arc::new(Semaphore::new(READERS)),
+            writers: Arc::new(Semaphore::new(WRITERS)),
+        })
     }
 
-    /// Runs where waiting for the disk holds up nobody.
+    /// Runs where waiting for the disk holds up nobody, as soon as there is a place.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Self) -> Result<T, redb::Error> + Send + 'static,
+        places: &Arc<Semaphore>,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let place = Arc::clone(places).acquire_owned().await?;
         let store = self.clone();
-        Ok(tokio::task::spawn_blocking(move || work(&store)).await??)
+        let job = move || {
+            // Kept until the work is done, also where nobody waits for it any more.
+            let _place = place;
+            work(&store)
+        };
+        tokio::task::spawn_blocking(job).await?
     }
 
-    fn load_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, redb::Error> {
+    fn load_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
         Ok(sessions.get(key)?.and_then(|entry| living(entry.value(), now)))
     }
 
-    fn save_now(&self, key: Key, write: &Write, now: u64) -> Result<bool, redb::Error> {
+    fn save_now(&self, key: Key, write: &Write, now: u64) -> Result<bool, StoreError> {
         let transaction = self.database.begin_write()?;
         let is_kept = {
             let mut sessions = transaction.open_table(SESSIONS)?;
             let mut ends = transaction.open_table(ENDS)?;
             let present = remove(&mut sessions, &mut ends, key)?;
             let present = present.and_then(|(end, json)| living((end, &json), now));
-            let record = write.apply(present.as_deref());
+            let record = write.apply(present.as_deref())?;
             if let Some(record) = &record {
                 make_room(&mut sessions, &mut ends, self.most, now)?;
                 let end = since_1970(record.expires);
@@ -95,7 +115,7 @@ impl Redb {
         Ok(is_kept)
     }
 
-    fn remove_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, redb::Error> {
+    fn remove_now(&self, key: Key, now: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let transaction = self.database.begin_write()?;
         let removed = {
             let mut sessions = transaction.open_table(SESSIONS)?;
@@ -160,21 +180,21 @@ impl Store for Redb {
     fn load<'a>(&'a self, id: &'a SessionId) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
         Box::pin(async move {
             let key = key(id);
-            self.blocking(move |store| store.load_now(key, now())).await
+            self.blocking(&self.readers, move |store| store.load_now(key, now())).await
         })
     }
 
     fn save<'a>(&'a self, id: &'a SessionId, write: Write) -> LocalBoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
             let key = key(id);
-            self.blocking(move |store| store.save_now(key, &write, now())).await
+            self.blocking(&self.writers, move |store| store.save_now(key, &write, now())).await
         })
     }
 
     fn remove<'a>(&'a self, id: &'a SessionId) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
         Box::pin(async move {
             let key = key(id);
-            self.blocking(move |store| store.remove_now(key, now())).await
+            self.blocking(&self.writers, move |store| store.remove_now(key, now())).await
         })
     }
 }
@@ -192,11 +212,20 @@ mod tests {
         *,
     };
     use serde_json::json;
+    use std::task::{Context, Waker};
 
     fn write(life: u64, now: u64) -> Write {
         let new = [("a".to_owned(), json!(1))].into_iter().collect();
         let default_life = Life::For(life);
-        Write { new: Some(new), changes: Vec::new(), life: None, default_life, now, created: None }
+        Write {
+            new: Some(new),
+            changes: Vec::new(),
+            life: None,
+            default_life,
+            now,
+            created: None,
+            max_bytes: usize::MAX,
+        }
     }
 
     #[test]
@@ -224,6 +253,25 @@ mod tests {
         }
         let kept: Vec<bool> = keys.iter().map(|key| store.load_now(*key, 9).unwrap().is_some()).collect();
         assert_eq!(kept, [false, false, false, true, true, true]);
+    }
+
+    #[tokio::test]
+    async fn requests_that_are_given_up_leave_no_more_work_than_there_are_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Redb::open(&folder.path().join("sessions.redb"), 3).unwrap();
+        let id = SessionId::random(Ids::Random).unwrap();
+        let slow_disk = store.database.begin_write().unwrap();
+        for _ in 0..100 {
+            let mut save = store.save(&id, write(1_000, now()));
+            let mut ctx = Context::from_waker(Waker::noop());
+            assert!(save.as_mut().poll(&mut ctx).is_pending());
+        }
+        // Each job has the store.
+        assert_eq!(Arc::strong_count(&store.database), 1 + WRITERS);
+        assert!(store.load(&id).await.unwrap().is_none(), "who reads need not wait for those who write");
+        drop(slow_disk);
+        assert!(store.save(&id, write(1_000, now())).await.unwrap());
+        assert!(store.load(&id).await.unwrap().is_some());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::link::Numbered;
 use super::{
-    change::Write,
+    change::{TooLarge, Write},
     data::as_millis,
     record::Record,
     store::{SessionId, Store, StoreError},
@@ -89,6 +89,8 @@ enum Failure {
     Timeout(Duration),
     #[error("redis: {0}")]
     Redis(#[from] redis::RedisError),
+    #[error("{0}")]
+    TooLarge(#[from] TooLarge),
     #[error(transparent)]
     Random(#[from] getrandom::Error),
 }
@@ -188,7 +190,7 @@ impl Redis {
                 Some(value) => value.split_at(VERSION.min(value.len())),
                 None => Default::default(),
             };
-            let Some(record) = write.apply(present.is_some().then_some(json)) else { return Ok(false) };
+            let Some(record) = write.apply(present.is_some().then_some(json))? else { return Ok(false) };
             let value = versioned(&record)?;
             let mut call = self.0.replace.prepare_invoke();
             call.key(&key.name).arg(version).arg(value).arg(time_left(&record));

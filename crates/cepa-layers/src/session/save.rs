@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use cepa_core::{Ctx, Error, Result, cookie::CookieOptions};
+use cepa_core::{Ctx, Result, cookie::CookieOptions};
 
 use super::{
     Protection, Shared,
-    change::Write,
+    change::{TooLarge, Write},
     current::{Fate, Session},
     data::{Data, Life},
     now,
     store::{SessionId, Store},
-    unavailable,
+    store_error, too_large,
 };
 
 impl Shared {
@@ -21,7 +21,7 @@ impl Shared {
         match session.fate() {
             Fate::Destroy => {
                 if let (Some(store), Some(id)) = (&self.store, session.id()) {
-                    store.remove(id).await.map_err(unavailable)?;
+                    store.remove(id).await.map_err(store_error)?;
                 }
                 self.delete_cookie(ctx)
             }
@@ -63,36 +63,35 @@ impl Shared {
             default_life: self.life(),
             now,
             created: self.created(&session, fate, now),
+            max_bytes: self.options.max_bytes,
         };
         let old = session.id().cloned();
         let (values, changes) = session.into_parts();
-        let size = serde_json::to_vec(&values)?.len();
-        if size > self.options.max_bytes {
-            let most = self.options.max_bytes;
-            return Err(Error::new(500, format!("a session of {size} bytes is more than max_bytes, {most}")));
-        }
+        // The store checks it too, with what others have changed meanwhile; but an old session would be gone by then.
+        let data = Data { values, created: write.created, ..Data::default() };
+        TooLarge::check(&data.to_json(life, now), write.max_bytes).map_err(too_large)?;
         let id = match (old, fate) {
             (Some(id), Fate::Keep) => {
                 write.changes = changes;
                 id
             }
             (None, _) => {
-                write.new = Some(values);
+                write.new = Some(data.values);
                 self.new_id()?
             }
             (Some(old), _) => {
                 // What others have changed meanwhile goes along. Where somebody has ended the session meanwhile, what
                 // it held stays gone.
-                let removed = store.remove(&old).await.map_err(unavailable)?;
+                let removed = store.remove(&old).await.map_err(store_error)?;
                 let removed = removed.filter(|_| fate == Fate::Regenerate);
-                let data = removed.and_then(|json| Data::parse(&json)).unwrap_or_default();
-                write.life = write.life.or(data.life);
-                (write.new, write.changes) = (Some(data.values), changes);
+                let removed = removed.and_then(|json| Data::parse(&json)).unwrap_or_default();
+                write.life = write.life.or(removed.life);
+                (write.new, write.changes) = (Some(removed.values), changes);
                 self.new_id()?
             }
         };
         // Nothing is kept where somebody has ended the session meanwhile: then its cookie is gone as well.
-        if store.save(&id, write).await.map_err(unavailable)? {
+        if store.save(&id, write).await.map_err(store_error)? {
             self.set_cookie(ctx, id.as_str().as_bytes(), life)?;
         }
         Ok(())

@@ -123,14 +123,15 @@ fn cookies_of_koa_are_read_and_written() {
 #[test]
 fn what_is_set_is_there_with_the_next_request() {
     let (_, in_store) = store_client();
-    for client in [cookie_client(), in_store] {
+    // What is in a store may have been changed by others since it was loaded; a cookie may not.
+    for (client, set_again) in [(cookie_client(), 0), (in_store, 2)] {
         block_on(async {
             assert_eq!(values(&client).await, json!({}));
             assert_eq!(client.cookie("cepa.sess"), None, "nothing to remember, no cookie");
             client.get("/set/a/1").await;
             client.get("/set/b/2").await;
             assert_eq!(values(&client).await, json!({"a": "1", "b": "2"}));
-            assert_eq!(lines(&client.get("/set/a/1").await), 0, "nothing has changed");
+            assert_eq!(lines(&client.get("/set/a/1").await), set_again);
             assert_eq!(lines(&client.get("/none").await), 0);
             assert_eq!(client.get("/fails").await.status(), 400);
             assert_eq!(values(&client).await["seen"], 1, "an error loses nothing");
@@ -317,6 +318,40 @@ fn attack_forged_and_oversized_cookies() {
     assert_eq!(block_on(client.get(&format!("/set/b/{big}"))).status(), 500);
 }
 
+#[cfg(feature = "redb")]
+#[test]
+fn attack_parallel_requests_that_grow_a_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_file = Redb::open(&folder.path().join("sessions.redb"), 9).unwrap();
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(Memory::default()), Arc::new(in_file)];
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    for store in stores {
+        let options = Options { max_bytes: 1_000, ..Options::default() };
+        let client = app(session(options).unwrap().store(store))
+            .get("/grow/{name}", async |ctx: &mut Ctx| -> Result {
+                let name = ctx.param("name").unwrap().into_owned();
+                ctx.session()?.set(&name, &"x".repeat(400))?;
+                // By now the others have loaded it too.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                Ok(())
+            })
+            .test();
+        runtime.block_on(async {
+            client.get("/set/a/1").await;
+            let cookie = store_cookie(&client);
+            let grow =
+                |name: &str| client.get(&format!("/grow/{name}")).header("cookie", &cookie).into_future();
+            let (b, c, d, e) = tokio::join!(grow("b"), grow("c"), grow("d"), grow("e"));
+            let mut statuses = [b, c, d, e].map(|answer| answer.status().as_u16());
+            statuses.sort_unstable();
+            assert_eq!(statuses, [404, 404, 500, 500]);
+            let got: Value = client.get("/get").header("cookie", &cookie).await.json();
+            assert_eq!(got.as_object().unwrap().len(), 3, "{got}");
+        });
+    }
+}
+
 #[test]
 fn no_update_is_lost_between_threads() {
     let (store, client) = store_client();
@@ -369,6 +404,68 @@ fn requests_at_the_same_time_cannot_bring_a_session_back() {
         }
         assert_eq!(values(&slow).await, json!({"user": "loki"}), "nothing of the session that was ended");
     });
+}
+
+#[test]
+fn what_was_said_last_is_there_whatever_others_have_changed_meanwhile() {
+    type Change = fn(&mut Session) -> Result;
+    fn add(n: Option<u64>) -> Option<u64> {
+        Some(n.unwrap_or(0) + 1)
+    }
+    /// None where there was one; one where there was none.
+    fn flip(n: Option<u64>) -> Option<u64> {
+        n.is_none().then_some(7)
+    }
+    let table: [(&str, Change, Change, Value); 6] = [
+        ("the same", |session| session.set("n", &1), |session| session.set("n", &2), json!({"n": 1})),
+        (
+            "the same as updated",
+            |session| session.update("n", add).and_then(|()| session.set("n", &2)),
+            |session| session.set("n", &5),
+            json!({"n": 2}),
+        ),
+        (
+            "twice",
+            |session| session.set("n", &2).and_then(|()| session.set("n", &2)),
+            |session| session.set("n", &5),
+            json!({"n": 2}),
+        ),
+        (
+            "updated after it was set",
+            |session| session.set("n", &1).and_then(|()| session.update("n", add)),
+            |session| session.set("n", &5),
+            json!({"n": 2}),
+        ),
+        (
+            "removed after an update",
+            |session| session.update("n", flip).map(|()| _ = session.remove("n")),
+            |session| session.update("n", flip),
+            json!({}),
+        ),
+        (
+            "cleared after an update",
+            |session| session.update("n", flip).map(|()| session.clear()),
+            |session| session.set("m", &1),
+            json!({}),
+        ),
+    ];
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    for (name, late, early, expected) in table {
+        let client = app(session(Options::default()).unwrap().store(Memory::default()))
+            .get("/one", async |ctx: &mut Ctx| ctx.session()?.set("n", &1))
+            .get("/early", async move |ctx: &mut Ctx| early(ctx.session()?))
+            .get("/late", async move |ctx: &mut Ctx| -> Result {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                late(ctx.session()?)
+            })
+            .test();
+        runtime.block_on(async {
+            client.get("/one").await;
+            tokio::join!(client.get("/late").into_future(), client.get("/early").into_future());
+            assert_eq!(values(&client).await, expected, "{name}");
+        });
+    }
 }
 
 #[cfg(feature = "redb")]
@@ -460,6 +557,32 @@ fn the_innermost_layer_counts_and_none_is_an_error() {
         client.get("/in").await;
         assert!(client.cookie("inner").is_some() && client.cookie("outer").is_none());
     });
+}
+
+#[test]
+fn the_outer_layer_finds_its_own_session_again_when_the_inner_is_cut_short() {
+    let named = |key: &str| session(Options { key: key.to_owned(), ..Options::koa() }).unwrap();
+    let app = App::new()
+        .keys(keys())
+        .with(named("outer"))
+        .with(async |ctx: &mut Ctx, next: Next<'_>| -> Result {
+            ctx.session()?.set("outer", &1)?;
+            let in_time = tokio::time::timeout(Duration::from_secs(1), next.run(ctx)).await.is_ok();
+            ctx.session()?.set("in_time", &in_time)
+        })
+        .with(named("inner"))
+        .get("/", async |ctx: &mut Ctx| -> Result {
+            ctx.session()?.set("user", "of the inner")?;
+            std::future::pending().await
+        });
+    let client = app.test();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(client.get("/").into_future());
+    assert_eq!(client.cookie("inner"), None);
+    let text = BASE64_STANDARD.decode(client.cookie("outer").unwrap()).unwrap();
+    let values = Data::parse(&text).unwrap().values;
+    assert_eq!(Value::Object(values), json!({"outer": 1, "in_time": false}));
 }
 
 #[test]

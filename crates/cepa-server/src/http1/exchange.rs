@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
     /// What is answered; decides whether the client's leaving ends it.
     method: Kind,
     app: Option<App>,
-    reading: Option<Reading>,
+    reading: Option<Box<Reading>>,
     outgoing: Outgoing,
     upgrade: Option<OnUpgrade>,
     keep: bool,
@@ -89,13 +89,13 @@ impl Exchange {
     }
 
     /// Waits for a handler.
-    pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Reading>) -> Self {
+    pub(super) fn run_app(future: Handling, respond: Respond, reading: Option<Box<Reading>>) -> Self {
         let (method, keep) = (respond.method, respond.keeps());
         Self { app: Some(App { future, respond }), reading, ..Self::new(method, Outgoing::default(), keep) }
     }
 
     /// Writes an answer whose head is written before it, see [`prepend`](Self::prepend).
-    pub(super) fn answer(answer: Answer, respond: &Respond, reading: Option<Reading>) -> Self {
+    pub(super) fn answer(answer: Answer, respond: &Respond, reading: Option<Box<Reading>>) -> Self {
         let base = Self::new(respond.method, Outgoing::default(), respond.keeps());
         let mut exchange = Self { reading, linger: respond.lingers(), ..base };
         exchange.take_answer(answer);
@@ -147,7 +147,12 @@ impl Exchange {
     {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
+        conn.link.deferred.begin();
         let kept = ended?;
+        if conn.left.is_empty() {
+            // Its memory goes too: what follows may last.
+            conn.left = Vec::new();
+        }
         if let Some(run) = self.upgrade.take() {
             conn.timer.clear();
             return Poll::Ready(Ok(After::Upgrade(run)));
@@ -258,7 +263,7 @@ impl Exchange {
         }
         // A client that has closed its side may have sent more requests before.
         let last = conn.link.is_closed() && conn.left.is_empty();
-        if !self.keep || last || conn.floor().is_draining() {
+        if !self.keep || last || conn.is_ended_by_drain() {
             respond.close();
         }
         let answer = respond.write(&mut response, conn.floor(), &mut head);
@@ -272,25 +277,23 @@ impl Exchange {
 
     /// Whether reading can go on at once.
     fn reads_on<S>(&self, conn: &Conn<S>) -> bool {
-        let wanted = self.reading.as_ref().is_some_and(Reading::is_wanted);
+        let wanted = self.reading.as_ref().is_some_and(|reading| reading.is_wanted());
         wanted && !conn.left.is_empty()
     }
 
-    /// Reads what the app asks for; with nothing asked for, watches for the client to leave.
+    /// Reads what the app asks for; with nothing asked for, reads ahead, to see the client leave.
     fn poll_read<S>(&mut self, cx: &mut Context<'_>, conn: &mut Conn<S>)
     where
         S: Transport,
     {
         if let Some(reading) = &mut self.reading
             && !reading.is_ended()
+            && reading.poll_wanted(cx)
         {
-            if reading.poll_wanted(cx) {
-                if reading.take_continue() {
-                    self.outgoing.push(CONTINUE);
-                }
-                self.read_body(cx, conn);
+            if reading.take_continue() {
+                self.outgoing.push(CONTINUE);
             }
-            return;
+            return self.read_body(cx, conn);
         }
         while !conn.link.is_closed() && conn.left.len() < conn.floor().limits.pipeline {
             match read(cx, conn) {
@@ -306,9 +309,8 @@ impl Exchange {
     where
         S: Transport,
     {
-        let Some(reading) = &mut self.reading else { return };
         let now = conn.timer.timers().now_tick();
-        loop {
+        while let Some(reading) = &mut self.reading {
             if !conn.left.is_empty() {
                 let used = reading.feed(&conn.left);
                 conn.left.drain(..used);
@@ -322,14 +324,15 @@ impl Exchange {
                     return;
                 }
             }
-            let read = match read(cx, conn) {
-                Poll::Pending => return reading.waits(now),
-                Poll::Ready(read) => read,
-            };
-            if !matches!(read, Ok(1..)) {
+            if conn.link.is_closed() {
                 self.keep = false;
-                reading.cut_off();
-                return if read.is_ok() { self.client_parts(conn) } else { self.client_gone(conn) };
+                return reading.cut_off();
+            }
+            match read(cx, conn) {
+                Poll::Pending => return reading.waits(now),
+                Poll::Ready(Ok(0)) => self.client_parts(conn),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => self.client_gone(conn),
             }
         }
     }

@@ -4,9 +4,7 @@ use bytes::Bytes;
 use cepa_core::{Body, Headers, channel};
 use http::{HeaderValue, header};
 
-use super::{
-    BodyDecoder, BodyEvent, BodyLength, ChunkLimits, Form, Reject, head::HeadInPlace, reading::Reading,
-};
+use super::{BodyDecoder, BodyEvent, BodyLength, ChunkLimits, Reject, head::HeadInPlace, reading::Reading};
 
 /// Fills `body` with that of a request, or `reading` as well if it is not all there; answers how many bytes of `rest`
 /// it took.
@@ -75,11 +73,10 @@ fn whole_chunked(rest: &[u8], limit: u64) -> Result<Option<(Bytes, usize)>, Reje
     }
 }
 
-/// Makes the authority of an absolute target take the place of `Host` (RFC 9112, section 3.2.2).
+/// Makes the authority of a target that has one take the place of `Host` (RFC 9112, sections 3.2.2 and 3.3).
 #[inline]
 pub(super) fn settle_host(head: &HeadInPlace<'_>, headers: &mut Headers) {
-    if head.target.form() == Form::Absolute
-        && let Some(authority) = head.target.authority()
+    if let Some(authority) = head.target.authority()
         && let Ok(value) = HeaderValue::from_bytes(authority)
     {
         headers.map_mut().insert(header::HOST, value);

@@ -11,15 +11,17 @@ use cepa_core::{Connection, LocalBoxFuture, Peer, Policy, TlsInfo};
 use http::{HeaderMap, StatusCode};
 
 use crate::{
+    deferred::Deferred,
     ends::{Ends, cancels},
     floor::Floor,
     tls::authority_matches,
+    watchers::Watchers,
 };
 
 /// One per connection; what it says of the request at hand is reset for each.
 pub(crate) struct Link {
     pub(crate) floor: Rc<Floor>,
-    ends: Rc<Ends>,
+    pub(crate) ends: Rc<Ends>,
     policy: Cell<Policy>,
     closed: Cell<bool>,
     /// Whether an informational response may go out: HTTP/1.1, and the final one has not begun.
@@ -27,9 +29,13 @@ pub(crate) struct Link {
     /// Informational responses that wait to be written.
     hints: RefCell<Vec<u8>>,
     /// Who waits in [`Connection::poll_closed`].
-    watchers: Cell<Vec<Waker>>,
-    /// The connection's own task; none before it has run.
+    watchers: Watchers,
+    /// What is to be done after the answer.
+    pub(crate) deferred: Deferred,
+    /// The connection's own task, which the drain wakes; none before it has run, and after an upgrade.
     task: Cell<Option<Waker>>,
+    /// Another task that waits for the drain.
+    draining: Cell<Option<LocalBoxFuture<'static, ()>>>,
 }
 
 impl Link {
@@ -41,14 +47,21 @@ impl Link {
             closed: Cell::new(false),
             informs: Cell::new(false),
             hints: RefCell::default(),
-            watchers: Cell::default(),
+            watchers: Watchers::default(),
+            deferred: Deferred::default(),
             task: Cell::default(),
+            draining: Cell::default(),
         })
     }
 
     /// Says which task to wake.
     pub(crate) fn set_task(&self, task: &Waker) {
         self.task.set(Some(task.clone()));
+    }
+
+    /// Says that the connection belongs to another protocol now.
+    pub(crate) fn upgrade(&self) {
+        self.task.take();
     }
 
     fn wake_task(&self) {
@@ -58,11 +71,21 @@ impl Link {
         }
     }
 
+    fn is_task(&self, waker: &Waker) -> bool {
+        let task = self.task.take();
+        let is_task = task.as_ref().is_some_and(|task| task.will_wake(waker));
+        self.task.set(task);
+        is_task
+    }
+
     /// Begins a request.
     pub(crate) fn begin(&self, informs: bool) {
         self.policy.set(Policy::default());
         self.informs.set(informs);
-        drop(self.watchers.take());
+        // Who still waits since an earlier request says so again; nothing is kept of those who do not.
+        self.watchers.wake();
+        // The answers to the requests before are on their way before this task waits.
+        self.deferred.begin();
     }
 
     /// Ends the time in which informational responses may go out, and hands over those that wait.
@@ -97,7 +120,7 @@ impl Link {
     /// Says that the client is gone.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        self.watchers.take().into_iter().for_each(Waker::wake);
+        self.watchers.wake();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -137,11 +160,7 @@ impl Connection for Link {
         if self.closed.get() {
             return Poll::Ready(());
         }
-        let mut watchers = self.watchers.take();
-        if !watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
-            watchers.push(cx.waker().clone());
-        }
-        self.watchers.set(watchers);
+        self.watchers.add(cx.waker());
         Poll::Pending
     }
 
@@ -159,8 +178,26 @@ impl Connection for Link {
         self.policy.set(policy);
     }
 
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        self.deferred.add(&self.floor, work)
+    }
+
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_draining() {
+            return Poll::Ready(());
+        }
+        // A million streams of events wait like this: they cost nothing more.
+        if self.is_task(cx.waker()) {
+            return Poll::Pending;
+        }
+        let mut draining = self.draining.take().unwrap_or_else(|| self.draining());
+        let polled = draining.as_mut().poll(cx);
+        self.draining.set(Some(draining));
+        polled
     }
 
     fn draining(&self) -> LocalBoxFuture<'static, ()> {

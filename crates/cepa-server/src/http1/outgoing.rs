@@ -22,9 +22,6 @@ use crate::floor::Floor;
 /// A stream is asked for more while fewer bytes than this wait to be written.
 const AHEAD: usize = 32 * 1024;
 
-/// Room for writing that a stream keeps while it has nothing to send.
-const PARKED: usize = 512;
-
 /// See the module.
 #[derive(Default)]
 pub(super) struct Outgoing {
@@ -120,8 +117,10 @@ impl Outgoing {
             if !streams && self.waiting() == 0 {
                 // The stream has nothing now: let the client have what there is. Pending either way.
                 let _ = self.flush(cx, io)?;
-                // It may be parked for hours, and one burst needs no more than this again.
-                self.bytes.shrink_to(PARKED);
+                // It may be parked for hours, and there may be a million of it.
+                if self.bytes.is_empty() {
+                    self.bytes = Vec::new();
+                }
                 return Ok(Poll::Pending);
             }
         }

@@ -13,8 +13,17 @@ use super::lines::{Fault, TOKEN};
 ///
 /// Keep one per connection and hand it to [`decode_head`](super::decode_head) with the same unconsumed bytes
 /// (and more) each time; it resets itself at the end of a head. A fresh one is always correct, only slower.
+///
+/// Four bytes each, since every idle connection has one: a head of 4 GiB is past any limit.
 #[derive(Debug, Clone, Default)]
 pub struct HeadScan {
+    seen: u32,
+    line: u32,
+    start: u32,
+}
+
+/// A [`HeadScan`] at work.
+struct Search {
     /// Bytes looked at; the next look starts here.
     seen: usize,
     /// Length of the request line with its CRLF; 0 until it is complete.
@@ -39,12 +48,24 @@ impl HeadScan {
 
     /// Looks at the bytes that are new; `text` starts at the request line.
     pub(super) fn advance(&mut self, text: &[u8], limits: &HeadLimits) -> Option<Stop> {
+        let [seen, line, start] = [self.seen, self.line, self.start].map(|at| at as usize);
+        let mut search = Search { seen, line, start };
+        let stop = search.advance(text, limits);
+        let [seen, line, start] = [search.seen, search.line, search.start].map(|at| at as u32);
+        *self = Self { seen, line, start };
+        stop
+    }
+}
+
+impl Search {
+    fn advance(&mut self, text: &[u8], limits: &HeadLimits) -> Option<Stop> {
         loop {
             let end = if self.line == 0 {
                 limits.request_line
             } else {
                 self.line.saturating_add(limits.header_bytes)
             };
+            let end = end.min(u32::MAX as usize);
             let window = &text[..text.len().min(end)];
             let rest = window.get(self.seen..).unwrap_or_default();
             let found = rest.iter().position(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f);

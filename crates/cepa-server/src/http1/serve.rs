@@ -29,10 +29,10 @@ const STEPS: u32 = 8;
 
 /// How a connection ended.
 pub(crate) enum End<S> {
-    /// Closed, by us or by the client.
+    /// Closed, by us or by the client, or handed over to another process.
     Closed,
     /// The client speaks HTTP/2; the bytes have been read already.
-    Http2(S, Vec<u8>),
+    Http2(S, Vec<u8>, Rc<Link>),
 }
 
 /// Serves a connection until it ends.
@@ -59,6 +59,11 @@ impl<S: Transport> Serve<S> {
         Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
     }
 
+    /// Goes on with a connection that has served requests in another process.
+    pub(crate) fn resumed(io: S, link: Rc<Link>, served: u32, age: u32) -> Self {
+        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing }
+    }
+
     /// Does one thing; ready with how the connection ended, or `None` to go on.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End<S>>>> {
         let Some(conn) = &mut self.conn else {
@@ -80,9 +85,14 @@ impl<S: Transport> Serve<S> {
                     self.doing = Doing::Exchange(exchange);
                 }
                 Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
+                Turn::Move => {
+                    let conn = self.conn.take().expect("it was there above");
+                    conn.hand_over()?;
+                    return Poll::Ready(Ok(Some(End::Closed)));
+                }
                 Turn::Http2 => {
                     let conn = self.conn.take().expect("it was there above");
-                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left))));
+                    return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left, conn.link))));
                 }
             },
             Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
@@ -90,7 +100,8 @@ impl<S: Transport> Serve<S> {
                 After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
                 After::Upgrade(run) => {
                     let conn = self.conn.take().expect("it was there above");
-                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left))));
+                    conn.link.upgrade();
+                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
                 }
             },
             Doing::Linger(linger) => {
@@ -134,11 +145,48 @@ impl<S: Transport> Future for Serve<S> {
 
 impl<S: Transport> Drop for Serve<S> {
     fn drop(&mut self) {
+        let Some(conn) = &self.conn else { return };
         // Whatever has ended it: a stream that failed, a client that takes nothing, a panic, the end of the drain.
-        if let (Doing::Exchange(exchange), Some(conn)) = (&self.doing, &self.conn)
+        if let Doing::Exchange(exchange) = &self.doing
             && exchange.is_unfinished()
         {
             conn.io.abort();
         }
+        conn.link.close();
+        // It is to be done whether or not its answer got through.
+        conn.link.deferred.begin();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cepa_core::{App, Ctx, Peer};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::{ends::Ends, floor::Floor, limits::Limits};
+
+    fn open(app: App) -> (Serve<DuplexStream>, DuplexStream) {
+        let (client, io) = duplex(1 << 20);
+        let floor = Floor::new(app.build().unwrap(), Arc::new(Limits::default()), None);
+        let ends = Rc::new(Ends { peer: Peer::None, local: None, tls: None });
+        (Serve::new(io, Link::new(floor, ends)), client)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_body_that_came_late() {
+        let (mut serve, mut client) = open(App::new().post("/", async |ctx: &mut Ctx| ctx.text().await));
+        let mut poll = async || {
+            for _ in 0..4 {
+                std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut serve).poll(cx).is_ready())).await;
+            }
+            serve.conn.as_ref().map(|conn| (conn.left.capacity(), matches!(serve.doing, Doing::Turns)))
+        };
+        client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20000\r\n\r\n").await.unwrap();
+        assert_eq!(poll().await, Some((0, false)));
+        client.write_all(&[b'x'; 20_000]).await.unwrap();
+        assert_eq!(poll().await, Some((0, true)));
     }
 }

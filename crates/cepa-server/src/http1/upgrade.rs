@@ -3,23 +3,42 @@
 use std::{
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
 use cepa_core::Io;
 use tokio::io::ReadBuf;
 
+use super::link::Link;
 use crate::transport::Transport;
 
 /// A connection with the bytes that were read ahead.
 pub(crate) struct Raw<S> {
     io: S,
     left: Vec<u8>,
+    /// There while somebody may wait in `Connection::poll_closed`.
+    link: Option<Rc<Link>>,
 }
 
 impl<S> Raw<S> {
-    pub(crate) fn new(io: S, left: Vec<u8>) -> Self {
-        Self { io, left }
+    pub(crate) fn new(io: S, left: Vec<u8>, link: Rc<Link>) -> Self {
+        // Whom the request gave it to has it by now.
+        let link = (Rc::strong_count(&link) > 1).then_some(link);
+        Self { io, left, link }
+    }
+
+    /// The client is gone.
+    fn close(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close();
+        }
+    }
+}
+
+impl<S> Drop for Raw<S> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -34,8 +53,13 @@ impl<S: Transport> Io for Raw<S> {
             }
             return Poll::Ready(Ok(length));
         }
+        let wanted = !into.is_empty();
         let mut into = ReadBuf::new(into);
-        Pin::new(&mut self.io).poll_read(cx, &mut into).map_ok(|()| into.filled().len())
+        let read = Pin::new(&mut self.io).poll_read(cx, &mut into).map_ok(|()| into.filled().len());
+        if wanted && matches!(read, Poll::Ready(Ok(0) | Err(_))) {
+            self.close();
+        }
+        read
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {

@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::{respond, streams::Streams};
-use crate::ends::cancels;
+use crate::{deferred::Deferred, ends::cancels, watchers::Watchers};
 
 /// One per request.
 pub(super) struct Link {
@@ -23,13 +23,19 @@ pub(super) struct Link {
     policy: Cell<Policy>,
     closed: Cell<bool>,
     /// Who waits in [`Connection::poll_closed`].
-    watcher: Cell<Option<Waker>>,
+    watchers: Watchers,
+    /// What is to be done after the answer.
+    pub(super) deferred: Deferred,
+    /// Who waits for the drain.
+    draining: Cell<Option<LocalBoxFuture<'static, ()>>>,
 }
 
 impl Link {
     pub(super) fn new(streams: Rc<Streams>, respond: SendResponse<Bytes>) -> Rc<Self> {
-        let (policy, closed, watcher) = (Cell::default(), Cell::default(), Cell::default());
-        Rc::new(Self { streams, respond: RefCell::new(Some(respond)), policy, closed, watcher })
+        let (policy, closed, watchers) = (Cell::default(), Cell::default(), Watchers::default());
+        let (respond, draining) = (RefCell::new(Some(respond)), Cell::default());
+        let deferred = Deferred::default();
+        Rc::new(Self { streams, respond, policy, closed, watchers, deferred, draining })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -57,9 +63,7 @@ impl Link {
     /// Says that the client is gone.
     pub(super) fn close(&self) {
         self.closed.set(true);
-        if let Some(watcher) = self.watcher.take() {
-            watcher.wake();
-        }
+        self.watchers.wake();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -88,7 +92,7 @@ impl Connection for Link {
         if self.closed.get() {
             return Poll::Ready(());
         }
-        self.watcher.set(Some(cx.waker().clone()));
+        self.watchers.add(cx.waker());
         Poll::Pending
     }
 
@@ -108,8 +112,22 @@ impl Connection for Link {
         self.policy.set(policy);
     }
 
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        self.deferred.add(&self.streams.floor, work)
+    }
+
     fn is_draining(&self) -> bool {
         self.streams.floor.is_draining()
+    }
+
+    fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_draining() {
+            return Poll::Ready(());
+        }
+        let mut draining = self.draining.take().unwrap_or_else(|| self.draining());
+        let polled = draining.as_mut().poll(cx);
+        self.draining.set(Some(draining));
+        polled
     }
 
     fn draining(&self) -> LocalBoxFuture<'static, ()> {

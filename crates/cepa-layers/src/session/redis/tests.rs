@@ -120,7 +120,15 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 fn a_write(new: Option<Json>) -> Write {
     let new = new.map(|new| new.as_object().unwrap().clone());
     let now = as_millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap());
-    Write { new, changes: Vec::new(), life: None, default_life: Life::For(60_000), now, created: None }
+    Write {
+        new,
+        changes: Vec::new(),
+        life: None,
+        default_life: Life::For(60_000),
+        now,
+        created: None,
+        max_bytes: usize::MAX,
+    }
 }
 
 #[test]
@@ -159,6 +167,9 @@ fn a_destroyed_session_stays_so_and_another_writer_is_not_overwritten() {
         assert!(store.save(&id, a_write(None)).await.unwrap());
         let json = store.load(&id).await.unwrap().unwrap();
         assert!(json.starts_with(br#"{"a":1,"#), "{}", json.escape_ascii());
+        let too_large = Write { max_bytes: json.len() - 1, ..a_write(None) };
+        let error = store.save(&id, too_large).await.unwrap_err();
+        assert_eq!(session::store_error(error).status(), 500, "the app's fault, not the store's");
         assert_eq!(store.remove(&id).await.unwrap(), Some(json));
         assert_eq!(store.remove(&id).await.unwrap(), None);
         assert!(!store.save(&id, a_write(None)).await.unwrap());

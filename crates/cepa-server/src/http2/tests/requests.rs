@@ -1,5 +1,7 @@
 //! What a polite client and an app see of each other.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use cepa_core::{Body, OnClose, Policy, Result};
 use h2::Reason;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -259,6 +261,33 @@ fn an_app_learns_that_its_client_has_gone() {
 }
 
 #[test]
+fn all_who_wait_for_the_client_to_go_hear_of_it() {
+    let noticed = Arc::new(Parked::default());
+    let notice = Arc::clone(&noticed);
+    let app = App::new().get("/", async move |ctx: &mut Ctx| {
+        for _ in 0..3 {
+            let (closed, notice) = (ctx.closed(), Arc::clone(&notice));
+            spawn_local(async move {
+                closed.await;
+                std::mem::forget(notice.sit());
+            });
+        }
+        std::future::pending::<()>().await;
+    });
+    run(async {
+        let mut client = Client::new(app, Limits::default()).await;
+        let response = client.get("/").await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(noticed.now(), 0);
+        client.connection.abort();
+        drop((response, client.send));
+        client.served.door.await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(noticed.now(), 3);
+    });
+}
+
+#[test]
 fn what_the_door_refuses_is_answered_on_its_stream_and_the_connection_goes_on() {
     run(async {
         let mut client = Client::new(echo(), Limits::default()).await;
@@ -308,5 +337,30 @@ fn a_burst_of_requests_is_answered_whole() {
             assert_ne!(kind, kind::RST_STREAM);
             answers += u32::from(kind == kind::DATA && payload == b"Hello, onion");
         }
+    });
+}
+
+#[test]
+fn what_a_handler_puts_off_begins_after_its_stream_and_outlives_the_connection() {
+    run(async {
+        let notes = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&notes);
+        let app = App::new().get("/", async move |ctx: &mut Ctx| -> Result<&'static str> {
+            let notes = Arc::clone(&notes);
+            ctx.defer(async move {
+                sleep(Duration::from_secs(60)).await;
+                notes.fetch_add(1, Relaxed);
+                Ok(())
+            })?;
+            Ok("now")
+        });
+        let mut client = Client::new(app, Limits::default()).await;
+        assert_eq!(text(client.get("/").await).await, (200, "now".to_owned()));
+        assert_eq!(client.served.begun.elapsed().as_secs(), 0);
+        let floor = Rc::clone(&client.served.floor);
+        assert_eq!(floor.deferred.get(), 1);
+        drop(client);
+        std::future::poll_fn(|cx| floor.poll_empty(cx)).await;
+        assert_eq!((seen.load(Relaxed), floor.deferred.get()), (1, 0));
     });
 }
