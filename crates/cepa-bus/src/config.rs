@@ -22,8 +22,8 @@ pub struct BusConfig {
     /// `memory`, the default: this process. `agent:/path`: the agent that listens on this Unix socket, for all processes
     /// of a machine. `redis://host`: a Redis server, for all machines that use it.
     pub backend: Backend,
-    /// The file that `memory` keeps durable shares in, default none. An agent has one of its own, and Redis keeps them
-    /// by itself.
+    /// The file that `memory`, or the agent of a cluster, keeps durable shares in, default none: then there are none. Redis
+    /// keeps them by itself.
     pub store: Option<PathBuf>,
     /// What the keys in Redis begin with, default `cepa:`. Those that share a database without sharing a bus need one each.
     pub prefix: String,

@@ -180,14 +180,8 @@ fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
         let boot = Boot::new(surroundings)?;
         let own = Own::of(&boot)?;
         let log = Logging::start(&own.log.0)?;
-        let folder = RunFolder::new(&own.cluster.run_dir, boot.name()).map_err(OperateError::from)?;
         let written: BusConfig = boot.settings().section("bus")?;
-        // Redis keeps them by itself.
-        let store = match written.backend {
-            Backend::Redis(_) => None,
-            _ => Some(written.store.unwrap_or_else(|| folder.bus().with_extension("shares"))),
-        };
-        let bus = Bus::connect(&BusConfig { backend: Backend::Memory, store, ..written })?;
+        let bus = Bus::connect(&BusConfig { backend: Backend::Memory, ..written })?;
         Ok((log, bus))
     };
     match ready() {
