@@ -146,7 +146,9 @@ fn what_a_script_takes_is_bounded() {
             .mount("/", cgi(Options { root: root.into(), output: 1000, ..Options::default() }).unwrap());
         let mut answer =
             onion.build().unwrap().handle(cepa_core::Request::new(http::Method::GET, "/much.sh")).await;
-        assert!(answer.take_body().unwrap().bytes(u64::MAX).await.is_err());
+        // Where it comes with the head, it is known in time for a status.
+        let is_refused = answer.status() == 502;
+        assert!(is_refused || answer.take_body().unwrap().bytes(u64::MAX).await.is_err());
     });
 }
 

@@ -280,6 +280,7 @@ where
                 Err(failure) => {
                     this.whole = true;
                     this.io = None;
+                    this.answer.clear();
                     return Poll::Ready(Some(Err(this
                         .failed
                         .take()
