@@ -12,7 +12,8 @@ use std::{
 
 use cepa::prelude::*;
 use cepa_bus::{AgentServer, Bus};
-use cepa_tests::{browser::browse, serve};
+use cepa_programs::needs;
+use cepa_tests::{browser::browse, serve, stats::eventually};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -138,4 +139,33 @@ fn agent(socket: &Path) {
             match AgentServer::serve(listener, Bus::new()).await {}
         })
     });
+}
+
+/// A Redis of this test's own, on a Unix socket.
+struct Redis(Child);
+
+impl Redis {
+    fn start(folder: &Path) -> (Self, String) {
+        let socket = folder.join("redis");
+        let mut program = Command::new("redis-server");
+        program.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
+        program.arg("--dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::null());
+        let redis = Self(program.spawn().unwrap());
+        eventually("Redis listens", || socket.exists());
+        (redis, format!("unix://{}", socket.display()))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).unwrap();
+    }
+}
+
+#[test]
+fn two_servers_that_restart_beside_redis() {
+    needs!("redis-server");
+    let folder = TempDir::new().unwrap();
+    let (_redis, backend) = Redis::start(folder.path());
+    talk(vec![Site::start(&backend), Site::start(&backend)]);
 }
