@@ -2,6 +2,7 @@
 //! record, and the cases recorded from Koa.
 
 pub mod browser;
+pub mod fastcgi;
 pub mod http;
 pub mod koa;
 pub mod probe;

@@ -8,7 +8,7 @@ use std::{
 
 use cepa_core::App;
 use cepa_server::{
-    ListenConfig, Running, Server, ServerConfig, Stopper,
+    FrontServers, ListenConfig, Protocol, Running, Server, ServerConfig, Stopper,
     limits::Limits,
     listen::{Address, Endpoint},
     tls::TlsConfig,
@@ -17,7 +17,7 @@ use cepa_server::{
 /// An app being served; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Served {
-    address: Option<SocketAddr>,
+    addresses: Vec<SocketAddr>,
     running: Option<Running>,
 }
 
@@ -67,6 +67,32 @@ impl Serving {
         self
     }
 
+    /// Through this door.
+    #[must_use]
+    pub fn door(mut self, door: Protocol) -> Self {
+        for listen in &mut self.config.listen {
+            listen.door = door;
+        }
+        self
+    }
+
+    /// On one more port, through this door.
+    #[must_use]
+    pub fn and_door(mut self, door: Protocol) -> Self {
+        let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+        self.config.listen.push(ListenConfig { door, ..ListenConfig::from(any_port) });
+        self
+    }
+
+    /// Believes these front servers and no others.
+    #[must_use]
+    pub fn front(mut self, front: &FrontServers) -> Self {
+        for listen in &mut self.config.listen {
+            listen.front = front.clone();
+        }
+        self
+    }
+
     /// On a Unix socket instead of a port.
     #[must_use]
     pub fn unix(mut self, path: &Path) -> Self {
@@ -81,11 +107,11 @@ impl Serving {
     pub fn start(self) -> io::Result<Served> {
         let onion = self.app.build().map_err(io::Error::other)?;
         let running = Server::bind(self.config, onion).and_then(Server::start).map_err(io::Error::other)?;
-        let address = running.endpoints().iter().find_map(|endpoint| match endpoint {
+        let addresses = running.endpoints().iter().filter_map(|endpoint| match endpoint {
             Endpoint::Tcp(address) => Some(*address),
             Endpoint::Unix(_) => None,
         });
-        Ok(Served { address, running: Some(running) })
+        Ok(Served { addresses: addresses.collect(), running: Some(running) })
     }
 }
 
@@ -95,7 +121,12 @@ impl Served {
     /// # Panics
     /// On a server with Unix sockets only.
     pub fn address(&self) -> SocketAddr {
-        self.address.expect("the test serves on a port")
+        *self.addresses.first().expect("the test serves on a port")
+    }
+
+    /// All ports it listens on, in the order in which they were asked for.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// What ends the server.

@@ -43,21 +43,29 @@ pub struct Ctx {
     onion: Arc<Onion>,
     matched: route::Matched,
     policy: Policy,
-    /// The prefixes below which mounted apps run; empty outside of mounts.
+    /// The prefixes below which the app, and mounted apps in it, run; empty outside of mounts.
     mount_path: String,
 }
 
 impl Ctx {
-    pub(crate) fn new(request: Request, onion: Arc<Onion>) -> Self {
+    pub(crate) fn new(mut request: Request, onion: Arc<Onion>) -> Self {
         Self {
+            mount_path: request.take_mount_path(),
             request,
             response: Response::new(),
             state: State::default(),
             onion,
             matched: route::Matched::default(),
             policy: Policy::default(),
-            mount_path: String::new(),
         }
+    }
+
+    /// The app that runs, for a handler that has another request answered on the way:
+    /// `ctx.app().handle(request).await`.
+    ///
+    /// Below a mounted app it is that app. Nothing bounds how often requests call for requests; who does so must.
+    pub fn app(&self) -> &Arc<Onion> {
+        &self.onion
     }
 
     /// What the app was told once.

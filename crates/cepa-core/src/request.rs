@@ -21,6 +21,8 @@ pub struct Request {
     target: Target,
     /// The target at arrival, kept once the app has changed it.
     original: Option<Box<Target>>,
+    /// Below which the server in front has mounted the app; mostly empty.
+    mount_path: String,
     version: Version,
     headers: Headers,
     body: Body,
@@ -55,6 +57,7 @@ impl Request {
             method,
             target,
             original: None,
+            mount_path: String::new(),
             version,
             headers: headers.into(),
             body,
@@ -84,6 +87,29 @@ impl Request {
             self.original = Some(Box::new(self.target.clone()));
         }
         change(&mut self.target);
+    }
+
+    /// Says that whoever is in front has mounted the app at this prefix of the path, as a front server does by
+    /// `SCRIPT_NAME`: the app sees the path below it, and finds the prefix in [`Ctx::mount_path`](crate::Ctx::mount_path).
+    ///
+    /// `false`, and nothing is changed, where the path is not at or below the prefix.
+    pub fn mount_at(&mut self, prefix: &str) -> bool {
+        let prefix = prefix.trim_end_matches('/');
+        let below = match self.target.path().strip_prefix(prefix) {
+            Some("") => "/".to_owned(),
+            Some(below) if below.starts_with('/') => below.to_owned(),
+            _ => return false,
+        };
+        if !prefix.is_empty() {
+            self.change_target(|target| target.set_path(&below));
+            self.mount_path.push_str(prefix);
+        }
+        true
+    }
+
+    /// The prefix of [`mount_at`](Self::mount_at), for the ctx.
+    pub(crate) fn take_mount_path(&mut self) -> String {
+        std::mem::take(&mut self.mount_path)
     }
 
     /// The target at arrival.

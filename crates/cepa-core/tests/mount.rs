@@ -4,10 +4,12 @@
 mod table;
 
 use cepa_core::{
-    App, Ctx, Next, Result,
+    App, Body, Ctx, Next, Request, Result,
     router::{Mount, Router, get},
     test::block_on,
 };
+
+use http::Method;
 
 use table::{answers, says};
 
@@ -150,4 +152,27 @@ fn a_layer_runs_an_app_below_a_prefix_that_it_finds_itself() {
         }
         assert_eq!(client.get("/deep/inner/none").await.status(), 404);
     });
+}
+
+#[test]
+fn a_server_in_front_may_have_mounted_the_app() {
+    let onion = App::new().get("/u/{id}", seen).get("/", seen).mount("/in", App::new().get("/x", seen));
+    let onion = onion.build().unwrap();
+    for (target, prefix, mounted, saw) in [
+        ("/app/u/7?q=1", "/app", true, "/app|/u/7|/app/u/7?q=1|id=7"),
+        ("/app/u/7", "/app/", true, "/app|/u/7|/app/u/7|id=7"),
+        ("/app", "/app", true, "/app|/|/app|"),
+        ("/app/in/x", "/app", true, "/app/in|/x|/app/in/x|"),
+        ("/u/7", "", true, "|/u/7|/u/7|id=7"),
+        ("/u/7", "/", true, "|/u/7|/u/7|id=7"),
+        ("/u/7", "/app", false, "|/u/7|/u/7|id=7"),
+        ("/u/7", "/u/7/8", false, "|/u/7|/u/7|id=7"),
+        ("http://a/app/u/7", "/app", true, "/app|/u/7|http://a/app/u/7|id=7"),
+    ] {
+        let mut request = Request::new(Method::GET, target);
+        assert_eq!(request.mount_at(prefix), mounted, "{target} {prefix}");
+        let answer = block_on(onion.handle(request));
+        let text = answer.body().and_then(Body::as_bytes).unwrap();
+        assert_eq!(text, saw, "{target} {prefix}");
+    }
 }

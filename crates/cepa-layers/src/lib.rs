@@ -26,8 +26,10 @@
 //! | `compress` | `compress`, with gzip and deflate | yes |
 //! | `inflate` | `inflate`, with gzip and deflate | yes |
 //! | `brotli`, `zstd` | these codings in both; `zstd` needs a C compiler | |
+//! | `cgi` | `cgi` | |
 //! | `client` | `fetch`, `proxy` | |
 //! | `egg` | `egg`, and sessions that Egg has encrypted | |
+//! | `fastcgi` | `fastcgi_pass`, `scgi_pass` | |
 //! | `files` | `static_files`, `directory`, `sendfile_header` | yes |
 //! | `i18n` | `i18n`, with `t` in the templates of `views` | |
 //! | `multipart` | `multipart` | yes |
@@ -46,6 +48,8 @@ pub mod auth;
 pub mod basic_auth;
 pub mod body_limits;
 pub mod cascade;
+#[cfg(feature = "cgi")]
+pub mod cgi;
 #[cfg(feature = "compress")]
 pub mod compress;
 pub mod concurrency_limit;
@@ -59,11 +63,15 @@ pub mod directory;
 pub mod egg;
 mod erased;
 pub mod etag;
+#[cfg(feature = "fastcgi")]
+pub mod fastcgi_pass;
 pub mod favicon;
 #[cfg(feature = "client")]
 pub mod fetch;
 #[cfg(feature = "files")]
 mod files;
+#[cfg(any(feature = "cgi", feature = "fastcgi"))]
+mod gateway;
 pub mod hosts;
 #[cfg(feature = "i18n")]
 pub mod i18n;
@@ -88,6 +96,8 @@ pub mod redirect_allow_list;
 pub mod request_id;
 pub mod response_time;
 pub mod safe;
+#[cfg(feature = "fastcgi")]
+pub mod scgi_pass;
 pub mod secure_headers;
 #[cfg(feature = "files")]
 pub mod sendfile_header;
@@ -105,6 +115,8 @@ pub mod when;
 pub use basic_auth::basic_auth;
 pub use body_limits::body_limits;
 pub use cascade::cascade;
+#[cfg(feature = "cgi")]
+pub use cgi::cgi;
 #[cfg(feature = "compress")]
 pub use compress::compress;
 pub use concurrency_limit::concurrency_limit;
@@ -115,6 +127,8 @@ pub use digest_auth::digest_auth;
 #[cfg(feature = "files")]
 pub use directory::directory;
 pub use etag::etag;
+#[cfg(feature = "fastcgi")]
+pub use fastcgi_pass::fastcgi_pass;
 pub use favicon::favicon;
 #[cfg(feature = "i18n")]
 pub use i18n::{I18nExt, i18n};
@@ -136,6 +150,8 @@ pub use rate_limit::rate_limit;
 pub use redirect_allow_list::redirect_allow_list;
 pub use request_id::{RequestId, request_id};
 pub use response_time::response_time;
+#[cfg(feature = "fastcgi")]
+pub use scgi_pass::scgi_pass;
 pub use secure_headers::{NonceExt, secure_headers};
 #[cfg(feature = "files")]
 pub use sendfile_header::sendfile_header;

@@ -14,11 +14,15 @@ use http::StatusCode;
 use tokio::task::spawn_local;
 
 use crate::{
+    cgi::{self, Codec, Front},
     ends::Ends,
+    fastcgi,
     floor::{Floor, Seat},
     http1::{self, End, Link, date},
     http2,
     listen::{Accepted, Endpoint, Stream},
+    scgi,
+    server::FrontServers,
     tls::{self, Protocol, Tls},
 };
 
@@ -50,13 +54,47 @@ impl Arrival {
     }
 }
 
+/// What is spoken on a listener.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    Http,
+    Https(Tls),
+    FastCgi(FrontServers),
+    Scgi(FrontServers),
+}
+
 /// Serves a connection in a task of its own.
-pub(crate) fn open(arrival: Arrival, tls: Option<&Tls>, floor: &Rc<Floor>, seat: Seat) {
+pub(crate) fn open(arrival: Arrival, door: &Door, floor: &Rc<Floor>, seat: Seat) {
     let floor = Rc::clone(floor);
-    match tls {
-        None => drop(spawn_local(plain(arrival, floor, seat))),
-        Some(tls) => drop(spawn_local(encrypted(arrival, tls.clone(), floor, seat))),
+    match door {
+        Door::Http => drop(spawn_local(plain(arrival, floor, seat))),
+        Door::Https(tls) => drop(spawn_local(encrypted(arrival, tls.clone(), floor, seat))),
+        Door::FastCgi(front) => {
+            let codec = fastcgi::Door::new(&floor.limits);
+            drop(spawn_local(behind(arrival, codec, front, floor, seat)));
+        }
+        Door::Scgi(front) => {
+            let codec = scgi::Door::new(&floor.limits);
+            drop(spawn_local(behind(arrival, codec, front, floor, seat)));
+        }
     }
+}
+
+/// Serves what a front server brings.
+fn behind<C: Codec>(
+    arrival: Arrival,
+    codec: C,
+    front: &FrontServers,
+    floor: Rc<Floor>,
+    seat: Seat,
+) -> impl Future<Output = ()> + use<C> {
+    let Arrival { stream, peer, local } = arrival;
+    let front = Front { is_trusted: front.trust(&peer), peer, local };
+    let mut serve = cgi::Serve::new(stream, codec, floor, front);
+    poll_fn(move |cx| {
+        let _ = &seat;
+        Pin::new(&mut serve).poll(cx)
+    })
 }
 
 fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) -> impl Future<Output = ()> {
@@ -113,13 +151,16 @@ async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
 }
 
 /// Answers 503 to a connection for which there is no room, without a task and without waiting: whatever the
-/// kernel does not take at once is dropped. A TLS client learns no more than that the connection is closed.
-pub(crate) fn refuse(arrival: &Arrival, tls: bool) {
-    if tls {
-        return;
-    }
+/// kernel does not take at once is dropped. Who speaks TLS or FastCGI
+/// learns no more than that the connection is closed.
+pub(crate) fn refuse(arrival: &Arrival, door: &Door) {
     let mut answer = Vec::new();
-    http1::answer(&mut answer, StatusCode::SERVICE_UNAVAILABLE, &date::now());
+    match door {
+        Door::Http => http1::answer(&mut answer, StatusCode::SERVICE_UNAVAILABLE, &date::now()),
+        Door::Scgi(_) => answer.extend_from_slice(scgi::BUSY),
+        // There is no request yet that could be answered; a front server answers 502 or asks another one.
+        Door::Https(_) | Door::FastCgi(_) => return,
+    }
     // What the client has sent already must be read, or closing resets the connection and takes the answer along.
     let mut thrown = [0; 8 * 1024];
     let _ = arrival.stream.try_write(&answer);

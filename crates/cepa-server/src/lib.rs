@@ -3,17 +3,20 @@
 //!
 //! In reading order: a [`Server`] binds its listeners ([`listen`], [`tls`]) and runs worker threads; each owns
 //! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
-//! doors are [`http1`] and HTTP/2.
+//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`] and [`scgi`] over [`cgi`].
 
 mod blocking;
+pub mod cgi;
 mod door;
 mod ends;
+pub mod fastcgi;
 mod floor;
 pub mod http1;
 mod http2;
 pub mod limits;
 pub mod listen;
 mod pace;
+pub mod scgi;
 #[cfg(test)]
 mod scratch;
 mod server;
@@ -26,6 +29,6 @@ mod worker;
 
 pub use self::{
     blocking::{Blocking, blocking},
-    server::{ListenConfig, Running, Server, ServerConfig, ServerError},
+    server::{FrontServers, ListenConfig, Protocol, Running, Server, ServerConfig, ServerError},
     stage::{Stage, Stopper},
 };

@@ -33,14 +33,18 @@ const MIB: usize = 1 << 20;
 pub struct Limits {
     /// Open connections per process, default 20,000, shared out evenly among its workers: 503 and close.
     pub connections: usize,
-    /// Bytes of the HTTP/1 request line, default 8 KiB: 414.
+    /// Bytes of the HTTP/1 request line, of path and query behind a front server, default 8 KiB: 414.
     #[serde(with = "size")]
     pub request_line: usize,
     /// Header fields of a request, trailers apart, default 100: 431.
     pub headers: usize,
-    /// Bytes of all HTTP/1 header lines of a request, default 32 KiB: 431.
+    /// Bytes of all HTTP/1 header lines of a request, and of headers as variables, default 32 KiB: 431.
     #[serde(with = "size")]
     pub header_bytes: usize,
+    /// Bytes of all variables of a FastCGI or SCGI request, default 64 KiB: 431. Of those that are headers the three
+    /// limits above hold too.
+    #[serde(with = "size")]
+    pub variable_bytes: usize,
     /// Bytes of a request body, default 10 MiB, which a route may override: 413.
     #[serde(with = "size")]
     pub body: u64,
@@ -131,6 +135,7 @@ impl Default for Limits {
             request_line: 8 * KIB,
             headers: 100,
             header_bytes: 32 * KIB,
+            variable_bytes: 64 * KIB,
             body: 10 * MIB as u64,
             handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(30),
@@ -198,6 +203,7 @@ impl Limits {
         within("request_line", self.request_line as u64, 64..=LARGEST)?;
         within("headers", self.headers as u64, 1..=MOST_FIELDS as u64)?;
         within("header_bytes", self.header_bytes as u64, 256..=LARGEST)?;
+        within("variable_bytes", self.variable_bytes as u64, 256..=LARGEST)?;
         within("pipeline", self.pipeline as u64, 1 << 10..=LARGEST)?;
         self.http2.check()
     }
@@ -252,6 +258,7 @@ mod tests {
 request_line = "8 KiB"
 headers = 100
 header_bytes = "32 KiB"
+variable_bytes = "64 KiB"
 body = "10 MiB"
 handshake = "10s"
 first_byte = "30s"
@@ -290,6 +297,7 @@ preface = "10s"
             ("connections = 0", "connections is 0: it must be from 1"),
             ("headers = 5000", "headers is 5000: it must be from 1 to 128"),
             ("header_bytes = '1 GiB'", "header_bytes is 1073741824"),
+            ("variable_bytes = 0", "variable_bytes is 0"),
             ("pipeline = 0", "pipeline is 0"),
             ("[http2]\nstreams = 0", "http2.streams is 0"),
             ("[http2]\nconnection_window = '1 KiB'", "http2.connection_window is 1024"),

@@ -2,11 +2,15 @@
 
 use std::{fmt, io, num::NonZeroUsize, sync::Arc, thread::JoinHandle};
 
-use cepa_core::Onion;
+use cepa_core::{
+    Onion, Peer,
+    forwarded::{InvalidTrust, Trust},
+};
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
+    door::Door,
     limits::{Limits, OutOfRange},
     listen::{self, Address, BindOptions, Endpoint, ListenError},
     stage::Stopper,
@@ -35,13 +39,29 @@ impl Default for ServerConfig {
     }
 }
 
+impl ServerConfig {
+    pub(crate) fn server_header(&self) -> Result<Option<HeaderValue>, ServerError> {
+        let text = self.server_header.as_ref();
+        let value =
+            text.map(|text| HeaderValue::from_str(text).map_err(|_| ServerError::ServerHeader(text.clone())));
+        value.transpose()
+    }
+}
+
 /// One listener; in a configuration an address, or a table of these fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ListenConfig {
     /// `127.0.0.1:3000`, `[::1]:3000`, `unix:/run/app.sock`, `fd:3` or `fd:NAME`.
     pub address: Address,
-    /// Certificates, for a listener that speaks TLS.
+    /// The protocol that is spoken there: `http` (the default), `fastcgi` or `scgi`.
+    #[serde(default)]
+    pub door: Protocol,
+    /// The front servers that are believed what they say of their clients by FastCGI or SCGI: address, scheme, port.
+    /// Addresses, blocks, `loopback`, `private` or `unix`; default `["loopback", "unix"]`.
+    #[serde(default)]
+    pub front: FrontServers,
+    /// Certificates, for a listener that speaks TLS, which is with HTTP only.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
     /// Backlog, file mode and the like.
@@ -51,7 +71,8 @@ pub struct ListenConfig {
 
 impl From<Address> for ListenConfig {
     fn from(address: Address) -> Self {
-        Self { address, tls: None, options: BindOptions::default() }
+        let (door, front, options) = Default::default();
+        Self { address, door, front, tls: None, options }
     }
 }
 
@@ -87,6 +108,63 @@ impl<'de> de::Visitor<'de> for AddressOrTable {
     }
 }
 
+/// The protocol that a listener speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1 and HTTP/2, over TLS if there are certificates.
+    #[default]
+    Http,
+    /// FastCGI, behind nginx, Apache, lighttpd or the like.
+    FastCgi,
+    /// SCGI, behind the same.
+    Scgi,
+}
+
+/// The front servers that are believed what they say of their clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct FrontServers {
+    entries: Vec<String>,
+    trust: Trust,
+}
+
+impl FrontServers {
+    /// Those that are named so; see [`Trust`].
+    ///
+    /// # Errors
+    /// The first entry that is neither a name nor a block of addresses.
+    pub fn new(entries: Vec<String>) -> Result<Self, InvalidTrust> {
+        let trust = Trust::new(entries.iter().map(String::as_str))?;
+        Ok(Self { entries, trust })
+    }
+
+    pub(crate) fn trust(&self, peer: &Peer) -> bool {
+        !matches!(peer, Peer::None) && self.trust.trusts_peer(peer.ip())
+    }
+}
+
+impl Default for FrontServers {
+    fn default() -> Self {
+        let entries = ["loopback", "unix"].map(str::to_owned).to_vec();
+        Self::new(entries).expect("these are names that a trust knows")
+    }
+}
+
+impl TryFrom<Vec<String>> for FrontServers {
+    type Error = InvalidTrust;
+
+    fn try_from(entries: Vec<String>) -> Result<Self, InvalidTrust> {
+        Self::new(entries)
+    }
+}
+
+impl From<FrontServers> for Vec<String> {
+    fn from(front: FrontServers) -> Self {
+        front.entries
+    }
+}
+
 /// The most worker threads of one process.
 const MOST_WORKERS: usize = 1024;
 
@@ -99,6 +177,9 @@ pub enum ServerError {
     /// Certificates or keys cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A listener that speaks another protocol than HTTP has certificates.
+    #[error("{0} has `tls`, which only the door `http` speaks")]
+    TlsDoor(Address),
     /// A limit is outside of its range.
     #[error("limits.{0}")]
     Limits(#[from] OutOfRange),
@@ -141,9 +222,7 @@ impl Server {
         if config.workers > MOST_WORKERS {
             return Err(ServerError::Workers(config.workers));
         }
-        let server_header = config
-            .server_header
-            .map(|text| HeaderValue::from_str(&text).map_err(|_| ServerError::ServerHeader(text)));
+        let server_header = config.server_header()?;
         let count = match config.workers {
             0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             count => count,
@@ -151,15 +230,23 @@ impl Server {
         let mut workers: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         let (mut endpoints, mut all_tls) = (Vec::new(), Vec::new());
         for listen in config.listen {
+            if listen.tls.is_some() && listen.door != Protocol::Http {
+                return Err(ServerError::TlsDoor(listen.address));
+            }
             let tls = listen.tls.as_ref().map(Tls::load).transpose()?;
+            let door = match (listen.door, &tls) {
+                (Protocol::Http, None) => Door::Http,
+                (Protocol::Http, Some(tls)) => Door::Https(tls.clone()),
+                (Protocol::FastCgi, _) => Door::FastCgi(listen.front),
+                (Protocol::Scgi, _) => Door::Scgi(listen.front),
+            };
             let sockets = listen::bind(&listen.address, count, &listen.options)?;
             endpoints.extend(sockets.first().map(|socket| socket.local_addr().clone()));
             for (worker, socket) in workers.iter_mut().zip(sockets) {
-                worker.push(Listener { socket, tls: tls.clone() });
+                worker.push(Listener { socket, door: door.clone() });
             }
             all_tls.extend(tls);
         }
-        let server_header = server_header.transpose()?;
         Ok(Self { onion, limits: Arc::new(config.limits), server_header, workers, endpoints, tls: all_tls })
     }
 

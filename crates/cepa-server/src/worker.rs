@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    door::{self, Arrival},
+    door::{self, Arrival, Door},
     floor::{Floor, Seat},
     limits::Limits,
     listen::{Acceptor, Socket},
@@ -37,7 +37,7 @@ const LONGEST_BACKLOG: usize = 65_535;
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: Socket,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) door: Door,
 }
 
 /// What a worker thread starts from.
@@ -68,10 +68,10 @@ async fn serve(ground: Ground) -> io::Result<()> {
         spawn_local(async move { tls.watch(TLS_WATCH).await });
     }
     let mut accepting = Vec::new();
-    for Listener { socket, tls } in listeners {
+    for Listener { socket, door } in listeners {
         let acceptor = Acceptor::new(socket)?;
         let (floor, stage) = (Rc::clone(&floor), stage.clone());
-        accepting.push(spawn_local(async move { accept(acceptor, tls, &floor, connections, stage).await }));
+        accepting.push(spawn_local(async move { accept(acceptor, door, &floor, connections, stage).await }));
     }
     let result = accepted(accepting).await;
     if let Err(error) = &result {
@@ -108,7 +108,7 @@ async fn past(stage: &mut watch::Receiver<Stage>, than: Stage) {
 /// closing the socket would reset them.
 async fn accept(
     acceptor: Acceptor,
-    tls: Option<Tls>,
+    door: Door,
     floor: &Rc<Floor>,
     most: usize,
     mut stage: watch::Receiver<Stage>,
@@ -128,8 +128,8 @@ async fn accept(
         let arrive = |accepted| {
             let arrival = Arrival::new(accepted, acceptor.local_addr());
             match Seat::take(floor, most) {
-                Some(seat) => door::open(arrival, tls.as_ref(), floor, seat),
-                None => door::refuse(&arrival, tls.is_some()),
+                Some(seat) => door::open(arrival, &door, floor, seat),
+                None => door::refuse(&arrival, &door),
             }
         };
         match accepted {

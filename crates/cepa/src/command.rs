@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Routes,
     Explain(Question),
     Check,
+    /// What no command line asks for, but a front server: one request by CGI.
+    Cgi,
 }
 
 /// A request whose way is asked for.

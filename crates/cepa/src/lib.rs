@@ -80,6 +80,9 @@ pub use self::{boot::Boot, config::ConfigError, program::Program};
 /// before stays. SIGTERM and SIGINT drain it: connections get `server.limits.drain` to finish, or until a second
 /// signal. SIGHUP opens the files of the log anew; the configuration is not read again.
 ///
+/// A program that a front server starts as a CGI program (`GATEWAY_INTERFACE` and `REQUEST_METHOD` are set) answers that
+/// one request, whatever stands on its command line, where the request of a client may have come.
+///
 /// The exit code is 0 if all is well (a drain included), 1 if something has failed, with one message on standard
 /// error, and 2 if the command line is wrong.
 pub fn run(app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {

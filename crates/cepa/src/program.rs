@@ -10,7 +10,7 @@ use std::{
 
 use cepa_core::{App, Error, Onion, Result, router::BuildError};
 use cepa_log::{Log, LogConfig, LogConfigError, LogError};
-use cepa_server::{Server, ServerConfig, ServerError, listen::Endpoint, tls::Tls};
+use cepa_server::{Protocol, Server, ServerConfig, ServerError, cgi::process, listen::Endpoint, tls::Tls};
 use serde::Deserialize;
 use tracing::{dispatcher, info};
 
@@ -65,6 +65,9 @@ impl Program {
 
     /// Does what the command line asks for, with the app that `app` builds; see [`run`](crate::run).
     pub fn run(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
+        if process::is_cgi() {
+            return self.run_for_cgi(app);
+        }
         let (command, mut surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
             Ok(asked) => asked,
             Err(text) => {
@@ -79,6 +82,23 @@ impl Program {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 let _ = writeln!(io::stderr(), "error: {failure}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Program {
+    /// Answers the one request that a front server has started the program for. Its arguments are those of the client
+    /// (RFC 3875, section 4.4), so they are no command line.
+    fn run_for_cgi(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
+        let surroundings = Surroundings { name: self.name, env: None, dir: None, flags: Vec::new() };
+        match perform(&Command::Cgi, surroundings, app) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(failure) => {
+                // The log of the front server is told why, the client is not. Neither may be there any more.
+                let _ = writeln!(io::stderr(), "error: {failure}");
+                let _ = io::stdout().write_all(process::FAILED);
                 ExitCode::FAILURE
             }
         }
@@ -132,7 +152,7 @@ fn perform(
     let SoundLog(log) = boot.settings().section("log")?;
     let server: ServerConfig = boot.settings().section("server")?;
     let log = match command {
-        Command::Serve => Logging::start(&log)?,
+        Command::Serve | Command::Cgi => Logging::start(&log)?,
         Command::Routes | Command::Explain(_) | Command::Check => Logging(None),
     };
     let onion = app(&mut boot).map_err(Failure::App)?.build()?;
@@ -140,6 +160,7 @@ fn perform(
     boot.settings().check_sections()?;
     match command {
         Command::Serve => serve_until_told(&boot, onion, server, &log).map(|()| String::new()),
+        Command::Cgi => Ok(process::serve(onion, &server).map(|()| String::new())?),
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
         Command::Check => {
@@ -201,8 +222,13 @@ fn serve_until_told(
 ) -> Result<(), Failure> {
     // Before there is anything that a signal would have to end in order.
     let signals = Signals::take().map_err(Failure::Signals)?;
-    let schemes: Vec<_> =
-        config.listen.iter().map(|listen| if listen.tls.is_some() { "https" } else { "http" }).collect();
+    let schemes = config.listen.iter().map(|listen| match listen.door {
+        Protocol::FastCgi => "fastcgi",
+        Protocol::Scgi => "scgi",
+        Protocol::Http if listen.tls.is_some() => "https",
+        Protocol::Http => "http",
+    });
+    let schemes: Vec<_> = schemes.collect();
     let server = Server::bind(config, onion)?;
     let workers = server.workers();
     let running = server.start()?;

@@ -79,7 +79,7 @@ impl Ctx {
         self.onion.explain(self.method(), self.hostname(), self.path())
     }
 
-    /// The prefix below which the mounted app runs; empty outside of mounts.
+    /// The prefix below which the app runs: that of a server in front, then those of mounts; empty without either.
     pub fn mount_path(&self) -> &str {
         &self.mount_path
     }
