@@ -61,13 +61,9 @@ async fn endless(ctx: &mut Ctx) -> Result {
     ctx.set_body(Body::from_async(async |mut out| {
         loop {
             out.write("data: tick\n\n").await;
-            tokio_sleep().await;
+            cepa::server::blocking(|| std::thread::sleep(Duration::from_millis(100))).await;
         }
     }))
-}
-
-async fn tokio_sleep() {
-    cepa::server::blocking(|| std::thread::sleep(Duration::from_millis(100))).await;
 }
 
 async fn cookies(ctx: &mut Ctx) -> Result<String> {
@@ -82,9 +78,10 @@ async fn echo(ctx: &mut Ctx) -> Body {
     ctx.request.take_body()
 }
 
-/// The parts of a form.
+/// The fields and files of a form.
 async fn upload(ctx: &mut Ctx) -> Result<String> {
-    let form = ctx.multipart().await?;
-    let _ = form;
-    Ok(String::new())
+    let upload = ctx.upload().await?;
+    let fields: Vec<_> = upload.fields().map(|(name, value)| format!("{name}={value}")).collect();
+    let files: Vec<_> = upload.files().iter().map(|file| file.len().to_string()).collect();
+    Ok(format!("{} {}", fields.join("&"), files.join(" ")))
 }

@@ -177,6 +177,14 @@ impl Exchange {
             if self.app.is_none() && written.is_ready() {
                 return Poll::Ready(Ok(self.keep && self.client == Client::Here));
             }
+            if self.outgoing.waiting() > 0 {
+                if let Err(error) = self.poll_read(cx, conn) {
+                    return Poll::Ready(Err(error));
+                }
+                if self.reading.as_ref().is_some_and(|reading| reading.is_wanted() && reading.waiting() > 0) {
+                    continue;
+                }
+            }
             if self.app.is_none() && self.outgoing.awaits_stream() && self.is_left(conn.now()) {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
@@ -259,8 +267,11 @@ impl Exchange {
                 }
                 None => false,
             };
-            let full = self.reading.as_ref().map_or(0, Reading::waiting) >= conn.floor.limits.pipeline
-                || self.outgoing.replies().len() >= conn.floor.limits.pipeline;
+            let limits = &conn.floor.limits;
+            // Some take none of the answer before they have brought all of the body, so that both ends would wait.
+            let ahead = if self.outgoing.waiting() > 0 { limits.body } else { 0 }.max(limits.pipeline as u64);
+            let full = self.reading.as_ref().map_or(0, Reading::waiting) as u64 >= ahead
+                || self.outgoing.replies().len() >= limits.pipeline;
             if full || self.client != Client::Here || !body && !C::WATCHES {
                 return Ok(());
             }

@@ -158,7 +158,7 @@ impl<'a> Slots<'a> {
         }
         let method = Method::from_bytes(self.method).map_err(|_| Reject::Method)?;
         let mut asked = self.asked;
-        if rules.script_is_mount {
+        if rules.script_is_mount && !asked.script.is_empty() {
             asked.info = asked.info.or(Some(b""));
         }
         let Located { text, mount } = asked.locate();

@@ -150,11 +150,12 @@ fn who_the_client_is() {
 
 #[test]
 fn a_program_is_mounted_where_it_is() {
-    for (script_is_mount, mount) in [(true, "/app"), (false, "")] {
-        let pairs = [("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", "/app"), ("REQUEST_URI", "/app")];
+    for (script, script_is_mount, mount) in [("/app", true, "/app"), ("/app", false, ""), ("", true, "")] {
+        let pairs = [("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", script), ("REQUEST_URI", "/app")];
         let pairs = pairs.iter().map(|(name, value)| Ok((name.as_bytes(), value.as_bytes())));
         let head = Rules { limits: &Limits::default(), script_is_mount }.read(pairs, &mut Headers::new());
-        assert_eq!(head.unwrap().mount, mount);
+        let head = head.unwrap();
+        assert_eq!((&*head.mount, head.target.as_str()), (mount, "/app"));
     }
 }
 
