@@ -3,7 +3,8 @@
 //!
 //! In reading order: a [`Server`] binds its listeners ([`listen`], [`tls`]) and runs worker threads; each owns
 //! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
-//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`] and [`scgi`] over [`cgi`].
+//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`], [`scgi`] and
+//! [`tora`] over [`cgi`].
 
 mod blocking;
 pub mod cgi;
@@ -23,6 +24,7 @@ mod server;
 mod stage;
 pub mod timer;
 pub mod tls;
+pub mod tora;
 mod transport;
 mod watchers;
 mod worker;

@@ -15,6 +15,7 @@ use crate::{
     listen::{self, Address, BindOptions, Endpoint, ListenError},
     stage::Stopper,
     tls::{Tls, TlsConfig, TlsError},
+    tora,
     worker::{self, Listener},
 };
 
@@ -54,13 +55,18 @@ impl ServerConfig {
 pub struct ListenConfig {
     /// `127.0.0.1:3000`, `[::1]:3000`, `unix:/run/app.sock`, `fd:3` or `fd:NAME`.
     pub address: Address,
-    /// The protocol that is spoken there: `http` (the default), `fastcgi` or `scgi`.
+    /// The protocol that is spoken there: `http` (the default), `fastcgi`, `scgi` or `tora`.
     #[serde(default)]
     pub door: Protocol,
-    /// The front servers that are believed what they say of their clients by FastCGI or SCGI: address, scheme, port.
+    /// The front servers that are believed what they say of their clients by FastCGI, SCGI or tora: address, scheme, port.
+    /// Who comes to a tora listener from elsewhere is a direct client.
     /// Addresses, blocks, `loopback`, `private` or `unix`; default `["loopback", "unix"]`.
     #[serde(default)]
     pub front: FrontServers,
+    /// The hosts that direct clients of tora may ask for, default `[]`: any. A Flash player is told that it may connect to
+    /// these, and to no others.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// Certificates, for a listener that speaks TLS, which is with HTTP only.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
@@ -71,8 +77,8 @@ pub struct ListenConfig {
 
 impl From<Address> for ListenConfig {
     fn from(address: Address) -> Self {
-        let (door, front, options) = Default::default();
-        Self { address, door, front, tls: None, options }
+        let (door, front, hosts, options) = Default::default();
+        Self { address, door, front, hosts, tls: None, options }
     }
 }
 
@@ -119,6 +125,8 @@ pub enum Protocol {
     FastCgi,
     /// SCGI, behind the same.
     Scgi,
+    /// The tora protocol, behind Apache with mod_tora, and with clients that speak it themselves.
+    Tora,
 }
 
 /// The front servers that are believed what they say of their clients.
@@ -234,14 +242,19 @@ impl Server {
                 return Err(ServerError::TlsDoor(listen.address));
             }
             let tls = listen.tls.as_ref().map(Tls::load).transpose()?;
+            let sockets = listen::bind(&listen.address, count, &listen.options)?;
+            let endpoint = sockets.first().map(|socket| socket.local_addr().clone());
+            let port = endpoint.as_ref().and_then(Endpoint::port).unwrap_or(0);
             let door = match (listen.door, &tls) {
                 (Protocol::Http, None) => Door::Http,
                 (Protocol::Http, Some(tls)) => Door::Https(tls.clone()),
                 (Protocol::FastCgi, _) => Door::FastCgi(listen.front),
                 (Protocol::Scgi, _) => Door::Scgi(listen.front),
+                (Protocol::Tora, _) => {
+                    Door::Tora(listen.front, tora::Hosts { names: listen.hosts.into(), port })
+                }
             };
-            let sockets = listen::bind(&listen.address, count, &listen.options)?;
-            endpoints.extend(sockets.first().map(|socket| socket.local_addr().clone()));
+            endpoints.extend(endpoint);
             for (worker, socket) in workers.iter_mut().zip(sockets) {
                 worker.push(Listener { socket, door: door.clone() });
             }

@@ -225,6 +225,7 @@ fn serve_until_told(
     let schemes = config.listen.iter().map(|listen| match listen.door {
         Protocol::FastCgi => "fastcgi",
         Protocol::Scgi => "scgi",
+        Protocol::Tora => "tora",
         Protocol::Http if listen.tls.is_some() => "https",
         Protocol::Http => "http",
     });

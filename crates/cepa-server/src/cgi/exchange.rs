@@ -212,6 +212,9 @@ impl Exchange {
                     continue;
                 }
             }
+            if conn.codec.listens() && self.shares(conn) {
+                continue;
+            }
             if self.app.is_none() && self.outgoing.awaits_stream() && self.is_left(conn.now()) {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
@@ -240,7 +243,7 @@ impl Exchange {
             self.outgoing.add_streams(&mut parked.streams);
             self.others.append(&mut parked.links);
         }
-        if conn.left.is_empty() || !self.outgoing.awaits_stream() || self.client != Client::Here {
+        if !self.shares(conn) {
             return None;
         }
         let streams = self.outgoing.take_streams();
@@ -250,6 +253,11 @@ impl Exchange {
         let links = self.others.drain(..).chain(self.link.take()).collect();
         conn.parked = Some(Box::new(Parked { streams, links, kind: self.kind }));
         Some(Ok(true))
+    }
+
+    /// Whether the next request has begun, and may be read.
+    fn shares<S, C>(&self, conn: &Conn<S, C>) -> bool {
+        !conn.left.is_empty() && self.outgoing.awaits_stream() && self.client == Client::Here
     }
 
     /// Whether the client is gone for good, and the request is one that ends with that.

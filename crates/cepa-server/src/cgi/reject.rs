@@ -1,4 +1,4 @@
-//! Why a request that came as CGI variables was refused.
+//! Why a request that a front server brings was refused.
 
 use http::StatusCode;
 use thiserror::Error;

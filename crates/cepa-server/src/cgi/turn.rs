@@ -65,7 +65,11 @@ impl<S: Transport, C: Codec> Conn<S, C> {
     }
 
     fn poll_with(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<io::Result<Turn>> {
-        if self.floor.is_draining() && self.parked.is_none() && !self.codec.has_begun() && self.left.is_empty() {
+        if self.floor.is_draining()
+            && self.parked.is_none()
+            && !self.codec.has_begun()
+            && self.left.is_empty()
+        {
             if self.waits != Waits::FirstByte {
                 return Poll::Ready(Ok(Turn::Close { linger: false }));
             }
@@ -191,7 +195,8 @@ impl<S: Transport, C: Codec> Conn<S, C> {
             }
             Err(reject) => {
                 self.served = self.served.saturating_add(1);
-                let keep = self.keeps();
+                // Where more than one answer is on its way the one that fails ends all.
+                let keep = !C::AHEAD && self.keeps();
                 let turn = self.refuse(reject, output);
                 if keep { Step::Answered } else { Step::Ended(turn) }
             }
