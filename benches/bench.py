@@ -8,6 +8,7 @@
     bench.py insn                           user-space instructions per request (callgrind)
     bench.py alloc                          heap allocations per request (LD_PRELOAD counter)
     bench.py sys                            system calls per request (perf tracepoints)
+    bench.py doors                          behind nginx: FastCGI, SCGI, HTTP, and axum by HTTP
     bench.py start                          spawn to first answer
     bench.py report                         results.json -> results.md; prints its first part
 
@@ -38,11 +39,12 @@ from bed.build import cmd_build
 from bed.config import HERE, ROWS, RUN, Conf, log
 from bed.contract import cmd_verify
 from bed.cost import cmd_alloc, cmd_insn, cmd_sys
+from bed.doors import cmd_doors
 from bed.footprint import cmd_mem, cmd_start
 from bed.matrix import cmd_run
 from bed.report import Report
 
-COMMANDS = dict(build=cmd_build, verify=cmd_verify, run=cmd_run, mem=cmd_mem, insn=cmd_insn, alloc=cmd_alloc, sys=cmd_sys, start=cmd_start, report=None)
+COMMANDS = dict(build=cmd_build, verify=cmd_verify, run=cmd_run, mem=cmd_mem, insn=cmd_insn, alloc=cmd_alloc, sys=cmd_sys, doors=cmd_doors, start=cmd_start, report=None)
 
 
 def arguments():

@@ -6,6 +6,7 @@
 
 mod accept;
 mod cookies;
+mod front;
 mod http1;
 mod multipart;
 mod query;
@@ -14,6 +15,7 @@ mod websocket;
 pub use self::{
     accept::accept,
     cookies::cookies,
+    front::{fastcgi, scgi},
     http1::{http1_chunked, http1_head},
     multipart::multipart,
     query::query,
@@ -24,12 +26,14 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("accept", accept),
     ("cookies", cookies),
+    ("fastcgi", fastcgi),
     ("http1_chunked", http1_chunked),
     ("http1_head", http1_head),
     ("multipart", multipart),
     ("query", query),
+    ("scgi", scgi),
     ("websocket", websocket),
 ];

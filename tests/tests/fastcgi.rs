@@ -14,7 +14,7 @@ use cepa_tests::{
     Served, Serving,
     fastcgi::{Answer, begin, get, open, pairs, post, read_record, record, stream, variables},
     probe::Record,
-    stats::eventually,
+    stats::{eventually, pause},
 };
 
 fn app() -> App {
@@ -159,7 +159,7 @@ fn a_request_is_understood_in_every_cut() {
         let mut wire = open(served.address(), &request[..at]);
         // Now and then the first part is read by itself; it need not be for the answer to be right.
         if at % 8 == 0 {
-            std::thread::sleep(Duration::from_millis(2));
+            pause(Duration::from_millis(2));
         }
         wire.get_mut().write_all(&request[at..]).unwrap();
         assert_eq!(text(&Answer::read(&mut wire, 9).unwrap()), (200, "hello there".to_owned()), "{at}");
@@ -211,7 +211,7 @@ fn management_records_are_answered() {
     // The connection goes on, also in the middle of a request.
     let request = get(3, "/slow");
     wire.get_mut().write_all(&request).unwrap();
-    std::thread::sleep(Duration::from_millis(50));
+    pause(Duration::from_millis(50));
     wire.get_mut().write_all(&record(9, 0, &asked, 0)).unwrap();
     assert_eq!(read_record(&mut wire).unwrap().0, 10);
     assert_eq!(Answer::read(&mut wire, 3).unwrap().text(), "slow");
@@ -381,7 +381,7 @@ fn a_body_that_nobody_reads_is_not_read_ahead_without_end() {
 fn an_endless_answer_waits_for_its_reader() {
     let served = served();
     let mut wire = open(served.address(), &get(1, "/endless"));
-    std::thread::sleep(Duration::from_millis(100));
+    pause(Duration::from_millis(100));
     for _ in 0..100 {
         let (kind, id, _) = read_record(&mut wire).unwrap();
         assert_eq!((kind, id), (6, 1));
@@ -417,10 +417,26 @@ fn limits_of_time() {
     assert_eq!(answer.status, 503);
     assert!(answer.log.contains("limits.request_time"), "{}", answer.log);
     assert_eq!(Answer::read(&mut slow, 1).unwrap().status, 408);
-    std::thread::sleep(Duration::from_secs(4));
+    pause(Duration::from_secs(4));
     let mut stalled = stalled;
     let (_, clean) = rest(&mut stalled);
     assert!(!clean, "what nobody takes is cut off");
+}
+
+#[test]
+fn what_is_left_of_an_answered_request_does_not_shorten_the_idle_time() {
+    let served = with_limits(|limits| limits.header_time = Duration::from_secs(1));
+    let mut asked = variables("POST", "/none");
+    asked.push(("CONTENT_LENGTH", "1000"));
+    let left = record(5, 1, &[b'x'; 1000], 0);
+    let mut wire = open(served.address(), &[begin(1, 1, 1), stream(4, 1, &pairs(&asked))].concat());
+    assert_eq!(Answer::read(&mut wire, 1).unwrap().status, 404);
+    wire.get_mut().write_all(&left[..500]).unwrap();
+    pause(Duration::from_millis(100));
+    wire.get_mut().write_all(&[&left[500..], &record(5, 1, b"", 0)].concat()).unwrap();
+    pause(Duration::from_secs(4));
+    wire.get_mut().write_all(&get(2, "/")).unwrap();
+    assert_eq!(Answer::read(&mut wire, 2).unwrap().status, 200);
 }
 
 #[test]
@@ -460,7 +476,7 @@ fn a_drain_ends_idle_connections_and_lets_requests_finish() {
     let mut idle = open(served.address(), &get(1, "/"));
     assert_eq!(Answer::read(&mut idle, 1).unwrap().status, 200);
     let mut busy = open(served.address(), &get(1, "/slow"));
-    std::thread::sleep(Duration::from_millis(50));
+    pause(Duration::from_millis(50));
     served.stopper().drain();
     assert_eq!(Answer::read(&mut busy, 1).unwrap().text(), "slow");
     assert_eq!(rest(&mut busy), (Vec::new(), true));
@@ -542,7 +558,7 @@ fn an_scgi_request_is_understood_in_every_cut() {
     for at in 1..request.len() {
         let mut wire = open(served.address(), &request[..at]);
         if at % 8 == 0 {
-            std::thread::sleep(Duration::from_millis(2));
+            pause(Duration::from_millis(2));
         }
         wire.get_mut().write_all(&request[at..]).unwrap();
         assert_eq!(Answer::parse(&rest(&mut wire).0).text(), "hello there", "{at}");

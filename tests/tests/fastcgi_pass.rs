@@ -22,7 +22,7 @@ use cepa_layers::{
     scgi_pass,
 };
 use cepa_server::Protocol;
-use cepa_tests::{Served, Serving, fastcgi::record, http::Response, serve, wire::Wire};
+use cepa_tests::{Served, Serving, fastcgi::record, http::Response, serve, stats::pause, wire::Wire};
 
 fn front(options: Options) -> Served {
     serve(App::new().with(fastcgi_pass(options).unwrap()).get("/static", async |_: &mut Ctx| "static"))
@@ -114,7 +114,7 @@ fn no_more_requests_are_at_hand_than_may() {
     let (silent, _) = scripted(Vec::new(), true);
     let served = front(Options { requests: 1, head: Duration::from_secs(2), ..to(silent) });
     let _first = Wire::open(served.address(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    thread::sleep(Duration::from_millis(200));
+    pause(Duration::from_millis(200));
     assert_eq!(get(&served, "/", "").status, 503);
 }
 
@@ -133,7 +133,7 @@ fn connections_are_kept_if_that_is_wanted() {
     let served = front(Options { keep: 2, ..to(address) });
     for _ in 0..5 {
         assert_eq!(get(&served, "/", "").text(), "ok");
-        thread::sleep(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
     }
     assert_eq!(count.load(SeqCst), 5);
 }
@@ -216,7 +216,7 @@ impl Php {
         ] {
             fs::write(www.join(name), text).unwrap();
         }
-        for path in [folder.path().to_owned(), www.clone()] {
+        for path in [folder.path().to_owned(), www] {
             fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         }
         let mut command = Command::new(program);
@@ -227,7 +227,7 @@ impl Php {
         while UnixStream::connect(php.folder.path().join("sock")).is_err() {
             let log = || fs::read_to_string(php.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < until, "{}", log());
-            thread::sleep(Duration::from_millis(20));
+            pause(Duration::from_millis(20));
         }
         php
     }

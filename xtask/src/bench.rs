@@ -7,18 +7,23 @@ use std::process::Command;
 
 /// In the order in which the whole run takes them; the rest are for looking closer.
 const WHOLE_RUN: [&str; 6] = ["build", "verify", "run", "mem", "insn", "report"];
-const CLOSER: [&str; 3] = ["alloc", "sys", "start"];
+const CLOSER: [&str; 4] = ["alloc", "doors", "sys", "start"];
 
 /// A program the bed calls: its Debian package, and the commands that need it.
-const NEEDS: [(&str, &str, &[&str]); 8] = [
+const NEEDS: [(&str, &str, &[&str]); 9] = [
+    ("nginx", "nginx", &["doors"]),
     ("cc", "gcc libc6-dev", &["build"]),
     ("npm", "nodejs npm", &["build"]),
-    ("wrk", "wrk", &["run", "sys"]),
-    ("h2load", "nghttp2-client", &["run", "insn", "alloc", "sys"]),
-    ("taskset", "util-linux", &["run", "insn", "alloc", "sys"]),
-    ("valgrind", "valgrind", &["insn"]),
+    ("wrk", "wrk", &["doors", "run", "sys"]),
+    ("h2load", "nghttp2-client", &["doors", "run", "insn", "alloc", "sys"]),
+    ("taskset", "util-linux", &["doors", "run", "insn", "alloc", "sys"]),
+    ("valgrind", "valgrind", &["doors", "insn"]),
     ("perf", "linux-perf", &["sys"]),
-    ("python3", "python3", &["build", "verify", "run", "mem", "insn", "report", "alloc", "sys", "start"]),
+    (
+        "python3",
+        "python3",
+        &["build", "verify", "run", "mem", "insn", "report", "alloc", "doors", "sys", "start"],
+    ),
 ];
 
 /// `bench [COMMAND] [OPTIONS]`

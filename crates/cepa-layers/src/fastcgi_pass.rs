@@ -205,7 +205,7 @@ impl Inner {
         self.add(&script, ctx.mount_path().len(), &info, &mut variables);
         match self.protocol {
             Protocol::FastCgi => {
-                self.exchange(ctx, |keep| Records::begin(&variables, keep), body, permit).await?
+                self.exchange(ctx, |keep| Records::begin(&variables, keep), body, permit).await?;
             }
             Protocol::Scgi => {
                 self.exchange(

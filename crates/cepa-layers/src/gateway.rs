@@ -2,10 +2,12 @@
 //! with a head of its own kind.
 
 mod answer;
+#[cfg(feature = "fastcgi")]
 mod dial;
 mod exchange;
 mod failure;
 mod head;
+#[cfg(feature = "fastcgi")]
 mod script;
 mod variables;
 

@@ -18,11 +18,11 @@ use crate::{
     ends::Ends,
     fastcgi,
     floor::{Floor, Seat},
+    front::FrontServers,
     http1::{self, End, Link, date},
     http2,
     listen::{Accepted, Endpoint, Stream},
     scgi,
-    server::FrontServers,
     tls::{self, Protocol, Tls},
     tora,
 };

@@ -12,6 +12,7 @@ mod door;
 mod ends;
 pub mod fastcgi;
 mod floor;
+mod front;
 pub mod http1;
 mod http2;
 pub mod limits;
@@ -31,6 +32,7 @@ mod worker;
 
 pub use self::{
     blocking::{Blocking, blocking},
-    server::{FrontServers, ListenConfig, Protocol, Running, Server, ServerConfig, ServerError},
+    front::{FrontServers, Protocol},
+    server::{ListenConfig, Running, Server, ServerConfig, ServerError},
     stage::{Stage, Stopper},
 };

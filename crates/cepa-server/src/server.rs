@@ -2,15 +2,13 @@
 
 use std::{fmt, io, num::NonZeroUsize, sync::Arc, thread::JoinHandle};
 
-use cepa_core::{
-    Onion, Peer,
-    forwarded::{InvalidTrust, Trust},
-};
+use cepa_core::Onion;
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     door::Door,
+    front::{FrontServers, Protocol},
     limits::{Limits, OutOfRange},
     listen::{self, Address, BindOptions, Endpoint, ListenError},
     stage::Stopper,
@@ -111,65 +109,6 @@ impl<'de> de::Visitor<'de> for AddressOrTable {
     fn visit_map<A: de::MapAccess<'de>>(self, table: A) -> Result<ListenConfig, A::Error> {
         // The derived function: `remote = "Self"` makes it an inherent one and leaves the trait to us.
         ListenConfig::deserialize(de::value::MapAccessDeserializer::new(table))
-    }
-}
-
-/// The protocol that a listener speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// HTTP/1.1 and HTTP/2, over TLS if there are certificates.
-    #[default]
-    Http,
-    /// FastCGI, behind nginx, Apache, lighttpd or the like.
-    FastCgi,
-    /// SCGI, behind the same.
-    Scgi,
-    /// The tora protocol, behind Apache with mod_tora, and with clients that speak it themselves.
-    Tora,
-}
-
-/// The front servers that are believed what they say of their clients.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub struct FrontServers {
-    entries: Vec<String>,
-    trust: Trust,
-}
-
-impl FrontServers {
-    /// Those that are named so; see [`Trust`].
-    ///
-    /// # Errors
-    /// The first entry that is neither a name nor a block of addresses.
-    pub fn new(entries: Vec<String>) -> Result<Self, InvalidTrust> {
-        let trust = Trust::new(entries.iter().map(String::as_str))?;
-        Ok(Self { entries, trust })
-    }
-
-    pub(crate) fn trust(&self, peer: &Peer) -> bool {
-        !matches!(peer, Peer::None) && self.trust.trusts_peer(peer.ip())
-    }
-}
-
-impl Default for FrontServers {
-    fn default() -> Self {
-        let entries = ["loopback", "unix"].map(str::to_owned).to_vec();
-        Self::new(entries).expect("these are names that a trust knows")
-    }
-}
-
-impl TryFrom<Vec<String>> for FrontServers {
-    type Error = InvalidTrust;
-
-    fn try_from(entries: Vec<String>) -> Result<Self, InvalidTrust> {
-        Self::new(entries)
-    }
-}
-
-impl From<FrontServers> for Vec<String> {
-    fn from(front: FrontServers) -> Self {
-        front.entries
     }
 }
 
@@ -389,6 +328,17 @@ mod tests {
                     ..ServerConfig::default()
                 },
                 "limits.headers",
+            ),
+            (
+                ServerConfig {
+                    listen: vec![ListenConfig {
+                        door: Protocol::FastCgi,
+                        tls: Some(TlsConfig::new(Vec::new())),
+                        ..ListenConfig::from(Address::Tcp(([127, 0, 0, 1], 0).into()))
+                    }],
+                    ..ServerConfig::default()
+                },
+                "which only the door `http` speaks",
             ),
         ];
         for (config, fault) in faults {

@@ -61,7 +61,7 @@ async fn endless(ctx: &mut Ctx) -> Result {
     ctx.set_body(Body::from_async(async |mut out| {
         loop {
             out.write("data: tick\n\n").await;
-            cepa::server::blocking(|| std::thread::sleep(Duration::from_millis(100))).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }))
 }

@@ -1,5 +1,5 @@
 //! Cepa: one worker thread with its own listener per core; HTTP/1.1 and HTTP/2 by prior knowledge
-//! on the same port.
+//! on the same port, or what a third argument says: `fastcgi` or `scgi`.
 use std::{error::Error, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use cepa::{
@@ -8,7 +8,7 @@ use cepa::{
     log::{Log, LogConfig},
     prelude::*,
     server::{
-        ListenConfig,
+        ListenConfig, Protocol,
         limits::Limits,
         listen::{Address, BindOptions},
     },
@@ -91,8 +91,13 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let args = args();
     let address = Address::Tcp((Ipv4Addr::LOCALHOST, args.port).into());
     let options = BindOptions { backlog: BACKLOG, ..BindOptions::default() };
+    let door = match args.variant.as_str() {
+        "fastcgi" => Protocol::FastCgi,
+        "scgi" => Protocol::Scgi,
+        _ => Protocol::Http,
+    };
     let config = ServerConfig {
-        listen: vec![ListenConfig { options, ..ListenConfig::from(address) }],
+        listen: vec![ListenConfig { options, door, ..ListenConfig::from(address) }],
         workers: args.workers,
         server_header: Some("cepa".to_owned()),
         limits: Limits {

@@ -123,6 +123,7 @@ impl<F: Frames, S: AsyncRead + AsyncWrite + Unpin> Exchange<F, S> {
     }
 
     /// Whether nothing of an answer has come, as on a kept connection that the other end has closed meanwhile.
+    #[cfg(feature = "fastcgi")]
     pub(crate) fn is_fresh(&self) -> bool {
         self.left == self.most
     }

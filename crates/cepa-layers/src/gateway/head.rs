@@ -64,7 +64,12 @@ pub(crate) fn read(answer: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
     }
     let location = headers.get(http::header::LOCATION).filter(|_| status.is_none());
     let location = location.and_then(|location| location.to_str().ok());
-    let local = location.filter(|location| location.starts_with('/') && !location.starts_with("//"));
+    let is_local = |location: &&str| {
+        location.starts_with('/')
+            && !location.starts_with("//")
+            && location.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let local = location.filter(is_local);
     let local = local.map(str::to_owned);
     let status = status.unwrap_or(if location.is_some() { StatusCode::FOUND } else { StatusCode::OK });
     if status.is_informational() {
@@ -122,6 +127,7 @@ mod tests {
     #[test]
     fn heads_of_programs() {
         for (text, status, fields, local, length) in [
+            ("Location: /a b\n\n", 302, 1, None, 16),
             ("Content-Type: text/plain\n\nbody", 200, 1, None, 26),
             ("Status: 404 Not Found\r\nX: 1\r\nX: 2\r\n\r\n", 404, 2, None, 37),
             ("status:404\n\n", 404, 0, None, 12),

@@ -90,7 +90,8 @@ impl<S: Transport, C: Codec> Conn<S, C> {
                 self.waits = Waits::Head;
                 self.wait_for(limits.header_time);
             }
-        } else if answered {
+        } else if answered || self.waits == Waits::Head {
+            // Also behind what was left of an answered request.
             let waits = Waits::Next(self.now());
             if self.waits != waits {
                 self.waits = waits;

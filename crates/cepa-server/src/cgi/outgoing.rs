@@ -196,9 +196,9 @@ impl Outgoing {
                 codec.piece(piece.len(), &mut self.bytes);
                 self.paused = false;
                 if piece.len() <= COPIED {
-                    self.bytes.extend_from_slice(&piece)
+                    self.bytes.extend_from_slice(&piece);
                 } else {
-                    self.piece = piece
+                    self.piece = piece;
                 }
                 continue;
             }

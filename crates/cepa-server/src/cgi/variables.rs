@@ -44,6 +44,9 @@ pub struct Client {
     pub tls: Option<Box<TlsInfo>>,
 }
 
+/// Bytes of the headers of most requests.
+const USUAL: usize = 1024;
+
 /// How variables are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'l> {
@@ -90,8 +93,11 @@ impl Rules<'_> {
         headers: &mut Headers,
     ) -> Result<Head, Reject> {
         let mut slots = Slots::default();
-        let mut fields =
-            Fields { most: self.limits.headers, bytes: self.limits.header_bytes, text: Vec::new() };
+        let mut fields = Fields {
+            most: self.limits.headers,
+            bytes: self.limits.header_bytes,
+            text: Vec::with_capacity(USUAL),
+        };
         headers.begin();
         for variable in variables {
             let (name, value) = variable?;

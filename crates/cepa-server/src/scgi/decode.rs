@@ -172,7 +172,7 @@ mod tests {
                     Ok((used, Some(event))) => {
                         match event {
                             Event::Data(range) => {
-                                body.extend_from_slice(&piece[at + range.start..at + range.end])
+                                body.extend_from_slice(&piece[at + range.start..at + range.end]);
                             }
                             event => events.push(event),
                         }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cepa_tests::Served;
+use cepa_tests::{Served, stats::pause};
 
 /// The page that the configurations are on.
 const PAGE: &str = include_str!("../../../../docs/doors.md");
@@ -132,7 +132,7 @@ impl Front {
                 let log = fs::read_to_string(front.folder.path().join("error.log")).unwrap_or_default();
                 panic!("the front server does not start: {log}");
             }
-            thread::sleep(Duration::from_millis(20));
+            pause(Duration::from_millis(20));
         }
         front
     }
