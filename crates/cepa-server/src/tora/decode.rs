@@ -181,10 +181,10 @@ impl Decoder {
         !matches!(self.stage, Stage::Gathers(0) | Stage::Policy(_) | Stage::Over)
     }
 
-    /// Whether a form that was asked for is on its way.
+    /// Whether a form is on its way, or can be asked for.
     #[must_use]
-    pub fn is_reading(&self) -> bool {
-        self.form.as_ref().is_some_and(Form::is_asked) && self.stage == Stage::Form
+    pub fn has_form(&self) -> bool {
+        self.stage == Stage::Form
     }
 
     /// Takes the request that has just come.

@@ -150,9 +150,9 @@ impl Codec for Door {
     }
 
     /// A stream without an end is one that parks: the connection stays, and mod_tora passes on at once what is printed
-    /// from now on, and looks whether its client is there.
+    /// from now on, and looks whether its client is there. It may be one of what a form brings, which is not left behind.
     fn pause(&mut self, endless: bool, out: &mut Vec<u8>) {
-        if endless && self.answers && !self.decoder.is_reading() {
+        if endless && self.answers && !self.decoder.has_form() {
             self.listen(out);
         } else if self.answers && self.role == Role::Front {
             wire::push(out, Code::Flush, b"");

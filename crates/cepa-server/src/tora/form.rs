@@ -57,10 +57,6 @@ impl Form {
         }
     }
 
-    pub(super) fn is_asked(&self) -> bool {
-        self.stage != Stage::Unasked
-    }
-
     pub(super) fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
