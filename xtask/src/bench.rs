@@ -65,7 +65,15 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 /// Builds the program that parks subscribers, and runs it.
 fn live(options: &[String]) -> Result<(), Failure> {
     let mut cargo = program("cargo");
-    cargo.args(["run", "--release", "--locked", "--quiet", "--manifest-path", "benches/live/Cargo.toml", "--"]);
+    cargo.args([
+        "run",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--manifest-path",
+        "benches/live/Cargo.toml",
+        "--",
+    ]);
     if succeeds(cargo.args(options)) { Ok(()) } else { Err(Failure::Failed) }
 }
 

@@ -72,7 +72,10 @@ fn forms_are_pulled_and_large_ones_are_refused_in_words() {
     let app = App::new()
         .post("/length", async |ctx: &mut Ctx| -> Result<String> { Ok(ctx.bytes().await?.len().to_string()) })
         .post("/refuse", async |ctx: &mut Ctx| Err::<(), _>(ctx.error(403, "not for you")))
-        .route("/echo", cepa::router::post(async |ctx: &mut Ctx| ctx.request.take_body()).body_limit(64 << 20));
+        .route(
+            "/echo",
+            cepa::router::post(async |ctx: &mut Ctx| ctx.request.take_body()).body_limit(64 << 20),
+        );
     let app = Serving::new(app).door(Protocol::Tora).start().unwrap();
     let Some(front) = apache(&app) else { return };
     let started = Instant::now();
@@ -144,7 +147,10 @@ fn what_apache_says_of_the_request_arrives() {
         chunked: false,
     };
     for (target, expected) in [
-        ("/who/a%20b%25%C3%A9?x=%201;y=2", "a b%é||/who/a%20b%25%C3%A9|x=%201;y=2|two|front.test|http|127.0.0.1"),
+        (
+            "/who/a%20b%25%C3%A9?x=%201;y=2",
+            "a b%é||/who/a%20b%25%C3%A9|x=%201;y=2|two|front.test|http|127.0.0.1",
+        ),
         ("/who/a+b", "a+b||/who/a+b||two|front.test|http|127.0.0.1"),
     ] {
         let (status, _, body) = ask(front.address(), &case(target));
