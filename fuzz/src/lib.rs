@@ -10,6 +10,7 @@ mod front;
 mod http1;
 mod multipart;
 mod query;
+mod tora;
 mod websocket;
 
 pub use self::{
@@ -19,6 +20,7 @@ pub use self::{
     http1::{http1_chunked, http1_head},
     multipart::multipart,
     query::query,
+    tora::tora,
     websocket::websocket,
 };
 
@@ -26,7 +28,7 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("accept", accept),
     ("cookies", cookies),
     ("fastcgi", fastcgi),
@@ -35,5 +37,6 @@ pub const TARGETS: [Target; 9] = [
     ("multipart", multipart),
     ("query", query),
     ("scgi", scgi),
+    ("tora", tora),
     ("websocket", websocket),
 ];

@@ -376,6 +376,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_answer_of_a_full_server_is_one() {
+        let (mut answers, mut at, mut said) = (Answers::default(), 0, Vec::new());
+        while at < super::super::BUSY.len() {
+            let (used, one) = answers.decode(&super::super::BUSY[at..]).unwrap();
+            at += used;
+            said.extend(one);
+        }
+        let text = Said::Header("Content-Type".into(), b"text/plain".to_vec());
+        let body = Said::Print(b"Service Unavailable".to_vec());
+        assert_eq!(said, [text, Said::Status(503), body, Said::Done]);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_an_answer_or_none(bytes: Vec<u8>) {

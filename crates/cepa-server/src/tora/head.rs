@@ -116,7 +116,7 @@ impl Request {
     ///
     /// # Errors
     /// What is malformed, missing or past a limit; of a host that a direct client may not ask for, [`Reject::Host`].
-    pub(crate) fn read(
+    pub fn read(
         &self,
         role: Role,
         hosts: &[String],
