@@ -81,7 +81,10 @@ fn pass_on(answer: &Response, ctx: &mut Ctx, passes: impl Fn(&HeaderName) -> boo
 /// Whether a header speaks of a body, which a 101 does not have.
 fn is_of_body(name: &HeaderName) -> bool {
     name.as_str().starts_with("content-")
-        || matches!(*name, header::ETAG | header::LAST_MODIFIED | header::TRANSFER_ENCODING | header::ACCEPT_RANGES)
+        || matches!(
+            *name,
+            header::ETAG | header::LAST_MODIFIED | header::TRANSFER_ENCODING | header::ACCEPT_RANGES
+        )
 }
 
 /// What all calls have in common.

@@ -236,7 +236,7 @@ impl Decoder {
                     Some((_, Take::Data)) => return Ok(Some(Event::Data(at + range.start..at + range.end))),
                     Some((_, Take::Field)) => self.request.fields.keep(text),
                     Some((_, Take::Body)) => {
-                        self.request.body.get_or_insert_default().extend_from_slice(text)
+                        self.request.body.get_or_insert_default().extend_from_slice(text);
                     }
                     Some((_, Take::Param)) => self.keep_param(text),
                     Some((_, Take::Form)) => {

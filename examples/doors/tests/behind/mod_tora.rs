@@ -41,13 +41,11 @@ fn apache_by_tora() {
     let skipped = ["teapot", "chunked echo"];
     compare(&app, front.address(), &skipped);
     streams(front.address());
-    let [mut teapot, mut chunked] = ["teapot", "chunked echo"].map(|name| {
+    let statuses = skipped.map(|name| {
         let case = crate::cases().into_iter().find(|case| case.name == name).unwrap();
-        ask(front.address(), &case)
+        ask(front.address(), &case).0
     });
-    assert_eq!((teapot.0, chunked.0), (500, 411));
-    teapot.2.clear();
-    chunked.2.clear();
+    assert_eq!(statuses, [500, 411]);
 }
 
 /// Sends a form of one file by curl, and answers the status with the body.
@@ -78,16 +76,12 @@ fn forms_are_pulled_and_large_ones_are_refused_in_words() {
         );
     let app = Serving::new(app).door(Protocol::Tora).start().unwrap();
     let Some(front) = apache(&app) else { return };
-    let started = Instant::now();
     let (status, length) = upload(front.address(), "/length", 3 << 20);
     assert_eq!(status, "200", "{length}");
     assert!(length.parse::<usize>().unwrap() > 3 << 20);
-    eprintln!("length {:?}", started.elapsed());
     // It is not read at all, or more than is allowed: Apache sends all of it before it reads the answer.
     assert_eq!(upload(front.address(), "/refuse", 3 << 20), ("403".to_owned(), "not for you".to_owned()));
-    eprintln!("refuse {:?}", started.elapsed());
     assert_eq!(upload(front.address(), "/length", 30 << 20).0, "413");
-    eprintln!("413 {:?}", started.elapsed());
     // Both ends would wait for each other.
     let (status, body) = upload(front.address(), "/echo", 8 << 20);
     assert_eq!((&*status, body.len() > 8 << 20), ("200", true));
