@@ -127,6 +127,9 @@ pub enum ServerError {
     /// A listener that speaks another protocol than HTTP has certificates.
     #[error("{0} has `tls`, which only the door `http` speaks")]
     TlsDoor(Address),
+    /// A listener that speaks another protocol than tora has hosts.
+    #[error("{0} has `hosts`, which only the door `tora` asks for")]
+    HostsDoor(Address),
     /// A limit is outside of its range.
     #[error("limits.{0}")]
     Limits(#[from] OutOfRange),
@@ -179,6 +182,9 @@ impl Server {
         for listen in config.listen {
             if listen.tls.is_some() && listen.door != Protocol::Http {
                 return Err(ServerError::TlsDoor(listen.address));
+            }
+            if !listen.hosts.is_empty() && listen.door != Protocol::Tora {
+                return Err(ServerError::HostsDoor(listen.address));
             }
             let tls = listen.tls.as_ref().map(Tls::load).transpose()?;
             let sockets = listen::bind(&listen.address, count, &listen.options)?;

@@ -315,8 +315,12 @@ impl Exchange {
                 return Ok(());
             }
             if !conn.left.is_empty() {
-                let left = std::mem::take(&mut conn.left);
-                self.decode(&left, conn)?;
+                let mut left = std::mem::take(&mut conn.left);
+                let used = self.decode(&left, conn)?;
+                if C::AHEAD {
+                    left.drain(..used);
+                    conn.left = left;
+                }
             }
             let now = conn.now();
             let body = match &mut self.reading {
@@ -355,8 +359,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Decodes what has come beside the request at hand.
-    fn decode<S: Transport, C: Codec>(&mut self, input: &[u8], conn: &mut Conn<S, C>) -> io::Result<()> {
+    /// Decodes what has come beside the request at hand, and answers how much of it that is.
+    fn decode<S: Transport, C: Codec>(&mut self, input: &[u8], conn: &mut Conn<S, C>) -> io::Result<usize> {
         let (mut at, now) = (0, conn.now());
         loop {
             let decoded = conn.codec.decode(&input[at..], self.outgoing.replies());
@@ -366,12 +370,7 @@ impl Exchange {
             let from = at;
             at += used;
             match (event, &mut self.reading) {
-                (None, _) => {
-                    if C::AHEAD {
-                        conn.left = input[at..].to_vec();
-                    }
-                    return Ok(());
-                }
+                (None, _) => return Ok(at),
                 (Some(Event::Data(range)), Some(reading)) => {
                     reading.take(&input[from + range.start..from + range.end], now);
                 }

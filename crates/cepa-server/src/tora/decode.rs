@@ -348,12 +348,13 @@ impl Decoder {
     }
 
     fn begin_param(&mut self, code: Code) {
-        if let Some(params) = &mut self.request.params {
-            if code == Code::ParamValue {
-                params.push(b'=');
-            } else if !params.is_empty() {
-                params.push(b'&');
-            }
+        let Some(params) = &mut self.request.params else { return };
+        if params.len() >= self.most.query {
+            self.request.params = None;
+        } else if code == Code::ParamValue {
+            params.push(b'=');
+        } else if !params.is_empty() {
+            params.push(b'&');
         }
     }
 

@@ -229,6 +229,24 @@ fn requests_are_understood_in_any_order_and_without_much() {
 }
 
 #[test]
+fn parameters_that_nobody_needs_take_no_memory() {
+    let empty = [(Code::ParamKey, ""), (Code::ParamValue, "")];
+    let long = "x".repeat(300);
+    for params in [empty.repeat(1000), vec![(Code::ParamKey, &*long), (Code::ParamValue, &*long)]] {
+        let with = |rest: &[(Code, &str)]| {
+            let bytes = messages(&[&params[..], rest, &[(Code::Execute, "")]].concat());
+            decode(Role::Front, &bytes, 1000).head.unwrap().map(|head| head.1)
+        };
+        assert_eq!(with(&[(Code::GetParams, "a=1")]), Ok("/?a=1".to_owned()));
+        assert_eq!(with(&[]), Err(Reject::TargetTooLong));
+        let limits = Limits { request_line: 256, ..Limits::default() };
+        let mut decoder = Decoder::new(Role::Front, &limits);
+        decoder.decode(&messages(&params)).unwrap();
+        assert_eq!(decoder.request.params, None);
+    }
+}
+
+#[test]
 fn headers_that_could_be_others_are_left_out() {
     let list = [
         (Code::HeaderKey, "X_Forwarded_For"),
