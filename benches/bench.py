@@ -5,6 +5,7 @@
     bench.py verify                         does every server keep the contract?
     bench.py run    [--rounds 3] [--secs 4] the matrix, A B C, B C A
     bench.py mem    [--conns 10000]         memory per idle keep-alive, WebSocket, SSE connection
+    bench.py fanout [--conns 10000]         deliveries per CPU second, one message to all WebSockets
     bench.py insn                           user-space instructions per request (callgrind)
     bench.py alloc                          heap allocations per request (LD_PRELOAD counter)
     bench.py sys                            system calls per request (perf tracepoints)
@@ -40,11 +41,12 @@ from bed.config import HERE, ROWS, RUN, Conf, log
 from bed.contract import cmd_verify
 from bed.cost import cmd_alloc, cmd_insn, cmd_sys
 from bed.doors import cmd_doors
+from bed.fanout import cmd_fanout
 from bed.footprint import cmd_mem, cmd_start
 from bed.matrix import cmd_run
 from bed.report import Report
 
-COMMANDS = dict(build=cmd_build, verify=cmd_verify, run=cmd_run, mem=cmd_mem, insn=cmd_insn, alloc=cmd_alloc, sys=cmd_sys, doors=cmd_doors, start=cmd_start, report=None)
+COMMANDS = dict(build=cmd_build, verify=cmd_verify, run=cmd_run, mem=cmd_mem, fanout=cmd_fanout, insn=cmd_insn, alloc=cmd_alloc, sys=cmd_sys, doors=cmd_doors, start=cmd_start, report=None)
 
 
 def arguments():
@@ -60,7 +62,8 @@ def arguments():
     p.add_argument("--max-foreign", type=float, default=0.25, help="cores others may use before a run is repeated")
     p.add_argument("--retries", type=int, default=2)
     p.add_argument("--quiet-wait", type=float, default=0, help="seconds to wait for a quiet machine before each run")
-    p.add_argument("--conns", type=int, default=10000, help="mem: connections held open")
+    p.add_argument("--conns", type=int, default=10000, help="mem, fanout: connections held open")
+    p.add_argument("--unix", action="store_true", help="fanout: over a Unix socket, as behind a server on the same machine")
     p.add_argument("--settle", type=float, default=2, help="mem: seconds before the reading")
     p.add_argument("--times", type=int, default=20, help="start: how often")
     p.add_argument("--n", type=int, default=3000, help="insn, alloc: base number of requests")

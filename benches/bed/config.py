@@ -39,6 +39,7 @@ PATHS = {
     "file": "/file",
     "ws": "/ws",
     "sse": "/sse",
+    "fanout": "/ws-fanout",
 }
 
 

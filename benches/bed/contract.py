@@ -6,8 +6,9 @@ import hmac
 import json
 import time
 
-from .client import Http, h2_get, sse_open, ws_open
+from .client import Http, WsH2, h2_get, sse_open, ws_open
 from .config import ECHO, FILE, Fail, log, need, path_of
+from .fanout import Crowd
 from .process import Server
 
 HELLO = b"Hello, World!"
@@ -181,14 +182,32 @@ def ws(port, path):
         ws_open(c, path)
 
 
+def ws_h2(port, path):
+    c = WsH2(port)
+    try:
+        for _ in range(2):
+            c.open(path)
+    finally:
+        c.close()
+
+
+def fanout(port, path):
+    crowd = Crowd(port, path, 3)
+    try:
+        with Http(port) as publisher:
+            crowd.deliver(publisher, 3, check=True)
+    finally:
+        crowd.close()
+
+
 def sse(port, path):
     with Http(port) as c:
         sse_open(c, path)
 
 
 CHECKS = dict(plaintext=plaintext, json=json_, users=users, echo=echo, stack=stack, session=session, file=file,
-              pipeline=pipeline, close=close, h2=h2, ws=ws, sse=sse)
-PATH_OF_CAP = {"pipeline": "plaintext", "close": "plaintext", "h2": "plaintext"}
+              pipeline=pipeline, close=close, h2=h2, ws=ws, sse=sse, fanout=fanout, **{"ws-h2": ws_h2})
+PATH_OF_CAP = {"pipeline": "plaintext", "close": "plaintext", "h2": "plaintext", "ws-h2": "ws"}
 
 
 def cmd_verify(conf, a, out, save):

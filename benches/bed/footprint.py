@@ -4,12 +4,14 @@ import resource
 import statistics
 import time
 
-from .client import Http, sse_open, ws_open
+from .client import Http, WsH2, sse_open, ws_open
 from .config import Fail, log, path_of
 from .contract import is_hello
 from .process import Server
 
-KINDS = (("idle", "plaintext"), ("ws", "ws"), ("sse", "sse"))
+KINDS = (("idle", "plaintext"), ("ws", "ws"), ("ws-h2", "ws-h2"), ("sse", "sse"))
+# WebSockets on one HTTP/2 connection
+STREAMS = 100
 
 
 def cmd_mem(conf, a, out, save):
@@ -42,6 +44,10 @@ def per_connection(conf, s, kind, n, settle):
     open_ = []
 
     def one():
+        if kind == "ws-h2":
+            if not open_ or open_[-1].stream >= 2 * STREAMS - 1:
+                open_.append(WsH2(srv.port))
+            return open_[-1].open(path_of(s, "ws"))
         c = Http(srv.port, 10)
         open_.append(c)
         if kind == "idle":
@@ -65,7 +71,7 @@ def per_connection(conf, s, kind, n, settle):
             time.sleep(settle)
             full = srv.mem()
             # all of them must still be there, or the number is worth nothing
-            sample = random.sample(open_, min(200, n))
+            sample = random.sample(open_, min(200, len(open_)))
             alive = sum(map(is_open, sample)) / len(sample)
             close_all()
             time.sleep(1)

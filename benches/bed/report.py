@@ -26,7 +26,7 @@ def per_round(f, mine, theirs):
     """f(mine) / f(theirs) round by round; disturbed rounds are left out if enough stay."""
     a, b = ({d["round"]: d for d in v} for v in (mine, theirs))
     both = sorted(a.keys() & b.keys())
-    quiet = [r for r in both if not a[r]["disturbed"] and not b[r]["disturbed"]]
+    quiet = [r for r in both if not a[r].get("disturbed") and not b[r].get("disturbed")]
     return [f(a[r]) / f(b[r]) for r in (quiet if len(quiet) >= 2 else both)]
 
 
@@ -66,7 +66,7 @@ class Report:
             + self.grid("p99 latency in µs at the same offered load, median", lambda v: f"{median([d['p99'] for d in calm(v)]):,.0f}", SAME_LOAD) \
             + self.beside("CPU per request, theirs over ours: above 1, Cepa is the cheaper", lambda d: 1 / self.cpu(d)) \
             + self.beside("Requests per second, ours over theirs", lambda d: d["rps"], FULL_SPEED) \
-            + self.counts() + self.memory()
+            + self.counts() + self.memory() + self.fanout("fanout", "") + self.fanout("fanout-unix", " over a Unix socket")
 
     def head(self):
         c = self.conf
@@ -104,7 +104,25 @@ class Report:
             if c not in d:
                 return "–"
             return d[c].get("error", "")[:40] or f"{d[c]['per_conn']:,.0f}" + ("" if d[c]["alive"] > .99 else " (dropped)")
-        return self.section("Bytes of process memory per open, idle connection", "mem", ("idle", "ws", "sse"), cell)
+        return self.section("Bytes of process memory per open, idle connection", "mem", ("idle", "ws", "ws-h2", "sse"), cell)
+
+    def fanout(self, name, how):
+        """Deliveries of one message to all WebSockets, and ours beside each other server's, round by round."""
+        data = {s: v for s, v in self.out.get(name, {}).items() if v and s in self.order}
+        if SUBJECT not in data:
+            return []
+        f = lambda b: lambda d: d[b]["per_cpu_s"]
+        bursts = [b for b in data[SUBJECT][-1] if b.isdigit()]
+        n = max(d["subscribers"] for d in data[SUBJECT])
+        head = [f"{b} at once" for b in bursts]
+        order = [s for s in self.order if s in data]
+        rows = [[s, *(f"{median([f(b)(d) for d in data[s]]):,.0f}" for b in bursts)] for s in order]
+        user = lambda d, b: f"{median([x[b]['us'] for x in d]):.2f} ({median([x[b]['user_us'] for x in d]):.2f} of them user)"
+        costs = [[s, *(user(data[s], b) for b in bursts)] for s in order]
+        beside = [[s, *(f"{median(per_round(f(b), data[SUBJECT], data[s])):.2f}" for b in bursts)] for s in order if s != SUBJECT]
+        return rows_of(f"Deliveries to {n:,} WebSockets{how} per second of the server's CPU time, median", ["server", *head], rows) \
+            + rows_of(f"CPU per delivery{how} in µs, median", ["server", *head], costs) \
+            + rows_of(f"Deliveries{how} per CPU second, ours over theirs", [f"{SUBJECT} against", *head], beside)
 
     def details(self):
         lines = [x for r, c in self.run.items() for x in self.row(r, c)]

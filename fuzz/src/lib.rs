@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bus_agent;
 mod cookies;
 mod front;
 mod http1;
@@ -15,6 +16,7 @@ mod websocket;
 
 pub use self::{
     accept::accept,
+    bus_agent::bus_agent,
     cookies::cookies,
     front::{fastcgi, scgi},
     http1::{http1_chunked, http1_head},
@@ -30,6 +32,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets, by name.
 pub const TARGETS: [Target; 10] = [
     ("accept", accept),
+    ("bus_agent", bus_agent),
     ("cookies", cookies),
     ("fastcgi", fastcgi),
     ("http1_chunked", http1_chunked),

@@ -2,11 +2,14 @@
 //! record, and the cases recorded from Koa.
 
 pub mod browser;
+pub mod cluster;
 pub mod fastcgi;
 pub mod http;
 pub mod koa;
+pub mod load;
 pub mod probe;
 mod serve;
+pub mod site;
 pub mod stats;
 pub mod wire;
 

@@ -47,7 +47,7 @@ pub fn pause(time: Duration) {
 /// # Panics
 /// When that takes longer than [`PATIENCE`](crate::wire::PATIENCE).
 #[track_caller]
-pub fn eventually(what: &str, so: impl Fn() -> bool) {
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !so() {
         assert!(started.elapsed() < crate::wire::PATIENCE, "it never came to this: {what}");

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use cepa_bus::{Bus, Live, Queue, QueueOptions};
-use cepa_core::{App, Ctx, Result};
+use cepa_core::{App, Ctx, Result, test::block_on};
 use cepa_tests::{
     Served, Serving,
     stats::{eventually, pause},
@@ -13,6 +13,10 @@ use cepa_tests::{
 
 fn news(bus: &Bus) -> Queue<String> {
     bus.queue_with("news", QueueOptions { keep: 16, ..QueueOptions::default() }).expect("the name is one")
+}
+
+fn count(queue: &Queue<String>) -> usize {
+    block_on(queue.count()).expect("it is in memory")
 }
 
 fn start(bus: &Bus) -> Served {
@@ -47,20 +51,20 @@ fn events_reach_everybody_in_order_but_who_does_not_read() {
     let streams: Vec<_> = (0..20).map(|_| open(&server, "/sse")).collect();
     let deaf = open(&server, "/sse");
     let gone = open(&server, "/sse");
-    eventually("all have subscribed", || queue.count() == 22);
+    eventually("all have subscribed", || count(&queue) == 22);
     gone.reset();
-    eventually("who has gone is no subscriber", || queue.count() == 21);
+    eventually("who has gone is no subscriber", || count(&queue) == 21);
 
     // One thread takes what comes while the other sends: far more than the buffers of a socket hold.
     let readers: Vec<_> = streams.into_iter().map(|wire| std::thread::spawn(|| text(wire))).collect();
     let long = "x".repeat(10_000);
     let started = Instant::now();
     for n in 0..1000 {
-        queue.notify(&format!("{n} {long}")).expect("a text can be written");
+        block_on(queue.notify(&format!("{n} {long}"))).expect("a text can be written");
         pause(Duration::from_micros(500));
     }
     assert!(started.elapsed() < Duration::from_secs(10), "who does not read slows nobody");
-    queue.stop();
+    block_on(queue.stop()).expect("it is in memory");
     for reader in readers {
         let text = reader.join().expect("the reader ends");
         let numbers: Vec<u32> = text
@@ -72,7 +76,7 @@ fn events_reach_everybody_in_order_but_who_does_not_read() {
         assert!(numbers.len() == 1000 || text.contains("event: missed"), "complete, or told");
     }
     drop(deaf);
-    eventually("nobody is left", || queue.count() == 0);
+    eventually("nobody is left", || count(&queue) == 0);
 }
 
 #[test]
@@ -80,7 +84,7 @@ fn a_drain_ends_streams_with_a_hint_and_polls_at_once() {
     let bus = Bus::new();
     let (server, queue) = (start(&bus), news(&bus));
     let (stream, poll) = (open(&server, "/sse"), open(&server, "/poll"));
-    eventually("both have subscribed", || queue.count() == 2);
+    eventually("both have subscribed", || count(&queue) == 2);
     let started = Instant::now();
     server.stopper().drain();
     assert_eq!(text(stream).matches("retry: ").count(), 2, "one at the beginning, one as a farewell");

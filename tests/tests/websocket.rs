@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cepa_core::{App, Ctx, Error};
+use cepa_bus::{Bus, Delivery};
+use cepa_core::{App, Ctx, Error, test::block_on};
 use cepa_tests::{
     Served, serve,
     stats::{eventually, pause},
@@ -148,6 +149,49 @@ fn handlers_close_as_they_end() {
     let mut failing = client(&server, "/fail");
     failing.send(Message::text("x")).unwrap();
     assert!(matches!(failing.read(), Ok(Message::Close(Some(close))) if close.code == Code::Error));
+}
+
+#[test]
+fn what_is_published_reaches_all_in_order() {
+    let news = Bus::new().queue::<u32>("news").unwrap();
+    let queue = news.clone();
+    let app = App::new().get("/news", async move |ctx: &mut Ctx| {
+        let mut news = queue.subscribe()?;
+        ctx.websocket(&Options::default(), async move |socket: &mut Socket| {
+            loop {
+                tokio::select! {
+                    biased;
+                    delivery = news.next() => match delivery {
+                        Some(Delivery::Message(message)) => {
+                            socket.feed_prepared(&message.encoded(|json| Prepared::new(json))).await?;
+                        }
+                        _ => return Ok(()),
+                    },
+                    message = socket.recv() => if message?.is_none() {
+                        return Ok(());
+                    },
+                }
+            }
+        })
+    });
+    let server = serve(app).unwrap();
+    let mut clients = [0; 20].map(|_| client(&server, "/news"));
+    eventually("all are subscribed", || block_on(news.count()).unwrap() == 20);
+    for number in 0..100 {
+        block_on(news.notify(&number)).unwrap();
+    }
+    for client in &mut clients {
+        for number in 0..100 {
+            assert_eq!(client.read().unwrap(), Message::text(number.to_string()));
+        }
+        client.send(Message::Ping(b"p".to_vec().into())).unwrap();
+        assert_eq!(client.read().unwrap(), Message::Pong(b"p".to_vec().into()));
+    }
+    // The queue ends, and says goodbye to all.
+    block_on(news.stop()).unwrap();
+    for client in &mut clients {
+        assert!(matches!(client.read(), Ok(Message::Close(Some(close))) if close.code == Code::Normal));
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! `cargo xtask bench`: Cepa beside its peers, by way of `benches/bench.py`; `bench live`: parked subscribers, by way
-//! of `benches/live`.
+//! of `benches/live`; `bench reload`: a cluster under load that is changed and damaged.
 
 use crate::Failure;
-use crate::process::{find, program, succeeds};
+use crate::process::{cargo, find, program, succeeds};
 use std::process::Command;
 
 /// In the order in which the whole run takes them; the rest are for looking closer.
 const WHOLE_RUN: [&str; 6] = ["build", "verify", "run", "mem", "insn", "report"];
-const CLOSER: [&str; 4] = ["alloc", "doors", "sys", "start"];
+const CLOSER: [&str; 5] = ["fanout", "alloc", "doors", "sys", "start"];
 
 /// A program the bed calls: its Debian package, and the commands that need it.
 const NEEDS: [(&str, &str, &[&str]); 9] = [
@@ -22,14 +22,16 @@ const NEEDS: [(&str, &str, &[&str]); 9] = [
     (
         "python3",
         "python3",
-        &["build", "verify", "run", "mem", "insn", "report", "alloc", "doors", "sys", "start"],
+        &["build", "verify", "run", "mem", "fanout", "insn", "report", "alloc", "doors", "sys", "start"],
     ),
 ];
 
 /// `bench [COMMAND] [OPTIONS]`
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    if let Some(("live", options)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return live(options);
+    match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("live", options)) => return live(options),
+        Some(("reload", options)) => return reload(options),
+        _ => {}
     }
     let (commands, options) = match args.split_first() {
         Some((first, rest)) if !first.starts_with('-') => {
@@ -75,6 +77,14 @@ fn live(options: &[String]) -> Result<(), Failure> {
         "--",
     ]);
     if succeeds(cargo.args(options)) { Ok(()) } else { Err(Failure::Failed) }
+}
+
+/// Builds the cluster that is to be loaded, and what loads it, and runs them.
+fn reload(options: &[String]) -> Result<(), Failure> {
+    let build = ["build", "--release", "--package", "cepa-tests", "--bins", "--package", "hello"];
+    let run = ["run", "--release", "--quiet", "--package", "cepa-tests", "--bin", "bench_reload", "--"];
+    let run = run.into_iter().chain(options.iter().map(String::as_str));
+    if succeeds(&mut cargo(build)) && succeeds(&mut cargo(run)) { Ok(()) } else { Err(Failure::Failed) }
 }
 
 /// A line for each program these commands need and do not find.

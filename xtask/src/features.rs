@@ -14,6 +14,8 @@ use crate::{
 const LAYERS: &str = "cepa-layers";
 /// The facade without layers, under either cryptography. That it forwards their features cargo checks by itself.
 const FACADE: [(&str, &str); 2] = [("cepa", "aws-lc-rs"), ("cepa", "ring")];
+/// The bus, in memory only and with a file.
+const BUS: [(&str, &str); 2] = [("cepa-bus", ""), ("cepa-bus", "durable")];
 
 /// Checks the layers without features and with each feature alone, and the facade without layers.
 pub(crate) fn each(_: bool) -> Outcome {
@@ -23,7 +25,7 @@ pub(crate) fn each(_: bool) -> Outcome {
         Err(error) => return Outcome::Failed(format!("{}: {error}", manifest.display())),
     };
     let alone = features.iter().map(|feature| (LAYERS, feature.as_str()));
-    let all: Vec<_> = std::iter::once((LAYERS, "")).chain(alone).chain(FACADE).collect();
+    let all: Vec<_> = std::iter::once((LAYERS, "")).chain(alone).chain(FACADE).chain(BUS).collect();
     let failed: Vec<_> = all.iter().filter(|(name, features)| !is_clean(name, features)).collect();
     match failed.as_slice() {
         [] => Outcome::Passed(format!("{} combinations", all.len())),

@@ -11,18 +11,30 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 12] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
     "crates/cepa-server/src/limits.rs",
+    "crates/cepa-bus/src/config.rs",
+    "crates/cepa-bus/src/limits.rs",
+    "crates/cepa-cluster/src/config.rs",
     "crates/cepa-log/src/options.rs",
     "crates/cepa-log/src/options/appenders.rs",
     "crates/cepa-log/src/layout.rs",
+    "crates/cepa/src/boot/lifecycle/config.rs",
+    "crates/cepa-cluster/src/jobs/config.rs",
 ];
 
-/// The sections that Cepa itself reads, and the type of each.
-const SECTIONS: [(&str, &str); 2] = [("server", "ServerConfig"), ("log", "LogConfig")];
+/// The sections that Cepa itself reads, or has a type for, and the type of each.
+const SECTIONS: [(&str, &str); 6] = [
+    ("server", "ServerConfig"),
+    ("log", "LogConfig"),
+    ("bus", "BusConfig"),
+    ("cluster", "ClusterConfig"),
+    ("lifecycle", "LifecycleConfig"),
+    ("jobs", "JobsConfig"),
+];
 
 /// `guide`
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {

@@ -21,8 +21,10 @@ cargo xtask <task>
   guide                       write the reference of the configuration from the comments at its fields
   bench [OPTIONS]             build, verify and measure Cepa beside its peers, then report
                               (--rounds N --secs S --rows A,B --only A,B --skip A,B)
-  bench COMMAND [OPTIONS]     one part of it: build, verify, run, mem, insn, alloc, sys, start, report
+  bench COMMAND [OPTIONS]     one part of it: build, verify, run, mem, insn, report; or closer: fanout, alloc, sys, start
   bench live [OPTIONS]        park subscribers, 10,000 or a million, and measure them
+  bench reload [--reloads N] [--upgrades N] [--kills N]
+                              reload and upgrade a cluster under load, kill its workers, count what is lost
 ";
 
 /// What a task that ran to its end says; a usage error is told apart so that it can exit with 2.

@@ -9,6 +9,7 @@ use std::{
 use cepa::{
     ServerConfig,
     bus::{Bus, Delivery, Live, Queue, SseOptions},
+    core::test::block_on,
     prelude::*,
     server::{
         ListenConfig,
@@ -42,10 +43,10 @@ pub fn serve(kind: Kind, heartbeat: Duration) -> crate::Result {
     println!("listening {}", running.endpoints()[0]);
     for line in io::stdin().lock().lines() {
         match line?.as_str() {
-            "count" => println!("count {}", queue.count()),
+            "count" => println!("count {}", block_on(queue.count())?),
             "publish" => {
                 let at = crate::now();
-                queue.notify(&format!("at={at:020}"))?;
+                block_on(queue.notify(&format!("at={at:020}")))?;
                 println!("published {at}");
             }
             other => return Err(format!("{other:?} is not known here").into()),

@@ -1,18 +1,21 @@
 //! Where names are: one bus for the process, with a namespace for each app.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    BusLimits, Counter, Messenger, NameError, Queue, QueueInfo, QueueOptions, Share, ShareError, ShareInfo,
-    ShareMap, Value,
+    Backend, BackendError, BusConfig, BusLimits, ConnectError, Counter, Messenger, NameError, Queue,
+    QueueInfo, QueueOptions, Role, Share, ShareError, ShareInfo, ShareMap, Value,
+    agent::AgentBackend,
     hub::Hub,
     names,
-    share::{CounterCell, MapCell, Slot},
+    share::{Disk, MapCell, Slot},
 };
 
 /// The names that the workers of an app have in common.
+///
+/// It is in the memory of the process, or is [connected](Self::connect) to what keeps it for many processes.
 ///
 /// An app [provides](cepa_core::App::provide) it, so that each handler finds the same one. Clones are the same bus.
 /// What is made under a name lives until it is freed or the process ends, not only as long as a handle to it.
@@ -23,7 +26,7 @@ use crate::{
 ///
 /// let app = App::new().provide(Bus::new()).get("/", async |ctx: &mut Ctx| -> Result<String> {
 ///     let visits = ctx.provided::<Bus>()?.counter("visits")?;
-///     Ok(format!("visit {}", visits.add(1).await))
+///     Ok(format!("visit {}", visits.add(1).await?))
 /// });
 /// # cepa_core::test::block_on(async {
 /// let client = app.test();
@@ -51,7 +54,54 @@ impl Bus {
 
     /// A bus with limits of its own.
     pub fn with_limits(limits: BusLimits) -> Self {
-        Self { hub: Arc::new(Hub::new(&limits)), app: "app".into() }
+        Self { hub: Arc::new(Hub::near(&limits, None)), app: "app".into() }
+    }
+
+    /// A bus as the configuration says: in memory, or kept elsewhere.
+    ///
+    /// A connection is made by a thread of its own, and made again whenever it is lost; [`ready`](Self::ready) waits for
+    /// it. It ends when the last clone of the bus and the last handle of it is dropped.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used, a thread that cannot be made.
+    pub fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
+        Self::connect_as(Role::Worker, config)
+    }
+
+    /// [`connect`](Self::connect) for a process that is not a worker, which only a [`Messenger`] asks for.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_as(role: Role, config: &BusConfig) -> Result<Self, ConnectError> {
+        let hub = match &config.backend {
+            Backend::Memory => {
+                let disk = config.store.as_deref().map(|path| open(path, &config.limits)).transpose()?;
+                Hub::near(&config.limits, disk)
+            }
+            #[cfg(feature = "redis")]
+            Backend::Redis(url) => Hub::far(&config.limits, |switch| {
+                let redis = crate::redis::Redis::connect(config, url, role, switch);
+                redis.map(|redis| redis as _)
+            })?,
+            Backend::Agent(path) => Hub::far(&config.limits, |switch| {
+                let agent = AgentBackend::connect(path.clone(), config, role, switch);
+                agent.map(|agent| Arc::new(agent) as _).map_err(ConnectError::Thread)
+            })?,
+            #[cfg(not(feature = "redis"))]
+            Backend::Redis(_) => return Err(ConnectError::NotBuilt(config.backend.clone())),
+        };
+        Ok(Self { hub: Arc::new(hub), app: "app".into() })
+    }
+
+    /// Waits until what keeps the bus is within reach, which memory always is.
+    ///
+    /// # Errors
+    /// What the last attempt has met, after the time that [`BusConfig::wait`] says.
+    pub async fn ready(&self) -> Result<(), BackendError> {
+        match &self.hub.shares.far {
+            None => Ok(()),
+            Some(far) => far.ready().await,
+        }
     }
 
     /// The same bus in the namespace of another app: its names are apart.
@@ -88,7 +138,7 @@ impl Bus {
     /// # Errors
     /// A name that is none or one too many.
     pub fn counter(&self, name: &str) -> Result<Counter, ShareError> {
-        Ok(Counter(self.hub.shares.counters.open(&self.app, name, |_| CounterCell::default())?))
+        Ok(Counter::open(&self.hub.shares, &self.app, name)?)
     }
 
     /// Values by key, each read and changed by itself.
@@ -97,7 +147,8 @@ impl Bus {
     /// A name that is none or one too many; a map of this name whose values have another type.
     pub fn map<V: Value>(&self, name: &str) -> Result<ShareMap<V>, ShareError> {
         let shares = &self.hub.shares;
-        ShareMap::new(shares.maps.open(&self.app, name, |key| MapCell::new::<V>(key, shares.map_entries))?)
+        let cell = shares.maps.open(&self.app, name, |key| MapCell::new::<V>(key, shares.map_entries))?;
+        ShareMap::new(cell, shares.far.clone())
     }
 
     /// A queue with the default options.
@@ -123,20 +174,38 @@ impl Bus {
         Queue::open(&self.hub.queues, &self.app, name, options)
     }
 
+    pub(crate) fn into_hub(self) -> Arc<Hub> {
+        self.hub
+    }
+
     /// Messages to listeners by the name of an action.
     pub fn messenger(&self) -> Messenger {
         Messenger::new(Arc::clone(&self.hub.switch), Arc::clone(&self.app))
     }
 
-    /// All shares of all apps, in the order of names, for whoever looks after the server.
+    /// All shares of all apps, in the order of names, for whoever looks after the server. Where the bus is kept elsewhere,
+    /// the copies that this process has.
     ///
     /// Sizes are those of the values written as JSON, which is done here: it takes time when they are large.
     pub fn shares(&self) -> Vec<ShareInfo> {
         self.hub.shares.slots.all().iter().map(|slot| slot.info()).collect()
     }
 
-    /// All queues of all apps, in the order of names.
+    /// All queues of all apps, in the order of names. Where the bus is kept elsewhere, those that this process has used.
     pub fn queues(&self) -> Vec<QueueInfo> {
         self.hub.queues.names.all().iter().map(|channel| channel.info()).collect()
     }
+}
+
+/// Opens the file for durable shares.
+#[cfg(feature = "durable")]
+fn open(path: &Path, limits: &BusLimits) -> Result<Arc<dyn Disk>, ConnectError> {
+    let (file, last) = crate::durable::File::open(path, limits.names)?;
+    crate::version::follow(last);
+    Ok(Arc::new(file))
+}
+
+#[cfg(not(feature = "durable"))]
+fn open(_: &Path, _: &BusLimits) -> Result<Arc<dyn Disk>, ConnectError> {
+    Err(ConnectError::NotDurable)
 }

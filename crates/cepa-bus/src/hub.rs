@@ -1,8 +1,14 @@
 //! What is behind all clones of a bus.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use crate::{BusLimits, messenger::Switch, queue::Queues, share::Shares};
+use crate::{
+    BusLimits,
+    far::Far,
+    messenger::Switch,
+    queue::Queues,
+    share::{Disk, Shares},
+};
 
 /// What is behind all clones of a bus.
 #[derive(Debug)]
@@ -13,11 +19,27 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: &BusLimits) -> Self {
+    /// A hub in the memory of this process, with a file for durable shares if there is to be one.
+    pub(crate) fn near(limits: &BusLimits, disk: Option<Arc<dyn Disk>>) -> Self {
         Self {
-            shares: Arc::new(Shares::new(limits)),
-            queues: Arc::new(Queues::new(limits)),
+            shares: Arc::new(Shares::new(limits, None, disk)),
+            queues: Arc::new(Queues::new(limits, None)),
             switch: Arc::new(Switch::new(limits.listeners)),
         }
+    }
+
+    /// A hub that is kept elsewhere. The backend passes messages of other processes to the switch.
+    pub(crate) fn far<E>(
+        limits: &BusLimits,
+        connect: impl FnOnce(Weak<Switch>) -> Result<Arc<dyn Far>, E>,
+    ) -> Result<Self, E> {
+        let switch = Arc::new(Switch::new(limits.listeners));
+        let far = connect(Arc::downgrade(&switch))?;
+        switch.reach(Arc::clone(&far));
+        Ok(Self {
+            shares: Arc::new(Shares::new(limits, Some(Arc::clone(&far)), None)),
+            queues: Arc::new(Queues::new(limits, Some(far))),
+            switch,
+        })
     }
 }

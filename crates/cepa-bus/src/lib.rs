@@ -11,17 +11,31 @@
 //! Everything here is in the memory of one process. The faces are `async` and values can be written down
 //! ([`Value`]), so that an app does not change when they are kept elsewhere.
 
+mod agent;
+mod backend;
 mod bus;
+mod config;
+#[cfg(feature = "durable")]
+mod durable;
+mod far;
 mod hub;
 mod limits;
 mod live;
 mod messenger;
 mod names;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis;
 mod share;
+mod version;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisUrlError;
 pub use self::{
+    agent::AgentServer,
+    backend::{BackendError, ConnectError},
     bus::Bus,
+    config::{Backend, BackendNameError, BusConfig, Role, WhileLost},
     limits::BusLimits,
     live::{Live, SseOptions},
     messenger::{Listener, Messenger, MessengerError},
@@ -32,6 +46,12 @@ pub use self::{
     },
     share::{Counter, Cycle, Guard, Party, Share, ShareError, ShareInfo, ShareMap, Snapshot, Value, Wait},
 };
+
+/// Reads bytes as an agent and its processes would, for fuzzing.
+#[doc(hidden)]
+pub fn check_agent_wire(bytes: &[u8]) {
+    agent::wire::check(bytes);
+}
 
 /// Takes a mutex whose holder may have panicked: no code of an app runs under those of this crate, so that what they
 /// guard is whole at any time.

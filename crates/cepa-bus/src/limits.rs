@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// How much a [`Bus`](crate::Bus) may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct BusLimits {
     /// Names of each kind (shares, counters, maps, queues), of all apps together. Default 8,192.
     pub names: usize,
@@ -15,8 +18,10 @@ pub struct BusLimits {
     pub subscribers: usize,
     /// Bytes of messages that all queues together keep, besides the last one of each. Queues without subscribers and
     /// handles lose theirs first, then the one that is published to its oldest. Default 256 MiB.
+    #[serde(with = "cepa_core::units::size")]
     pub queue_bytes: usize,
     /// So long after it was last used, a queue without subscribers and handles is forgotten. Default 1 hour.
+    #[serde(with = "cepa_core::units::duration")]
     pub queue_idle: Duration,
     /// Listeners of a [`Messenger`](crate::Messenger), of all apps together. Default 65,536.
     pub listeners: usize,

@@ -67,6 +67,12 @@ pub trait Live {
         timeout: Duration,
     ) -> Result;
 
+    /// [`long_poll`](Self::long_poll) for a subscriber of one's own making.
+    ///
+    /// # Errors
+    /// None that a handler could cause.
+    fn long_poll_with<T: 'static>(&mut self, subscriber: Subscriber<T>, timeout: Duration) -> Result;
+
     /// The message that the client has seen last, by the header `Last-Event-ID`; `None` where that is no id of ours.
     fn last_event_id(&self) -> Option<EventId>;
 
@@ -96,6 +102,10 @@ impl Live for Ctx {
     ) -> Result {
         let asked = self.query_pairs().find(|(key, _)| key == "after").map(|(_, id)| id.parse().ok());
         let subscriber = subscribe(queue, asked.unwrap_or_else(|| self.last_event_id()))?;
+        self.long_poll_with(subscriber, timeout)
+    }
+
+    fn long_poll_with<T: 'static>(&mut self, subscriber: Subscriber<T>, timeout: Duration) -> Result {
         long_poll::answer(self, subscriber, timeout)
     }
 

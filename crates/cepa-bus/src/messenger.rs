@@ -14,15 +14,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use self::switch::Heard;
 pub(crate) use self::switch::Switch;
 use crate::{
-    NameError,
+    BackendError, NameError,
+    far::To,
     names::{self, Key},
 };
 
 /// Sends messages to listeners by the name of an action, see [`Bus::messenger`](crate::Bus::messenger).
 ///
-/// A message reaches those who listen when it is sent, at most once; a listener that is 128 messages behind
-/// [misses](Listener::missed) those that follow. What must not be lost, or has many readers, is a
+/// A message reaches those who listen when it is sent, in all processes of the bus, at most once; a listener that is 128
+/// messages behind [misses](Listener::missed) those that follow. What must not be lost, or has many readers, is a
 /// [`Queue`](crate::Queue)'s.
+///
+/// Processes are workers, or the agent, which is there once. A bus in memory is both.
 ///
 /// ```
 /// use cepa_bus::Bus;
@@ -30,7 +33,7 @@ use crate::{
 /// # cepa_core::test::block_on(async {
 /// let messenger = Bus::new().messenger();
 /// let mut refresh = messenger.on::<String>("refresh")?;
-/// assert_eq!(messenger.broadcast("refresh", &"users")?, 1);
+/// assert_eq!(messenger.broadcast("refresh", &"users").await?, 1);
 /// assert_eq!(refresh.next().await?, "users");
 /// # Ok::<(), cepa_bus::MessengerError>(())
 /// # }).unwrap();
@@ -50,6 +53,9 @@ pub enum MessengerError {
     /// There are as many listeners as there may be.
     #[error("there are as many listeners as there may be")]
     TooManyListeners,
+    /// Other processes were not reached; listeners of this one may have been.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// The message is no JSON of its type.
     #[error("a message is not of the type that its listener asks for, or cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -79,52 +85,100 @@ impl Messenger {
         Ok(Listener { switch: Arc::clone(&self.switch), action, heard, kind: PhantomData })
     }
 
-    /// Sends to all listeners of this app, the sender's own included, and answers how many took it.
+    /// Sends to all listeners of this app in all processes, the sender's own included, and answers how many.
+    ///
+    /// Those of other processes are counted as they have said that they are there.
     ///
     /// # Errors
-    /// A message that cannot be written as JSON.
-    pub fn broadcast<T: Serialize + ?Sized>(
+    /// A message that cannot be written as JSON; [`Backend`](MessengerError::Backend) where the bus is kept elsewhere.
+    pub async fn broadcast<T: Serialize + ?Sized>(
         &self,
         action: &str,
         message: &T,
     ) -> Result<usize, MessengerError> {
-        self.send(&self.app, action, message)
+        let (action, json) = self.write(action, message)?;
+        Ok(self.switch.tell_all(&action, &json) + self.tell(&action, To::Others, json).await?)
     }
 
-    /// Sends to one listener of this app, whichever, and answers whether it took it.
+    /// Sends to all listeners of this app in workers.
     ///
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
-    pub fn send_random<T: Serialize + ?Sized>(
+    pub async fn send_to_app<T: Serialize + ?Sized>(
+        &self,
+        action: &str,
+        message: &T,
+    ) -> Result<usize, MessengerError> {
+        let (action, json) = self.write(action, message)?;
+        let is_worker = self.switch.far().is_none_or(|far| far.is_worker());
+        let here = if is_worker { self.switch.tell_all(&action, &json) } else { 0 };
+        Ok(here + self.tell(&action, To::OtherWorkers, json).await?)
+    }
+
+    /// Sends to all listeners of this app in the agent.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub async fn send_to_agent<T: Serialize + ?Sized>(
+        &self,
+        action: &str,
+        message: &T,
+    ) -> Result<usize, MessengerError> {
+        let (action, json) = self.write(action, message)?;
+        match self.switch.far() {
+            None => Ok(self.switch.tell_all(&action, &json)),
+            Some(_) => self.tell(&action, To::Agent, json).await,
+        }
+    }
+
+    /// Sends to one listener of this app in a worker, whichever, and answers whether there was one.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub async fn send_random<T: Serialize + ?Sized>(
         &self,
         action: &str,
         message: &T,
     ) -> Result<bool, MessengerError> {
-        let action = Key { app: Arc::clone(&self.app), name: action.into() };
-        Ok(self.switch.tell_one(&action, serde_json::to_vec(message)?.into()))
+        let (action, json) = self.write(action, message)?;
+        match self.switch.far() {
+            None => Ok(self.switch.tell_one(&action, json)),
+            Some(_) => Ok(self.tell(&action, To::Random, json).await? > 0),
+        }
     }
 
-    /// Sends to all listeners of another app, and answers how many took it.
+    /// Sends to all listeners of this app in the process with this id, [`std::process::id`], and answers how many.
     ///
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
-    pub fn send_to_app<T: Serialize + ?Sized>(
+    pub async fn send_to<T: Serialize + ?Sized>(
         &self,
-        app: &str,
+        process: u32,
         action: &str,
         message: &T,
     ) -> Result<usize, MessengerError> {
-        self.send(&app.into(), action, message)
+        let (action, json) = self.write(action, message)?;
+        if process == std::process::id() {
+            return Ok(self.switch.tell_all(&action, &json));
+        }
+        self.tell(&action, To::Process(process), json).await
     }
 
-    fn send<T: Serialize + ?Sized>(
+    fn write<T: Serialize + ?Sized>(
         &self,
-        app: &Arc<str>,
         action: &str,
         message: &T,
-    ) -> Result<usize, MessengerError> {
-        let message = Bytes::from(serde_json::to_vec(message)?);
-        Ok(self.switch.tell_all(&Key { app: Arc::clone(app), name: action.into() }, &message))
+    ) -> Result<(Key, Bytes), MessengerError> {
+        names::check(action)?;
+        let json = serde_json::to_vec(message)?;
+        Ok((Key { app: Arc::clone(&self.app), name: action.into() }, json.into()))
+    }
+
+    async fn tell(&self, action: &Key, to: To, json: Bytes) -> Result<usize, MessengerError> {
+        match self.switch.far() {
+            None => Ok(0),
+            Some(far) => Ok(far.tell(action, to, json).await?),
+        }
     }
 }
 
@@ -169,21 +223,29 @@ mod tests {
     use crate::{Bus, BusLimits};
 
     #[tokio::test]
-    async fn to_all_to_one_and_to_another_app() {
+    async fn to_all_to_one_and_not_to_another_app() {
         let bus = Bus::new();
         let (here, there) = (bus.messenger(), bus.namespace("there").unwrap().messenger());
         let (mut a, mut b) = (here.on::<u8>("x").unwrap(), here.on::<u8>("x").unwrap());
         let mut c = there.on::<u8>("x").unwrap();
-        assert_eq!(here.broadcast("x", &1).unwrap(), 2);
+        assert_eq!(here.broadcast("x", &1).await.unwrap(), 2);
         assert_eq!((a.next().await.unwrap(), b.next().await.unwrap()), (1, 1));
-        assert_eq!(here.send_to_app("there", "x", &2).unwrap(), 1);
+        assert_eq!(there.broadcast("x", &2).await.unwrap(), 1);
         assert_eq!(c.next().await.unwrap(), 2);
-        assert!(here.send_random("x", &3).unwrap());
+        assert!(here.send_random("x", &3).await.unwrap());
         assert_eq!(a.heard.messages.len() + b.heard.messages.len(), 1);
-        assert!(!here.send_random("nobody", &3).unwrap());
-        here.broadcast("x", "text").unwrap();
+        assert!(!here.send_random("nobody", &3).await.unwrap());
+        // A process that is alone is all of them.
+        assert_eq!(there.send_to_app("x", &4).await.unwrap(), 1);
+        assert_eq!(there.send_to_agent("x", &5).await.unwrap(), 1);
+        assert_eq!(there.send_to(std::process::id(), "x", &6).await.unwrap(), 1);
+        assert_eq!(there.send_to(0, "x", &7).await.unwrap(), 0);
+        for n in 4..=6 {
+            assert_eq!(c.next().await.unwrap(), n);
+        }
+        here.broadcast("x", "text").await.unwrap();
         drop(b);
-        assert_eq!(here.broadcast("x", &1).unwrap(), 1);
+        assert_eq!(here.broadcast("x", &1).await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -193,12 +255,12 @@ mod tests {
         let mut listener = messenger.on::<u32>("x").unwrap();
         assert!(matches!(messenger.on::<u32>("y"), Err(MessengerError::TooManyListeners)));
         for n in 0..1000u32 {
-            messenger.broadcast("x", &n).unwrap();
+            messenger.broadcast("x", &n).await.unwrap();
         }
         assert_eq!(listener.missed(), 1000 - Switch::BUFFER as u64);
-        messenger.broadcast("x", "lost").unwrap();
+        messenger.broadcast("x", "lost").await.unwrap();
         assert_eq!(listener.next().await.unwrap(), 0);
-        messenger.broadcast("x", "of another type").unwrap();
+        messenger.broadcast("x", "of another type").await.unwrap();
         for n in 1..Switch::BUFFER as u32 {
             assert_eq!(listener.next().await.unwrap(), n);
         }

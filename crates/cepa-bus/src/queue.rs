@@ -3,8 +3,11 @@
 mod channel;
 mod error;
 mod message;
+mod mirror;
 mod own;
 mod queues;
+mod relay;
+mod state;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -14,7 +17,12 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use self::message::Draft;
-pub(crate) use self::{channel::Channel, queues::Queues};
+pub(crate) use self::{
+    channel::Channel,
+    mirror::{Followed, Report},
+    queues::Queues,
+    relay::{Elsewhere, Relay, Relayed},
+};
 pub use self::{
     channel::{QueueInfo, QueueOptions},
     error::QueueError,
@@ -37,7 +45,7 @@ use crate::{NameError, names};
 /// # cepa_core::test::block_on(async {
 /// let news = Bus::new().queue::<String>("news")?;
 /// let mut reader = news.subscribe()?;
-/// news.notify(&"It rains".to_owned())?;
+/// news.notify(&"It rains".to_owned()).await?;
 /// match reader.next().await {
 ///     Some(Delivery::Message(message)) => assert_eq!(message.value()?, "It rains"),
 ///     other => panic!("{other:?}"),
@@ -65,26 +73,37 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// Publishes a message, and answers its id. Subscribers run later, on threads of their own.
     ///
+    /// Where the bus is kept elsewhere this waits for the answer, also while the bus is lost if
+    /// [`while_lost`](crate::BusConfig::while_lost) is `buffer`. Giving up the wait takes back nothing.
+    ///
     /// # Errors
-    /// A message that cannot be written as JSON, or has more bytes than [`QueueOptions::message`].
-    pub fn notify(&self, message: &T) -> Result<EventId, QueueError> {
-        self.publish(None, message)
+    /// A message that cannot be written as JSON, or has more bytes than [`QueueOptions::message`];
+    /// [`Backend`](QueueError::Backend).
+    pub async fn notify(&self, message: &T) -> Result<EventId, QueueError> {
+        self.publish(None, message).await
     }
 
     /// Publishes a message as an event of a type, which streams of events call their listeners by.
     ///
     /// # Errors
     /// As [`notify`](Self::notify); a type that has not 1 to 64 bytes, or a control character.
-    pub fn notify_as(&self, event: &str, message: &T) -> Result<EventId, QueueError> {
-        self.publish(Some(event), message)
+    pub async fn notify_as(&self, event: &str, message: &T) -> Result<EventId, QueueError> {
+        self.publish(Some(event), message).await
     }
 
-    fn publish(&self, event: Option<&str>, message: &T) -> Result<EventId, QueueError> {
-        let draft = Draft::write(self.channel.name(), event, message, self.channel.options().message)?;
-        Ok(self.queues.publish(&self.channel, draft))
+    async fn publish(&self, event: Option<&str>, message: &T) -> Result<EventId, QueueError> {
+        let options = self.channel.options();
+        let draft = Draft::write(self.channel.name(), event, message, options.message)?;
+        match &self.queues.far {
+            None => Ok(self.queues.publish(&self.channel, draft)),
+            Some(far) => far.publish(self.channel.key(), options, event, draft.into_json()).await,
+        }
     }
 
     /// A subscriber to all that is published from now on.
+    ///
+    /// Where the bus is kept elsewhere, it gets what this process publishes from now on, and what others publish once the bus
+    /// knows of it; what was on its way to this process may come too.
     ///
     /// # Errors
     /// When the queue has as many as it may.
@@ -100,20 +119,50 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Subscriber::new(Arc::clone(&self.channel), Some(last))
     }
 
-    /// The number of subscribers.
-    pub fn count(&self) -> usize {
-        self.channel.count()
+    /// A subscriber to all that the queue has kept, and what is published from now on.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub fn subscribe_from_start(&self) -> Result<Subscriber<T>, QueueError> {
+        Subscriber::from_start(Arc::clone(&self.channel))
     }
 
-    /// Who is subscribed, of those that are [named](Subscriber::named): each name once, in their order, with the number
-    /// of its subscribers.
-    pub fn present(&self) -> Vec<(Arc<str>, usize)> {
-        self.channel.present()
+    /// The number of subscribers, in all processes.
+    ///
+    /// # Errors
+    /// [`Backend`](QueueError::Backend) where the bus is kept elsewhere.
+    pub async fn count(&self) -> Result<usize, QueueError> {
+        match &self.queues.far {
+            None => Ok(self.channel.count()),
+            Some(far) => far.subscribers(self.channel.key()).await,
+        }
     }
 
-    /// Ends all subscribers that there are now, once they have read what is there for them. New ones may come.
-    pub fn stop(&self) {
-        self.channel.stop();
+    /// Who is subscribed, in all processes, of those that are [named](Subscriber::named): each name once, in their order,
+    /// with the number of its subscribers. Those of other processes are heard of a moment later.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub async fn present(&self) -> Result<Vec<(Arc<str>, usize)>, QueueError> {
+        match &self.queues.far {
+            None => Ok(self.channel.present()),
+            Some(far) => far.present(self.channel.key()).await,
+        }
+    }
+
+    /// Ends all subscribers that there are now, in all processes, once they have read what is there for them. New ones may
+    /// come.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub async fn stop(&self) -> Result<(), QueueError> {
+        match &self.queues.far {
+            None => {
+                self.channel.stop();
+                Ok(())
+            }
+            Some(far) => far.stop(self.channel.key()).await,
+        }
     }
 
     /// A room of this queue, with messages and subscribers of its own. It is the queue `name#room`.
@@ -125,7 +174,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     pub fn room(&self, room: &str) -> Result<Self, NameError> {
         names::check(room)?;
         let room = format!("{}#{}", self.channel.name(), room.replace('%', "%25").replace('#', "%23"));
-        Self::open(&self.queues, self.channel.app(), &room, self.channel.options())
+        Self::open(&self.queues, &self.channel.key().app, &room, self.channel.options())
     }
 
     /// The name.

@@ -1,9 +1,13 @@
 //! Named values common to all workers.
 
+mod cell;
 mod counter;
 mod deadlock;
+mod disk;
 mod error;
+mod json;
 mod map;
+mod near;
 mod shares;
 mod slot;
 #[cfg(test)]
@@ -13,7 +17,7 @@ use std::{any::Any, fmt, ops::Deref, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use self::slot::{Hold, Stored};
+use self::cell::{Hold, Outcome, ShareCell};
 pub use self::{
     counter::Counter,
     deadlock::{Cycle, Party, Wait},
@@ -21,7 +25,15 @@ pub use self::{
     map::ShareMap,
     slot::ShareInfo,
 };
-pub(crate) use self::{counter::CounterCell, map::MapCell, shares::Shares, slot::Slot};
+pub(crate) use self::{
+    counter::CounterCell,
+    disk::{Disk, Kept},
+    json::Json,
+    map::{Entry, MapCell},
+    shares::Shares,
+    slot::{Hold as NearHold, Slot, Stored},
+};
+use crate::{BackendError, far::When};
 
 /// A value that can be shared: it can be copied, sent between threads, and written down.
 ///
@@ -52,10 +64,8 @@ type Held = Arc<dyn Any + Send + Sync>;
 /// # }).unwrap();
 /// ```
 pub struct Share<T> {
-    shares: Arc<Shares>,
-    slot: Arc<Slot>,
+    cell: ShareCell<T>,
     make: Arc<dyn Fn() -> T + Send + Sync>,
-    ttl: Option<Duration>,
 }
 
 /// A value as it was when it was read.
@@ -69,7 +79,7 @@ pub struct Snapshot<T> {
 ///
 /// It is also released when the request that holds it is cancelled, since its handler is dropped then.
 pub struct Guard<T: Value> {
-    share: Share<T>,
+    cell: ShareCell<T>,
     hold: Hold,
     snapshot: Snapshot<T>,
 }
@@ -83,28 +93,46 @@ impl<T: Value> Share<T> {
         slot: Arc<Slot>,
         make: Arc<dyn Fn() -> T + Send + Sync>,
     ) -> Result<Self, ShareError> {
-        slot.check_type::<T>()?;
-        Ok(Self { shares, slot, make, ttl: None })
+        Ok(Self { cell: ShareCell::new(shares, slot)?, make })
     }
 
     /// Values written through this handle are gone so long after they were written; the next use makes a new one.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
+        self.cell.ttl = Some(ttl);
+        self
+    }
+
+    /// Values written through this handle are on disk before the write is answered, and there again after whatever
+    /// process was killed.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.cell.durable = true;
         self
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        self.slot.name()
+        self.cell.name()
     }
 
-    /// The value as it is now.
+    /// The value as it is now. Waits for nobody.
     ///
     /// # Errors
-    /// None in memory; a backend elsewhere may be out of reach.
+    /// [`Backend`](ShareError::Backend) and [`Json`](ShareError::Json) where the bus is kept elsewhere; in memory none.
     pub async fn read(&self) -> Result<Snapshot<T>, ShareError> {
-        Ok(self.load())
+        if let Some(present) = self.cell.load().await? {
+            return Ok(present);
+        }
+        // Made outside of all locks, so that `make` may use other shares.
+        let value = Arc::new((self.make)());
+        Ok(match self.cell.write(When::Absent, Some(Arc::clone(&value)), WRITE_WAIT).await? {
+            Outcome::Done(version) => Snapshot { value, version },
+            Outcome::Other(present) => present,
+            Outcome::Not(_) => {
+                return Err(BackendError::Refused("it has no value, and takes none".into()).into());
+            }
+        })
     }
 
     /// Changes the value, and answers what the closure does.
@@ -112,30 +140,40 @@ impl<T: Value> Share<T> {
     /// A write through the share itself waits while *this* request holds its [`Guard`] too: use the guard's.
     ///
     /// # Errors
-    /// [`Timeout`](ShareError::Timeout) if the share was locked for ten seconds, [`TooManyWaiting`](ShareError::TooManyWaiting).
+    /// [`Timeout`](ShareError::Timeout) if the share was locked for ten seconds, [`TooManyWaiting`](ShareError::TooManyWaiting);
+    /// as [`read`](Self::read).
     pub async fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, ShareError> {
-        let hold = self.hold_to_write().await?;
-        Ok(self.change(&hold, change))
+        let (hold, present) = self.cell.hold_to_write(WRITE_WAIT).await?;
+        let mut value = present.map_or_else(|| (self.make)(), |present| T::clone(&present.value));
+        let answer = change(&mut value);
+        self.cell.finish(hold, Some(Arc::new(value))).await?;
+        Ok(answer)
     }
 
-    /// Replaces the value.
+    /// Replaces the value, and answers its version.
     ///
     /// # Errors
     /// As [`update`](Self::update).
     pub async fn set(&self, value: T) -> Result<u64, ShareError> {
-        let hold = self.hold_to_write().await?;
-        Ok(self.store(&hold, value))
+        self.replace(When::Always, value).await
     }
 
     /// Replaces the value if its version is still this one, and answers the new version.
     ///
     /// # Errors
-    /// [`Conflict`](ShareError::Conflict) with the version that is there; as [`update`](Self::update).
+    /// [`Conflict`](ShareError::Conflict) with the version that is there, 0 if there is no value; as
+    /// [`update`](Self::update).
     pub async fn compare_and_set(&self, version: u64, value: T) -> Result<u64, ShareError> {
-        let hold = self.hold_to_write().await?;
-        match self.load().version {
-            current if current == version => Ok(self.store(&hold, value)),
-            current => Err(ShareError::Conflict { share: self.name().into(), expected: version, current }),
+        self.replace(When::Version(version), value).await
+    }
+
+    async fn replace(&self, when: When, value: T) -> Result<u64, ShareError> {
+        match self.cell.write(when, Some(Arc::new(value)), WRITE_WAIT).await? {
+            Outcome::Done(version) => Ok(version),
+            Outcome::Other(Snapshot { version: current, .. }) | Outcome::Not(current) => {
+                let expected = if let When::Version(version) = when { version } else { 0 };
+                Err(ShareError::Conflict { share: Arc::clone(self.cell.name()), expected, current })
+            }
         }
     }
 
@@ -144,9 +182,7 @@ impl<T: Value> Share<T> {
     /// # Errors
     /// As [`update`](Self::update).
     pub async fn free(&self) -> Result<(), ShareError> {
-        let hold = self.hold_to_write().await?;
-        self.slot.clear(&hold);
-        Ok(())
+        self.cell.write(When::Always, None, WRITE_WAIT).await.map(drop)
     }
 
     /// Locks the share for a party, waiting until all that asked before are done.
@@ -156,61 +192,18 @@ impl<T: Value> Share<T> {
     ///
     /// # Errors
     /// [`Deadlock`](ShareError::Deadlock) naming the cycle, [`Timeout`](ShareError::Timeout) naming the holder,
-    /// [`TooManyWaiting`](ShareError::TooManyWaiting).
+    /// [`TooManyWaiting`](ShareError::TooManyWaiting); as [`read`](Self::read).
     pub async fn lock(&self, party: &mut Party, timeout: Duration) -> Result<Guard<T>, ShareError> {
-        let hold = self.hold(party, timeout).await?;
-        Ok(Guard { snapshot: self.load(), share: self.clone(), hold })
-    }
-
-    async fn hold_to_write(&self) -> Result<Hold, ShareError> {
-        if let Some(hold) = self.slot.try_hold(&Party::WRITER) {
-            return Ok(hold);
-        }
-        self.hold(&mut Party::new("a write"), WRITE_WAIT).await
-    }
-
-    async fn hold(&self, party: &mut Party, timeout: Duration) -> Result<Hold, ShareError> {
-        if let Some(hold) = self.slot.try_hold(party) {
-            return Ok(hold);
-        }
-        let waiting = match self.shares.graph.wait(&self.slot, party, self.shares.lock_waiters)? {
-            deadlock::Turn::Now(hold) => return Ok(hold),
-            deadlock::Turn::Later(waiting) => waiting,
-        };
-        match tokio::time::timeout(timeout, waiting.granted()).await {
-            Ok(hold) => Ok(hold),
-            Err(_) => {
-                Err(ShareError::Timeout { share: self.name().into(), holder: self.slot.holder_label() })
+        let (hold, present) = self.cell.hold(party, timeout).await?;
+        let snapshot = match present {
+            Some(present) => present,
+            None => {
+                let value = Arc::new((self.make)());
+                let version = self.cell.store(&hold, Some(Arc::clone(&value))).await?;
+                Snapshot { value, version }
             }
-        }
-    }
-
-    /// The value; made outside of all locks, so that `make` may use other shares.
-    fn load(&self) -> Snapshot<T> {
-        let stored = self.slot.load().unwrap_or_else(|| {
-            let made = self.stored((self.make)());
-            self.slot.store_if_absent(made)
-        });
-        let value = stored.value.downcast().expect("the type was checked when the share was opened");
-        Snapshot { value, version: stored.version }
-    }
-
-    fn change<R>(&self, hold: &Hold, change: impl FnOnce(&mut T) -> R) -> R {
-        let mut value = T::clone(&self.load().value);
-        let answer = change(&mut value);
-        self.store(hold, value);
-        answer
-    }
-
-    fn store(&self, hold: &Hold, value: T) -> u64 {
-        let stored = self.stored(value);
-        let version = stored.version;
-        self.slot.store(hold, stored);
-        version
-    }
-
-    fn stored(&self, value: T) -> Stored {
-        Stored::new(Arc::new(value), self.shares.next_version(), self.ttl)
+        };
+        Ok(Guard { cell: self.cell.clone(), hold, snapshot })
     }
 }
 
@@ -223,10 +216,12 @@ impl<T: Value> Guard<T> {
     /// Changes the value, as [`Share::update`].
     ///
     /// # Errors
-    /// None in memory; elsewhere a lock may be lost.
+    /// [`LockLost`](ShareError::LockLost) where the bus is kept elsewhere and the connection was lost meanwhile; as
+    /// [`Share::read`].
     pub async fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Result<R, ShareError> {
-        let answer = self.share.change(&self.hold, change);
-        self.snapshot = self.share.load();
+        let mut value = T::clone(&self.snapshot.value);
+        let answer = change(&mut value);
+        self.set(value).await?;
         Ok(answer)
     }
 
@@ -235,8 +230,9 @@ impl<T: Value> Guard<T> {
     /// # Errors
     /// As [`update`](Self::update).
     pub async fn set(&mut self, value: T) -> Result<u64, ShareError> {
-        let version = self.share.store(&self.hold, value);
-        self.snapshot = self.share.load();
+        let value = Arc::new(value);
+        let version = self.cell.store(&self.hold, Some(Arc::clone(&value))).await?;
+        self.snapshot = Snapshot { value, version };
         Ok(version)
     }
 
@@ -245,8 +241,7 @@ impl<T: Value> Guard<T> {
     /// # Errors
     /// As [`update`](Self::update).
     pub async fn free(self) -> Result<(), ShareError> {
-        self.share.slot.clear(&self.hold);
-        Ok(())
+        self.cell.finish(self.hold, None).await.map(drop)
     }
 }
 
@@ -275,19 +270,18 @@ impl<T> Deref for Snapshot<T> {
 
 impl<T> Clone for Share<T> {
     fn clone(&self) -> Self {
-        let (shares, slot) = (Arc::clone(&self.shares), Arc::clone(&self.slot));
-        Self { shares, slot, make: Arc::clone(&self.make), ttl: self.ttl }
+        Self { cell: self.cell.clone(), make: Arc::clone(&self.make) }
     }
 }
 
-impl<T> fmt::Debug for Share<T> {
+impl<T: Value> fmt::Debug for Share<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Share({:?})", self.slot.name())
+        write!(f, "Share({:?})", self.name())
     }
 }
 
 impl<T: Value> fmt::Debug for Guard<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Guard({:?}, version {})", self.share.name(), self.version())
+        write!(f, "Guard({:?}, version {})", self.cell.name(), self.version())
     }
 }

@@ -34,7 +34,7 @@ async fn a_parked_stream_costs_less_than_a_kilobyte() {
             }
             // Paused time goes on once each of them waits.
             tokio::time::sleep(Duration::from_millis(1)).await;
-            assert_eq!(queue.count(), COUNT);
+            assert_eq!(queue.count().await.expect("in memory"), COUNT);
             let each = (resident() - before) / COUNT;
             println!("{each} bytes for each parked stream");
             assert!(each <= 1024, "{each}");

@@ -7,7 +7,11 @@ mod onion;
 mod order;
 mod settings;
 
-use std::{fmt, panic::Location, sync::Arc};
+use std::{
+    fmt,
+    panic::Location,
+    sync::{Arc, OnceLock},
+};
 
 pub use self::{
     explain::{RouteInfo, Step, StepKind},
@@ -56,6 +60,7 @@ pub struct App {
     pub(crate) fallback: Option<Endpoint>,
     pub(crate) settings: Settings,
     pub(crate) provided: Provided,
+    pub(crate) later: Option<Arc<OnceLock<Provided>>>,
 }
 
 impl App {
@@ -102,6 +107,16 @@ impl App {
     #[must_use]
     pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.provided.insert(value);
+        self
+    }
+
+    /// Provides values that are not there yet when the app is built: a client that has to connect first.
+    ///
+    /// They are found behind those that the app and the apps around it [provide](Self::provide). Fill the cell before
+    /// the first request: until then, what it will hold is missing.
+    #[must_use]
+    pub fn provide_later(mut self, values: Arc<OnceLock<Provided>>) -> Self {
+        self.later = Some(values);
         self
     }
 

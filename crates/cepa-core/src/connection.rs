@@ -1,5 +1,7 @@
 //! What a request may know of, and ask of, the connection it came by.
 
+mod deferred;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -120,6 +122,12 @@ pub trait Connection {
     /// Takes the policy that holds for this request from now on, all that layers and the route have asked for.
     fn set_policy(&self, policy: Policy) {
         let _ = policy;
+    }
+
+    /// Takes work to be done once the response was sent or cannot be sent any more; gives it back where there is no room
+    /// for it, or nobody to do it.
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        Err(work)
     }
 
     /// Whether this server is about to close the connection because it drains.

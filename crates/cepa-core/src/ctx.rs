@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Connection, Onion, Request, Response, Result, app::Settings, connection::Policy, cookie::Jar,
-    error::Error, state::State,
+    error::Error, service::Service, state::State,
 };
 
 /// One request and its response.
@@ -32,8 +32,9 @@ use crate::{
 /// | negotiate | [`accepts`](Self::accepts) [`is`](Self::is) [`fresh`](Self::fresh) |
 /// | answer | [`set_body`](Self::set_body) [`set_status`](Self::set_status) [`set_type`](Self::set_type) [`redirect`](Self::redirect) [`attachment`](Self::attachment) |
 /// | set headers | [`set`](Self::set) [`append`](Self::append) [`vary`](Self::vary) [`remove`](Self::remove) |
+/// | go on afterwards | [`defer`](Self::defer) |
 /// | fail | `return Err(ctx.error(403, "no"))`, [`assert`](Self::assert), in layers [`fail`](Self::fail) |
-/// | remember | [`cookies`](Self::cookies) [`state`](Self::state) [`insert`](Self::insert) [`provided`](Self::provided) |
+/// | remember | [`cookies`](Self::cookies) [`state`](Self::state) [`insert`](Self::insert) [`provided`](Self::provided) [`service`](Self::service) |
 pub struct Ctx {
     /// The request.
     pub request: Request,
@@ -73,17 +74,28 @@ impl Ctx {
         &self.onion.settings
     }
 
-    /// A value that the app [provides](crate::App::provide) to all requests.
+    /// A value that the app [provides](crate::App::provide) to all requests, or that was provided to it
+    /// [later](crate::App::provide_later).
     ///
     /// # Errors
     /// 500 naming the type, when nothing provides it.
     #[track_caller]
     pub fn provided<T: Send + Sync + 'static>(&self) -> Result<&T> {
         self.onion
-            .provided
-            .iter()
-            .find_map(|provided| provided.get())
+            .provided()
             .ok_or_else(|| Error::new(500, format!("nothing provides a {}", std::any::type_name::<T>())))
+    }
+
+    /// The service of this type for this request, made on its first use.
+    ///
+    /// # Errors
+    /// What [`Service::new`] fails with; the next use tries again.
+    pub fn service<T: Service>(&mut self) -> Result<&mut T> {
+        if self.state.get::<T>().is_none() {
+            let made = T::new(self)?;
+            self.state.insert(made);
+        }
+        Ok(self.state.get_mut().expect("it was there, or has just been put there"))
     }
 
     /// A value that a layer has left on this request.

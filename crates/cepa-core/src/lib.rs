@@ -25,6 +25,7 @@ mod middleware;
 mod reply;
 mod request;
 mod response;
+mod service;
 mod spare;
 mod state;
 mod target;
@@ -70,6 +71,7 @@ pub use self::{
     request::Request,
     response::Response,
     router::BuildError,
-    state::State,
+    service::Service,
+    state::{Provided, State},
     target::Target,
 };

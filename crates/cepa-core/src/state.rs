@@ -55,18 +55,20 @@ impl fmt::Debug for State {
 }
 
 /// One value per type, shared by all threads for the life of the app.
+///
+/// Lookups are linear: an app provides a handful of values.
 #[derive(Default)]
-pub(crate) struct Provided(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
+pub struct Provided(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
 
 impl Provided {
     /// Puts a value in; a later one of the same type replaces it.
-    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
+    pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         self.0.retain(|(id, _)| *id != TypeId::of::<T>());
         self.0.push((TypeId::of::<T>(), Box::new(value)));
     }
 
     /// The value of this type.
-    pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
+    pub fn get<T: 'static>(&self) -> Option<&T> {
         let (_, value) = self.0.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
         value.downcast_ref()
     }

@@ -206,7 +206,7 @@ impl<'c> IntoFuture for Call<'c> {
             *request.headers_mut() = self.headers;
             request.set_body(self.body);
             request.body_mut().set_limit(Body::DEFAULT_LIMIT);
-            let (status, _, mut headers, mut body) = self.client.onion.handle(request).await.into_parts();
+            let (status, _, mut headers, mut body) = self.client.onion.call(request).await.into_parts();
             self.client.keep_cookies(&headers);
             // As every door says it of a body that it sends.
             if let Some(length) = body.len().filter(|length| *length > 0) {

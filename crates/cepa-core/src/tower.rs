@@ -95,6 +95,7 @@ impl HttpBody for WithPump {
 ///
 /// - A request body has the limit [`Body::DEFAULT_LIMIT`], unless its route sets another.
 /// - The peer and TLS are those of a [`Memory`](crate::Memory) in the request's extensions, if there is one.
+/// - What handlers [defer](crate::Ctx::defer) is done before the answer.
 /// - The authority of the URI, if there is one, takes the place of `Host`.
 ///
 /// ```
@@ -128,7 +129,7 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let mut request = Request::from(request.map(Body::new));
         request.body_mut().set_limit(Body::DEFAULT_LIMIT);
-        let answer = self.0.handle(request);
-        Box::pin(async move { Ok(answer.await.into()) })
+        let onion = Arc::clone(&self.0);
+        Box::pin(async move { Ok(onion.call(request).await.into()) })
     }
 }

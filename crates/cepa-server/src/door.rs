@@ -22,6 +22,7 @@ use crate::{
     http1::{self, End, Link, date},
     http2,
     listen::{Accepted, Endpoint, Stream},
+    moved::MovedConnection,
     scgi,
     tls::{self, Protocol, Tls},
     tora,
@@ -37,16 +38,20 @@ pub(crate) struct Arrival {
 impl Arrival {
     /// `listener` is the address that is listened on, which is the connection's own unless it is a wildcard.
     pub(crate) fn new(accepted: Accepted, listener: &Endpoint) -> Self {
-        let Accepted { stream, peer } = accepted;
         let local = match listener {
             Endpoint::Tcp(address) if !address.ip().is_unspecified() => Some(*address),
-            Endpoint::Tcp(_) => match stream.local_addr() {
+            Endpoint::Tcp(_) => match accepted.stream.local_addr() {
                 Ok(Endpoint::Tcp(address)) => Some(address),
                 // The client is gone already; the first read will say so.
                 _ => None,
             },
             Endpoint::Unix(_) => None,
         };
+        Self::of(accepted, local)
+    }
+
+    fn of(accepted: Accepted, local: Option<SocketAddr>) -> Self {
+        let Accepted { stream, peer } = accepted;
         let peer = match peer {
             Endpoint::Tcp(address) => Peer::Ip(address),
             Endpoint::Unix(path) => Peer::Unix(path.map(|path| path.into_path_buf())),
@@ -65,11 +70,29 @@ pub(crate) enum Door {
     Tora(FrontServers, tora::Hosts),
 }
 
+/// Serves a connection on that comes from another process.
+pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
+    let MovedConnection { socket, served, age } = moved;
+    let arrival = Stream::from_socket(socket).and_then(|stream| {
+        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+        let local = if let Endpoint::Tcp(address) = local { Some(address) } else { None };
+        Ok(Arrival::of(Accepted { stream, peer }, local))
+    });
+    match arrival {
+        Ok(arrival) => {
+            let seat = Seat::of_adopted(floor);
+            drop(spawn_local(plain(arrival, Some((served, age)), Rc::clone(floor), seat)));
+        }
+        // The client has reset it on the way.
+        Err(error) => tracing::debug!(target: "cepa::server", %error, "a connection was not adopted"),
+    }
+}
+
 /// Serves a connection in a task of its own.
 pub(crate) fn open(arrival: Arrival, door: &Door, floor: &Rc<Floor>, seat: Seat) {
     let floor = Rc::clone(floor);
     match door {
-        Door::Http => drop(spawn_local(plain(arrival, floor, seat))),
+        Door::Http => drop(spawn_local(plain(arrival, None, floor, seat))),
         Door::Https(tls) => drop(spawn_local(encrypted(arrival, tls.clone(), floor, seat))),
         Door::FastCgi(front) => {
             let codec = fastcgi::Door::new(&floor.limits);
@@ -103,10 +126,19 @@ fn behind<C: Codec>(
     })
 }
 
-fn plain(arrival: Arrival, floor: Rc<Floor>, seat: Seat) -> impl Future<Output = ()> {
+fn plain(
+    arrival: Arrival,
+    before: Option<(u32, u32)>,
+    floor: Rc<Floor>,
+    seat: Seat,
+) -> impl Future<Output = ()> {
     let Arrival { stream, peer, local } = arrival;
     let ends = Rc::new(Ends { peer, local, tls: None });
-    let mut speaks = Speaks::Http1(http1::Serve::new(stream, Link::new(floor, ends)));
+    let link = Link::new(floor, ends);
+    let mut speaks = Speaks::Http1(match before {
+        None => http1::Serve::new(stream, link),
+        Some((served, age)) => http1::Serve::resumed(stream, link, served, age),
+    });
     // Not an `async` block: it would hold the connection twice, and every idle one is one of these.
     poll_fn(move |cx| {
         let _ = &seat;

@@ -1,7 +1,7 @@
 //! What all connections of one worker thread stand on: the app, the limits, the timers, the drain.
 
 use std::{
-    cell::{Cell, Ref, RefCell},
+    cell::{Cell, OnceCell, Ref, RefCell},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     http1::{Stamp, date},
     limits::Limits,
+    moved::Heir,
     timer::Timers,
 };
 
@@ -34,10 +35,15 @@ pub(crate) struct Floor {
     stamped: Cell<u64>,
     /// Connections open now.
     pub(crate) open: Cell<usize>,
+    /// Work that was deferred and is not done.
+    pub(crate) deferred: Cell<usize>,
+    /// Requests that have begun.
+    pub(crate) begun: Cell<u64>,
     draining: Cell<bool>,
+    heir: OnceCell<Heir>,
     /// Tells those who wait in [`begin_of_drain`](Self::begin_of_drain).
     drain: Notify,
-    /// Who waits for the last connection to end.
+    /// Who waits for the last connection to end, and the last work to be done.
     emptied: Cell<Option<Waker>>,
     buffers: Cell<Option<Buffers>>,
 }
@@ -60,7 +66,10 @@ impl Floor {
             server,
             stamp,
             open: Cell::new(0),
+            deferred: Cell::new(0),
+            begun: Cell::new(0),
             draining: Cell::new(false),
+            heir: OnceCell::new(),
             drain: Notify::new(),
             emptied: Cell::new(None),
             buffers: Cell::default(),
@@ -94,20 +103,42 @@ impl Floor {
         })
     }
 
-    /// Tells all connections to end as soon as they can.
-    pub(crate) fn drain(&self) {
+    /// Who takes over connections that are idle, once this drains.
+    pub(crate) fn heir(&self) -> Option<&Heir> {
+        self.heir.get()
+    }
+
+    /// Tells all connections to end as soon as they can, or to leave for the heir.
+    pub(crate) fn drain(&self, heir: Option<&Heir>) {
+        if let Some(heir) = heir {
+            // This is called once.
+            let _ = self.heir.set(heir.clone());
+        }
         self.draining.set(true);
         self.drain.notify_waiters();
         self.timers.wake_all();
     }
 
-    /// Ready when no connection is open.
+    /// Ready when no connection is open, and no work is left that was deferred.
     pub(crate) fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.open.get() == 0 {
+        if self.is_empty() {
             return Poll::Ready(());
         }
         self.emptied.set(Some(cx.waker().clone()));
         Poll::Pending
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open.get() == 0 && self.deferred.get() == 0
+    }
+
+    /// Tells who waits for it that this is empty now.
+    pub(crate) fn wake_if_empty(&self) {
+        if self.is_empty()
+            && let Some(waiting) = self.emptied.take()
+        {
+            waiting.wake();
+        }
     }
 
     /// Takes buffers. There is one pair per thread, unless an app's code makes another connection run
@@ -151,19 +182,19 @@ impl Seat {
         if floor.open.get() >= most {
             return None;
         }
+        Some(Self::of_adopted(floor))
+    }
+
+    /// A seat for a connection that had one in another process.
+    pub(crate) fn of_adopted(floor: &Rc<Floor>) -> Self {
         floor.open.set(floor.open.get() + 1);
-        Some(Self(Rc::clone(floor)))
+        Self(Rc::clone(floor))
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let open = self.0.open.get() - 1;
-        self.0.open.set(open);
-        if open == 0
-            && let Some(waiting) = self.0.emptied.take()
-        {
-            waiting.wake();
-        }
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.wake_if_empty();
     }
 }

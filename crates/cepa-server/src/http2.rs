@@ -8,6 +8,8 @@
 //! 3. `head`: a request head by the rules of the HTTP/1.1 door.
 //! 4. `exchange`: one request and its response, with `reading` for its body, `respond` and `sending` for the answer,
 //!    and `link` for what the app sees of it all. `streams` counts them.
+//! 5. `tunnel`: the stream of an extended CONNECT (RFC 8441), once the app has let another protocol have it. To the app
+//!    it was the request that asks for the same protocol over HTTP/1.1.
 //!
 //! Handlers at work are counted per connection, not streams: one whose stream was reset, and whose policy lets it
 //! complete, takes its place until it has.
@@ -25,6 +27,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod ticks;
+mod tunnel;
 mod wire;
 
 use std::{
@@ -53,6 +56,10 @@ use crate::{
 
 /// Bytes that a stream hands to `h2` ahead of the socket.
 const AHEAD: usize = 64 * 1024;
+
+/// What small DATA frames that nobody has taken may lack to 256 bytes each, of all streams of a connection: some 4,000
+/// frames, which cost `h2` about 1 MB.
+const OVERHEAD: usize = 1 << 20;
 
 /// How long a peer may not know yet that we have reset a stream.
 const IN_FLIGHT: Duration = Duration::from_secs(30);
@@ -109,6 +116,8 @@ fn builder(limits: &Http2Limits) -> Builder {
         .initial_connection_window_size(limits.connection_window)
         .max_header_list_size(limits.header_list)
         .max_send_buffer_size(AHEAD)
+        .data_frame_budget(OVERHEAD)
+        .enable_connect_protocol()
         // Frames that were on their way when their stream was reset are no errors.
         .max_concurrent_reset_streams(limits.streams as usize)
         .reset_stream_duration(IN_FLIGHT)

@@ -3,20 +3,24 @@
 //!
 //! In reading order: a [`Server`] binds its listeners ([`listen`], [`tls`]) and runs worker threads; each owns
 //! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
-//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`], [`scgi`] and
-//! [`tora`] over [`cgi`].
+//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`], [`scgi`] and [`tora`] over [`cgi`]. For servers
+//! that are one of many processes: sockets that another has bound, [`Gauges`], and connections that move from one process
+//! to another ([`moved`]).
 
 mod blocking;
 pub mod cgi;
+mod deferred;
 mod door;
 mod ends;
 pub mod fastcgi;
 mod floor;
 mod front;
+mod gauges;
 pub mod http1;
 mod http2;
 pub mod limits;
 pub mod listen;
+pub mod moved;
 mod pace;
 pub mod scgi;
 #[cfg(test)]
@@ -33,6 +37,7 @@ mod worker;
 pub use self::{
     blocking::{Blocking, blocking},
     front::{FrontServers, Protocol},
+    gauges::Gauges,
     server::{ListenConfig, Running, Server, ServerConfig, ServerError},
     stage::{Stage, Stopper},
 };

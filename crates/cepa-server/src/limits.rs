@@ -84,6 +84,9 @@ pub struct Limits {
     /// default 64 KiB: no more is read until then, and that the client leaves is not seen.
     #[serde(with = "size")]
     pub pipeline: usize,
+    /// Work that handlers have put off until after their responses and that is not done, per worker, default 1,000:
+    /// putting off more fails, with 503.
+    pub deferred: usize,
     /// Time that open connections get to finish when a worker stops, default 30 s: close.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -148,6 +151,7 @@ impl Default for Limits {
             requests_per_connection: 100_000,
             connection_age: Duration::from_secs(3600),
             pipeline: 64 * KIB,
+            deferred: 1_000,
             drain: Duration::from_secs(30),
             http2: Http2Limits::default(),
         }
@@ -204,6 +208,7 @@ impl Limits {
         within("headers", self.headers as u64, 1..=MOST_FIELDS as u64)?;
         within("header_bytes", self.header_bytes as u64, 256..=LARGEST)?;
         within("variable_bytes", self.variable_bytes as u64, 256..=LARGEST)?;
+        within("deferred", self.deferred as u64, 1..=1_000_000)?;
         within("pipeline", self.pipeline as u64, 1 << 10..=LARGEST)?;
         self.http2.check()
     }
@@ -271,6 +276,7 @@ write_stall = "30s"
 requests_per_connection = 100000
 connection_age = "1h"
 pipeline = "64 KiB"
+deferred = 1000
 drain = "30s"
 
 [http2]

@@ -5,12 +5,15 @@ use std::{fmt, io, num::NonZeroUsize, sync::Arc, thread::JoinHandle};
 use cepa_core::Onion;
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
     door::Door,
     front::{FrontServers, Protocol},
+    gauges::Gauges,
     limits::{Limits, OutOfRange},
-    listen::{self, Address, BindOptions, Endpoint, ListenError},
+    listen::{self, Address, BindOptions, Endpoint, ListenError, Socket},
+    moved::{Adopter, MovedConnection},
     stage::Stopper,
     tls::{Tls, TlsConfig, TlsError},
     tora,
@@ -112,6 +115,21 @@ impl<'de> de::Visitor<'de> for AddressOrTable {
     }
 }
 
+impl ServerConfig {
+    /// Checks what can be checked without binding, and says how many worker threads there are to be.
+    fn check(&self) -> Result<usize, ServerError> {
+        self.limits.check()?;
+        if self.listen.is_empty() {
+            return Err(ServerError::NoListener);
+        }
+        match self.workers {
+            0 => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+            count if count <= MOST_WORKERS => Ok(count),
+            count => Err(ServerError::Workers(count)),
+        }
+    }
+}
+
 /// The most worker threads of one process.
 const MOST_WORKERS: usize = 1024;
 
@@ -157,6 +175,9 @@ pub struct Server {
     workers: Vec<Vec<Listener>>,
     endpoints: Vec<Endpoint>,
     tls: Vec<Tls>,
+    gauges: Option<Arc<Gauges>>,
+    /// For each worker, if the server adopts.
+    arrivals: Vec<UnboundedReceiver<MovedConnection>>,
 }
 
 impl Server {
@@ -165,18 +186,43 @@ impl Server {
     /// # Errors
     /// The first listener, certificate or limit that cannot be used.
     pub fn bind(config: ServerConfig, onion: Arc<Onion>) -> Result<Self, ServerError> {
-        config.limits.check()?;
-        if config.listen.is_empty() {
-            return Err(ServerError::NoListener);
-        }
-        if config.workers > MOST_WORKERS {
-            return Err(ServerError::Workers(config.workers));
-        }
+        let count = config.check()?;
+        Self::over(config, count, onion, |listen| listen::bind(&listen.address, count, &listen.options))
+    }
+
+    /// A server over sockets that were [bound](listen::bind) elsewhere: `sockets` gives those of each listener.
+    ///
+    /// Each socket is accepted from by one worker thread; where there are fewer than threads, they share.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); a listener without a socket is one that cannot be used.
+    pub fn with_sockets(
+        config: ServerConfig,
+        onion: Arc<Onion>,
+        mut sockets: impl FnMut(&ListenConfig) -> Vec<Socket>,
+    ) -> Result<Self, ServerError> {
+        let count = config.check()?;
+        Self::over(config, count, onion, |listen| {
+            let mut sockets = sockets(listen);
+            if sockets.is_empty() {
+                return Err(ListenError::NotHandedOver { address: listen.address.clone() });
+            }
+            let bound = sockets.len();
+            for at in bound..count {
+                let shared = sockets[at % bound].shared()?;
+                sockets.push(shared);
+            }
+            Ok(sockets)
+        })
+    }
+
+    fn over(
+        config: ServerConfig,
+        count: usize,
+        onion: Arc<Onion>,
+        mut sockets: impl FnMut(&ListenConfig) -> Result<Vec<Socket>, ListenError>,
+    ) -> Result<Self, ServerError> {
         let server_header = config.server_header()?;
-        let count = match config.workers {
-            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            count => count,
-        };
         let mut workers: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         let (mut endpoints, mut all_tls) = (Vec::new(), Vec::new());
         for listen in config.listen {
@@ -187,7 +233,7 @@ impl Server {
                 return Err(ServerError::HostsDoor(listen.address));
             }
             let tls = listen.tls.as_ref().map(Tls::load).transpose()?;
-            let sockets = listen::bind(&listen.address, count, &listen.options)?;
+            let sockets = sockets(&listen)?;
             let endpoint = sockets.first().map(|socket| socket.local_addr().clone());
             let port = endpoint.as_ref().and_then(Endpoint::port).unwrap_or(0);
             let door = match (listen.door, &tls) {
@@ -200,12 +246,30 @@ impl Server {
                 }
             };
             endpoints.extend(endpoint);
-            for (worker, socket) in workers.iter_mut().zip(sockets) {
-                worker.push(Listener { socket, door: door.clone() });
+            for (at, socket) in sockets.into_iter().enumerate() {
+                workers[at % count].push(Listener { socket, door: door.clone() });
             }
             all_tls.extend(tls);
         }
-        Ok(Self { onion, limits: Arc::new(config.limits), server_header, workers, endpoints, tls: all_tls })
+        let limits = Arc::new(config.limits);
+        let (gauges, arrivals) = (None, Vec::new());
+        Ok(Self { onion, limits, server_header, workers, endpoints, tls: all_tls, gauges, arrivals })
+    }
+
+    /// What the worker threads will say of themselves, once a second.
+    pub fn gauges(&mut self) -> Arc<Gauges> {
+        let count = self.workers.len();
+        Arc::clone(self.gauges.get_or_insert_with(|| Arc::new(Gauges::new(count))))
+    }
+
+    /// Has the server serve connections of another one on; those that come before it has started wait. The last call
+    /// counts.
+    ///
+    /// Its drain lasts until all clones of the adopter are dropped, at the longest `limits.drain`.
+    pub fn adopts(&mut self) -> Adopter {
+        let (adopter, arrivals) = Adopter::new(self.workers.len());
+        self.arrivals = arrivals;
+        adopter
     }
 
     /// Where the listeners listen, in the order of the config.
@@ -226,6 +290,7 @@ impl Server {
         let stopper = Stopper::new();
         let most = self.limits.connections_per_worker(self.workers.len());
         let mut threads = Vec::new();
+        let mut arrivals = self.arrivals.into_iter();
         for (at, listeners) in self.workers.into_iter().enumerate() {
             let floor = worker::Ground {
                 onion: Arc::clone(&self.onion),
@@ -236,6 +301,8 @@ impl Server {
                 stage: stopper.watch(),
                 // One worker looks after the files of all certificates.
                 watched: if at == 0 { self.tls.clone() } else { Vec::new() },
+                gauges: self.gauges.clone().map(|gauges| (gauges, at)),
+                adopted: arrivals.next(),
             };
             let one_for_all = OneForAll(stopper.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{at}"));

@@ -8,6 +8,18 @@ use crate::{
     mask::unmask,
 };
 
+/// What one call of [`Decoder::decode`] may cost before it returns; a frame costs 1, whatever is in it.
+const STEP: u8 = 64;
+/// As many compressed bytes cost 1: each may be a block that comes to nothing.
+#[cfg(feature = "deflate")]
+const COMPRESSED: usize = 16;
+/// As many bytes that are inflated cost 1.
+#[cfg(feature = "deflate")]
+const INFLATED: usize = 256;
+/// Compressed bytes that are taken at once.
+#[cfg(feature = "deflate")]
+const PIECE: usize = STEP as usize * COMPRESSED;
+
 /// How much a message may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -33,6 +45,8 @@ pub struct Decoder {
     message: Option<Partial>,
     /// The payload of the control frame that is being read.
     control: Vec<u8>,
+    /// What the last call has cost; what does not fit is the most there is.
+    cost: u8,
     #[cfg(feature = "deflate")]
     inflater: Option<Box<Inflater>>,
 }
@@ -66,6 +80,7 @@ impl Decoder {
             frame: None,
             message: None,
             control: Vec::new(),
+            cost: 0,
             #[cfg(feature = "deflate")]
             inflater: None,
         }
@@ -86,12 +101,14 @@ impl Decoder {
 
     /// Takes bytes off the front of `input`, unmasking them in place: how many, and what they came to.
     ///
-    /// Without an event all of the input was taken.
+    /// Without an event all of the input was taken, or so much work was done (64 frames, 1 KiB of compressed bytes,
+    /// 16 KiB inflated) that others should have their turn before it is called with the rest.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn decode(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), ProtocolError> {
         let mut at = 0;
+        self.cost = 0;
         loop {
             let mut frame = match self.frame.take() {
                 Some(frame) => frame,
@@ -100,11 +117,13 @@ impl Decoder {
                     at += taken;
                     let Some(head) = head else { return Ok((at, None)) };
                     self.begin(&head)?;
+                    self.cost = self.cost.saturating_add(1);
                     Frame { head, done: 0 }
                 }
             };
             let left = frame.head.length - frame.done;
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(input.len() - at);
+            let most = self.most_at_once(&frame.head).min(input.len() - at);
+            let take = usize::try_from(left).unwrap_or(usize::MAX).min(most);
             let piece = &mut input[at..at + take];
             unmask(piece, frame.head.key, frame.done);
             at += take;
@@ -113,12 +132,29 @@ impl Decoder {
             let event = self.take(&frame.head, &input[at - take..at], ends)?;
             if !ends {
                 self.frame = Some(frame);
-                return Ok((at, None));
             }
-            if event.is_some() {
+            if event.is_some() || self.cost >= STEP || !ends && at == input.len() {
                 return Ok((at, event));
             }
         }
+    }
+
+    /// How many steps the last call was worth; `None` for so many that others must have their turn.
+    pub(crate) fn steps(&self) -> Option<u32> {
+        (self.cost < u8::MAX).then_some(u32::from(self.cost / STEP))
+    }
+
+    /// How many bytes of a payload are taken at once.
+    #[cfg(feature = "deflate")]
+    fn most_at_once(&self, head: &Head) -> usize {
+        let compressed = self.message.as_ref().is_some_and(|message| message.compressed);
+        if compressed && !head.opcode.is_control() { PIECE } else { usize::MAX }
+    }
+
+    /// How many bytes of a payload are taken at once.
+    #[cfg(not(feature = "deflate"))]
+    fn most_at_once(&self, _: &Head) -> usize {
+        usize::MAX
     }
 
     fn compresses(&self) -> bool {
@@ -185,12 +221,15 @@ impl Decoder {
             #[cfg(feature = "deflate")]
             if let Some(inflater) = &mut self.inflater {
                 message.came += piece.len() as u64;
+                let before = message.bytes.len();
                 let inflated = inflater.inflate(piece, ends, message.came, &mut message.bytes, &self.limits);
                 if inflated.is_err() {
                     // Text that was wrong before is what is told, however the bytes were cut.
                     message.check()?;
                 }
                 inflated?;
+                let cost = piece.len() / COMPRESSED + (message.bytes.len() - before) / INFLATED;
+                self.cost = self.cost.saturating_add(u8::try_from(cost).unwrap_or(u8::MAX));
             }
         } else {
             message.bytes.extend_from_slice(piece);

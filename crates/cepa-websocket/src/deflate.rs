@@ -1,17 +1,21 @@
 //! Compression of messages, permessage-deflate (RFC 7692).
 //!
 //! Without context takeover, the default, a message is compressed by itself: compressors belong to the thread and are
-//! lent for one message, so that a connection that is silent has none. With it, a connection keeps a window for each
+//! lent for one message, so that a connection that is silent has none; a thread keeps at most four of each, for a
+//! minute, and none once it has no connection that compresses. With it, a connection keeps a window for each
 //! direction; see [`Deflate`].
 
 mod negotiate;
+mod spare;
 
-use std::{cell::RefCell, fmt};
+use std::fmt;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use serde::Deserialize;
 
 pub use self::negotiate::{Agreed, negotiate};
+use self::spare::User;
+pub(crate) use self::spare::sweep;
 use crate::{Limits, ProtocolError};
 
 /// What a compressed message ends with on the wire of DEFLATE, and what is cut off it (section 7.2.1).
@@ -22,8 +26,6 @@ const WINDOW: u8 = 15;
 const PIECE: usize = 8 * 1024;
 /// Up to here, a message may inflate as far as it likes.
 const RATIO_FROM: usize = 64 * 1024;
-/// Compressors and decompressors that a thread keeps when nobody uses them.
-const SPARE: usize = 4;
 
 /// How messages are compressed.
 #[derive(Clone, Debug, Deserialize)]
@@ -47,39 +49,25 @@ impl Default for Deflate {
     }
 }
 
-thread_local! {
-    static COMPRESSORS: RefCell<Vec<(u32, u8, Compress)>> = const { RefCell::new(Vec::new()) };
-    static DECOMPRESSORS: RefCell<Vec<Decompress>> = const { RefCell::new(Vec::new()) };
-}
-
 /// Inflates what a client has compressed.
 pub(crate) struct Inflater {
     /// Between messages only with context takeover.
     inner: Option<Decompress>,
     takeover: bool,
     bits: u8,
+    _user: User,
 }
 
 impl Inflater {
     pub(crate) fn new(agreed: &Agreed) -> Self {
-        Self { inner: None, takeover: agreed.client_takeover, bits: agreed.client_bits }
+        Self { inner: None, takeover: agreed.client_takeover, bits: agreed.client_bits, _user: User::new() }
     }
 
     fn borrow(&self) -> Decompress {
         if self.takeover {
             return Decompress::new_with_window_bits(false, self.bits);
         }
-        let spare = DECOMPRESSORS.with_borrow_mut(Vec::pop);
-        spare.unwrap_or_else(|| Decompress::new_with_window_bits(false, WINDOW))
-    }
-
-    fn give_back(mut inner: Decompress) {
-        inner.reset(false);
-        DECOMPRESSORS.with_borrow_mut(|spare| {
-            if spare.len() < SPARE {
-                spare.push(inner);
-            }
-        });
+        spare::decompressor().unwrap_or_else(|| Decompress::new_with_window_bits(false, WINDOW))
     }
 
     /// Inflates a piece of a message behind `out`, the last if it `ends`; `came` are its compressed bytes so far.
@@ -97,7 +85,7 @@ impl Inflater {
             run(&mut inner, &TAIL, came, out, limits)?;
         }
         if ends && !self.takeover {
-            Self::give_back(inner);
+            spare::put_decompressor(inner);
         } else {
             self.inner = Some(inner);
         }
@@ -151,22 +139,27 @@ pub(crate) struct Deflater {
     bits: u8,
     level: u32,
     from: usize,
+    _user: User,
 }
 
 impl Deflater {
     pub(crate) fn new(agreed: &Agreed) -> Self {
         let Agreed { server_takeover, server_bits, level, from, .. } = *agreed;
         // An empty message has a form of its own, and nothing to gain.
-        Self { inner: None, takeover: server_takeover, bits: server_bits, level, from: from.max(1) }
+        Self {
+            inner: None,
+            takeover: server_takeover,
+            bits: server_bits,
+            level,
+            from: from.max(1),
+            _user: User::new(),
+        }
     }
 
     fn borrow(&self) -> Compress {
-        let spare = COMPRESSORS.with_borrow_mut(|spare| {
-            let fits = |(level, bits, _): &(u32, u8, Compress)| (*level, *bits) == (self.level, self.bits);
-            spare.iter().position(fits).map(|at| spare.swap_remove(at).2)
-        });
-        let made = || Compress::new_with_window_bits(Compression::new(self.level), false, self.bits);
-        spare.filter(|_| !self.takeover).unwrap_or_else(made)
+        let spare = if self.takeover { None } else { spare::compressor(self.level, self.bits) };
+        spare
+            .unwrap_or_else(|| Compress::new_with_window_bits(Compression::new(self.level), false, self.bits))
     }
 
     /// The compressed message; `None` for one that is to be sent as it is.
@@ -190,12 +183,7 @@ impl Deflater {
             self.inner = Some(inner);
             return Some(out);
         }
-        inner.reset();
-        COMPRESSORS.with_borrow_mut(|spare| {
-            if spare.len() < SPARE {
-                spare.push((self.level, self.bits, inner));
-            }
-        });
+        spare::put_compressor(self.level, self.bits, inner);
         // What does not get smaller is not worth the client's work.
         (out.len() < message.len()).then_some(out)
     }

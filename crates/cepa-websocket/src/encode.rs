@@ -43,8 +43,13 @@ impl Prepared {
         self.0.len()
     }
 
-    pub(crate) fn bytes(&self) -> Bytes {
-        self.0.clone()
+    /// Appends it to `out`; what is large and follows is given back.
+    pub(crate) fn append(&self, out: &mut Vec<u8>) -> Bytes {
+        if self.0.len() > COPIED {
+            return self.0.clone();
+        }
+        out.extend_from_slice(&self.0);
+        Bytes::new()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455, section 4.2).
+//! The opening handshake (RFC 6455, section 4.2). That of HTTP/2 (RFC 8441) looks the same from here.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cepa_core::{Ctx, Error, Headers, Result};
@@ -85,7 +85,7 @@ fn check(ctx: &Ctx) -> Result<&str> {
     let fields = ctx.request.fields();
     let version = sole(fields, "sec-websocket-version");
     if !asks(ctx) || version != Some("13") {
-        return Err(Error::new(426, "this address speaks WebSocket, version 13, over HTTP/1.1")
+        return Err(Error::new(426, "this address speaks WebSocket, version 13")
             .with_header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
             .with_header(header::UPGRADE, HeaderValue::from_static("websocket")));
     }

@@ -24,8 +24,8 @@ use crate::{
     Close, CloseCode, Decoder, Event, Message, Prepared, ProtocolError, SocketError, encode::Encoder,
 };
 
-/// How many reads and events are worked on before others get their turn: a client that never stops sending must not
-/// hold up the thread.
+/// How many reads, events and steps of the decoder are worked on before others get their turn: a client that never
+/// stops sending must not hold up the thread.
 const STEPS: u32 = 64;
 /// Bytes that are thrown away of what a client sends after it was told that it must go.
 const THROWN: usize = 1 << 20;
@@ -44,7 +44,7 @@ pub struct Socket {
     decoded: usize,
     clock: Clock,
     draining: LocalBoxFuture<'static, ()>,
-    /// Reads and events until others get their turn.
+    /// Reads, events and steps of the decoder until others get their turn.
     steps: u32,
     phase: Phase,
     error: Option<SocketError>,
@@ -120,14 +120,8 @@ impl Socket {
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SocketError> {
         let mut message = Some(message.into());
         poll_fn(|cx| {
-            self.poll_send(cx, &mut |socket| match message.take() {
-                Some(message) => {
-                    let encoder = &mut socket.encoder;
-                    socket.output.set(|out| encoder.encode(message, out));
-                    true
-                }
-                None => false,
-            })
+            ready!(self.poll_put(cx, &mut message, Self::put))?;
+            self.poll_written(cx, |_| false)
         })
         .await
     }
@@ -139,15 +133,39 @@ impl Socket {
     pub async fn send_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
         let mut message = Some(message);
         poll_fn(|cx| {
-            self.poll_send(cx, &mut |socket| match message.take() {
-                Some(message) => {
-                    socket.output.set(|_| message.bytes());
-                    true
-                }
-                None => false,
-            })
+            ready!(self.poll_put(cx, &mut message, Self::put_prepared))?;
+            self.poll_written(cx, |_| false)
         })
         .await
+    }
+
+    /// Takes a message to be written with the next [`flush`](Self::flush), [`send`](Self::send) or wait in
+    /// [`recv`](Self::recv): small ones that are there together cost one write. Waits only when 8 KiB wait already.
+    ///
+    /// When it is cancelled the message was taken whole or not at all.
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send).
+    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), SocketError> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| self.poll_put(cx, &mut message, Self::put)).await
+    }
+
+    /// [`feed`](Self::feed) for a message that is sent to many.
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send).
+    pub async fn feed_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        let mut message = Some(message);
+        poll_fn(|cx| self.poll_put(cx, &mut message, Self::put_prepared)).await
+    }
+
+    /// Waits until all that was [fed](Self::feed) is written to the connection.
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send).
+    pub async fn flush(&mut self) -> Result<(), SocketError> {
+        poll_fn(|cx| self.poll_written(cx, |_| false)).await
     }
 
     /// Closes the WebSocket, and waits until the client has agreed, for at most
@@ -200,22 +218,43 @@ impl Socket {
         }
     }
 
-    /// Writes what waits, lets `next` put a message into the output, and writes that, until it has none.
-    fn poll_send(
+    /// Puts a message that was not put yet into the output once there is room.
+    fn poll_put<M>(
         &mut self,
         cx: &mut Context<'_>,
-        next: &mut dyn FnMut(&mut Self) -> bool,
+        message: &mut Option<M>,
+        put: impl Fn(&mut Self, M),
+    ) -> Poll<Result<(), SocketError>> {
+        if message.is_some() {
+            ready!(self.poll_written(cx, Output::has_room))?;
+        }
+        message.take().into_iter().for_each(|message| put(self, message));
+        Poll::Ready(Ok(()))
+    }
+
+    fn put(&mut self, message: Message) {
+        self.output.push(|out| self.encoder.encode(message, out));
+    }
+
+    fn put_prepared(&mut self, message: &Prepared) {
+        self.output.push(|out| message.append(out));
+    }
+
+    /// Writes what waits until that is `enough`, or all.
+    fn poll_written(
+        &mut self,
+        cx: &mut Context<'_>,
+        enough: impl Fn(&Output) -> bool,
     ) -> Poll<Result<(), SocketError>> {
         loop {
             if self.phase != Phase::Open {
                 return Poll::Ready(Err(self.error.take().unwrap_or(SocketError::Closed)));
             }
+            if enough(&self.output) {
+                return Poll::Ready(Ok(()));
+            }
             match self.poll_output(cx) {
-                Poll::Ready(Ok(())) => {
-                    if !next(self) {
-                        return Poll::Ready(Ok(()));
-                    }
-                }
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(error)) => self.end(Some(error.into())),
                 Poll::Pending => {
                     if !self.poll_clock(cx, false) {
@@ -257,9 +296,14 @@ impl Socket {
         }
     }
 
+    fn count_steps(&mut self) {
+        self.steps = self.decoder.steps().map_or(0, |steps| self.steps.saturating_sub(steps));
+    }
+
     fn decode_left(&mut self) -> Result<Option<Event>, Failure> {
         let (taken, event) =
             self.decoder.decode(&mut self.left[self.decoded..]).map_err(Failure::Protocol)?;
+        self.count_steps();
         self.decoded += taken;
         if self.decoded == self.left.len() {
             (self.left, self.decoded) = (Vec::new(), 0);
@@ -281,6 +325,7 @@ impl Socket {
                 Ok(decoded) => decoded,
                 Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
             };
+            self.count_steps();
             if taken < length {
                 self.left = input[taken..length].to_vec();
             }

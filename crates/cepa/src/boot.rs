@@ -1,16 +1,34 @@
-//! What an app learns about its surroundings while it is built.
+//! What an app learns about its surroundings while it is built, and what it says about its life.
+
+#[cfg_attr(not(feature = "cluster"), path = "boot/background/none.rs")]
+mod background;
+mod hooks;
+mod lifecycle;
 
 use std::{
-    env, fmt, io,
+    any, env, fmt, io,
+    panic::Location,
     path::{self, Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
-use cepa_core::Result;
+use cepa_core::{Error, Provided, Result};
 use serde::de::DeserializeOwned;
 
-use crate::config::{Config, ConfigError, Layers, Setting};
+pub(crate) use self::lifecycle::Lifecycle;
+use self::{background::Background, hooks::Hooks};
+pub use self::{
+    hooks::Stage,
+    lifecycle::{LifecycleConfig, LifecycleError, Started},
+};
+use crate::{
+    Plugin,
+    config::{Config, ConfigError, Layers, Setting},
+    plugin::Erased,
+};
 
-/// What an app learns while it is built: its environment, its configuration, where it runs.
+/// What an app learns while it is built: its environment, its configuration, where it runs. It is also where the app
+/// says what it provides to all requests, and what is to happen before the first of them and after the last.
 ///
 /// ```
 /// use cepa::prelude::*;
@@ -58,14 +76,56 @@ use crate::config::{Config, ConfigError, Layers, Setting};
 /// A key that nobody reads is an error, since it is mostly a slip of the pen: in a section, if its type does not know
 /// the key, whether or not it says `deny_unknown_fields` (a type with `#[serde(flatten)]` must say so itself); and
 /// the section as a whole, if [`config`](Boot::config) was never called for it.
+///
+/// # Life
+///
+/// The function that makes the app opens nothing, since `check` and `routes` call it too. What has to be opened, such as
+/// a database, is opened in a hook, and provided there:
+///
+/// ```
+/// use cepa::prelude::*;
+/// # struct Database;
+/// # impl Database {
+/// #     async fn connect() -> Result<Self> { Ok(Self) }
+/// #     async fn close(&self) {}
+/// # }
+///
+/// fn app(boot: &mut Boot) -> Result<App> {
+///     boot.did_load(async |boot: &mut Boot| {
+///         boot.provide(Database::connect().await?);
+///         boot.before_close(async |boot: &Boot| Ok(boot.provided::<Database>()?.close().await));
+///         Ok(())
+///     });
+///     Ok(App::new().get("/", async |ctx: &mut Ctx| ctx.provided::<Database>().map(|_| "connected")))
+/// }
+/// # tokio::runtime::LocalRuntime::new()?.block_on(async {
+/// let started = Boot::load("test")?.start(app).await?;
+/// assert_eq!(started.client().get("/").await.text(), "connected");
+/// started.close().await;
+/// # Ok::<(), cepa::Error>(())
+/// # })?;
+/// # Ok::<(), cepa::Error>(())
+/// ```
+///
+/// The hooks, when they run and what they may do are listed at [`Plugin`]; those of the app come after those of all
+/// plugins, and its `before_close` before theirs.
 pub struct Boot {
     name: String,
     env: String,
     root: PathBuf,
     config: Config,
+    /// Whether the configuration may still be changed.
+    is_open: bool,
+    plugins: Vec<Box<dyn Erased>>,
+    hooks: Hooks,
+    background: Background,
+    /// What is provided until the app is ready, and from then on.
+    providing: Provided,
+    provided: Arc<OnceLock<Provided>>,
 }
 
 /// What a [`Boot`] is made from.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) name: String,
     pub(crate) env: Option<EnvName>,
@@ -131,7 +191,36 @@ impl Boot {
             variables: env::vars_os().collect(),
             flags: from.flags,
         })?;
-        Ok(Self { name: from.name, env: env.0, root, config })
+        Ok(Self {
+            name: from.name,
+            background: Background::new(&env.0),
+            env: env.0,
+            root,
+            config,
+            is_open: true,
+            plugins: Vec::new(),
+            hooks: Hooks::default(),
+            providing: Provided::default(),
+            provided: Arc::default(),
+        })
+    }
+
+    /// Adds a plugin, as [`Program::plugin`](crate::Program::plugin) does.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        self.plugins.push(Box::new(plugin));
+        self
+    }
+
+    pub(crate) fn with_plugins(mut self, plugins: Vec<Box<dyn Erased>>) -> Self {
+        self.plugins.extend(plugins);
+        self
+    }
+
+    /// Puts a layer below all others.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn put_below(&mut self, origin: &str, text: &str) -> Result<(), ConfigError> {
+        self.config.put_below(&[(origin.to_owned(), text)])
     }
 
     /// The name of the program.
@@ -163,6 +252,71 @@ impl Boot {
     #[track_caller]
     pub fn config<T: DeserializeOwned>(&self, section: &str) -> Result<T> {
         Ok(self.config.section(section)?)
+    }
+
+    /// Sets a value of the configuration, written as for `--set`; it wins over all that is written elsewhere.
+    ///
+    /// For [`Plugin::config_will_load`]: afterwards somebody may have read it already.
+    ///
+    /// # Errors
+    /// A 500 for a text that is no setting, and once the configuration is settled.
+    #[track_caller]
+    pub fn set(&mut self, setting: &str) -> Result {
+        if !self.is_open {
+            return Err(Error::new(500, "the configuration is settled; change it in `config_will_load`"));
+        }
+        let setting: Setting = setting.parse()?;
+        self.config.set(setting.at_line(Location::caller()));
+        Ok(())
+    }
+
+    /// Provides a value to the whole process: to all requests by [`Ctx::provided`](cepa_core::Ctx::provided), to
+    /// hooks by [`provided`](Self::provided).
+    ///
+    /// One value of each type; a later one takes the place of the one before. What an [`App`](cepa_core::App) itself
+    /// provides goes before it, for its own requests.
+    pub fn provide<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.providing.insert(value);
+    }
+
+    /// A value that was provided to the whole process.
+    ///
+    /// # Errors
+    /// A 500 naming the type, when nothing has provided it yet.
+    #[track_caller]
+    pub fn provided<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        let found = self.providing.get().or_else(|| self.provided.get()?.get());
+        found.ok_or_else(|| Error::new(500, format!("nothing has provided a {}", any::type_name::<T>())))
+    }
+
+    /// Runs this once the app is built and sound: see [`Plugin::did_load`].
+    #[track_caller]
+    pub fn did_load(&mut self, hook: impl AsyncFnOnce(&mut Boot) -> Result + 'static) {
+        self.hooks.add(Stage::DidLoad, hooks::early(hook));
+    }
+
+    /// Runs this once all have loaded: see [`Plugin::will_ready`].
+    #[track_caller]
+    pub fn will_ready(&mut self, hook: impl AsyncFnOnce(&mut Boot) -> Result + 'static) {
+        self.hooks.add(Stage::WillReady, hooks::early(hook));
+    }
+
+    /// Runs this once the process is ready: see [`Plugin::did_ready`].
+    #[track_caller]
+    pub fn did_ready(&mut self, hook: impl AsyncFnOnce(&Boot) -> Result + 'static) {
+        self.hooks.add(Stage::DidReady, hooks::late(hook));
+    }
+
+    /// Runs this once the server accepts connections: see [`Plugin::server_did_ready`].
+    #[track_caller]
+    pub fn server_did_ready(&mut self, hook: impl AsyncFnOnce(&Boot) -> Result + 'static) {
+        self.hooks.add(Stage::ServerDidReady, hooks::late(hook));
+    }
+
+    /// Runs this after the last request, the latest first: see [`Plugin::before_close`].
+    #[track_caller]
+    pub fn before_close(&mut self, hook: impl AsyncFnOnce(&Boot) -> Result + 'static) {
+        self.hooks.add(Stage::BeforeClose, hooks::late(hook));
     }
 
     /// The configuration as a whole.

@@ -1,11 +1,17 @@
 //! The command line: what may be asked of a program, and the flags that are a layer of its configuration.
 
-use std::path::PathBuf;
+#[cfg(feature = "cluster")]
+mod cluster;
+
+use std::{ffi::OsString, path::PathBuf};
 
 use cepa_server::listen::Address;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use http::Method;
 
+#[cfg(feature = "cluster")]
+use crate::operate::Operation;
 use crate::{
     boot::{EnvName, Surroundings},
     config::Setting,
@@ -22,12 +28,41 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Subcommands {
-    /// Serves the app until it is told to stop (the default)
+    /// Serves the app in this process until it is told to stop (the default)
     Serve(Flags),
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    Cluster(cluster::Subcommands),
     /// Lists the routes of the app, or explains what answers a path
     Routes(RoutesFlags),
     /// Reads the configuration and builds the app, but does not serve it
-    Check(Flags),
+    Check(CheckFlags),
+    /// Runs a schedule of the app once
+    #[cfg(feature = "cluster")]
+    RunSchedule(RunScheduleFlags),
+    /// Prints what a shell needs to complete command lines of this program
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[cfg(feature = "cluster")]
+#[derive(Args)]
+struct RunScheduleFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// The name of the schedule
+    name: String,
+}
+
+#[derive(Args)]
+struct CheckFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// Prints the configuration as it takes effect, with the origin of each value and without secrets
+    #[arg(long)]
+    dump: bool,
 }
 
 #[derive(Args)]
@@ -46,8 +81,8 @@ struct RoutesFlags {
 }
 
 // The flags that every command takes, before its name or behind it. (Documentation here would become the help's.)
-#[derive(Args)]
-struct Flags {
+#[derive(Args, Default)]
+struct Place {
     /// The environment, which chooses the file NAME.toml [default: $CEPA_ENV, else development or production
     /// by the kind of build]
     #[arg(long, value_name = "NAME")]
@@ -58,11 +93,18 @@ struct Flags {
     /// Sets a key of the configuration; may be repeated
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<Setting>,
+}
+
+// Those of commands that need the app.
+#[derive(Args, Default)]
+struct Flags {
+    #[command(flatten)]
+    place: Place,
     /// Listens here, and not where the configuration says: 127.0.0.1:3000, unix:/run/app.sock; may be
     /// repeated
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<Address>,
-    /// The number of worker threads, 0 for one per processor
+    /// The number of workers, 0 for one per processor: processes in a cluster, threads otherwise
     #[arg(long, value_name = "NUMBER")]
     workers: Option<u16>,
 }
@@ -76,6 +118,15 @@ pub(crate) enum Command {
     Check,
     /// What no command line asks for, but a front server: one request by CGI.
     Cgi,
+    Dump,
+    #[cfg(feature = "cluster")]
+    RunSchedule(String),
+    Completions(Shell),
+    /// Serves in a cluster, of which this process is the master.
+    #[cfg(feature = "cluster")]
+    Start,
+    #[cfg(feature = "cluster")]
+    Operate(Operation),
 }
 
 /// A request whose way is asked for.
@@ -91,7 +142,7 @@ pub(crate) struct Question {
 /// # Errors
 /// What clap prints: the help, the version, or what is wrong and how to write it.
 pub(crate) fn parse(
-    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    arguments: impl IntoIterator<Item = OsString>,
     name: &str,
     version: &str,
 ) -> Result<(Command, Surroundings), clap::Error> {
@@ -99,44 +150,74 @@ pub(crate) fn parse(
     let matches = clap.try_get_matches_from_mut(arguments)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut clap))?;
     let (command, behind) = match line.command {
-        None => (Command::Serve, None),
-        Some(Subcommands::Serve(flags)) => (Command::Serve, Some(flags)),
-        Some(Subcommands::Check(flags)) => (Command::Check, Some(flags)),
+        None => (Command::Serve, Flags::default()),
+        Some(Subcommands::Serve(flags)) => (Command::Serve, flags),
+        Some(Subcommands::Check(CheckFlags { flags, dump })) => {
+            (if dump { Command::Dump } else { Command::Check }, flags)
+        }
+        #[cfg(feature = "cluster")]
+        Some(Subcommands::RunSchedule(RunScheduleFlags { flags, name })) => {
+            (Command::RunSchedule(name), flags)
+        }
+        Some(Subcommands::Completions { shell }) => (Command::Completions(shell), Flags::default()),
+        #[cfg(feature = "cluster")]
+        Some(Subcommands::Cluster(of_cluster)) => of_cluster.command(),
         Some(Subcommands::Routes(RoutesFlags { flags, explain, method, host })) => {
             let question = explain.map(|path| Question { method, host, path });
-            (question.map_or(Command::Routes, Command::Explain), Some(flags))
+            (question.map_or(Command::Routes, Command::Explain), flags)
         }
     };
-    let flags = match behind {
-        Some(behind) => line.flags.and(behind),
-        None => line.flags,
+    let workers = match &command {
+        #[cfg(feature = "cluster")]
+        Command::Start | Command::Operate(_) => ["cluster", "workers"],
+        _ => ["server", "workers"],
     };
-    Ok((command, flags.surroundings(name)))
+    Ok((command, line.flags.and(behind).surroundings(name, workers)))
+}
+
+/// The one of these command lines that asks for `what`.
+///
+/// A word can be a command, a flag or the value of a flag: which it was is known by what comes of changing it.
+#[cfg(feature = "cluster")]
+pub(crate) fn that_asks_for(
+    what: &Command,
+    mut lines: impl Iterator<Item = Vec<OsString>>,
+) -> Option<Vec<OsString>> {
+    lines.find(|line| parse(line.iter().cloned(), "", "").is_ok_and(|(command, _)| command == *what))
+}
+
+/// What a shell needs to complete command lines of the program.
+pub(crate) fn completions(shell: Shell, name: &str) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 impl Flags {
     /// These flags, and then those.
     fn and(mut self, then: Self) -> Self {
-        self.set.extend(then.set);
+        self.place.set.extend(then.place.set);
         self.listen.extend(then.listen);
-        Self {
-            env: then.env.or(self.env),
-            config: then.config.or(self.config),
-            workers: then.workers.or(self.workers),
-            ..self
-        }
+        let place = Place {
+            env: then.place.env.or(self.place.env),
+            config: then.place.config.or(self.place.config),
+            set: self.place.set,
+        };
+        Self { place, listen: self.listen, workers: then.workers.or(self.workers) }
     }
 
-    fn surroundings(self, name: &str) -> Surroundings {
-        let mut flags = self.set;
+    /// The surroundings that they make; `workers` is the key that their number is set by.
+    fn surroundings(self, name: &str, workers: [&str; 2]) -> Surroundings {
+        let mut flags = self.place.set;
         if !self.listen.is_empty() {
             let addresses = self.listen.iter().map(Address::to_string).collect();
             flags.push(Setting::texts("--listen", ["server", "listen"], addresses));
         }
-        if let Some(workers) = self.workers {
-            flags.push(Setting::value("--workers", ["server", "workers"], &workers.to_string()));
+        if let Some(number) = self.workers {
+            flags.push(Setting::value("--workers", workers, &number.to_string()));
         }
-        Surroundings { name: name.to_owned(), env: self.env, dir: self.config, flags }
+        let Place { env, config: dir, .. } = self.place;
+        Surroundings { name: name.to_owned(), env, dir, flags }
     }
 }
 
@@ -166,7 +247,11 @@ mod tests {
             (&["--workers", "2"], Command::Serve),
             (&["serve", "--listen", "[::1]:0"], Command::Serve),
             (&["check"], Command::Check),
+            (&["check", "--dump"], Command::Dump),
+            (&["completions", "bash"], Command::Completions(Shell::Bash)),
             (&["routes"], Command::Routes),
+            #[cfg(feature = "cluster")]
+            (&["run-schedule", "clean"], Command::RunSchedule("clean".to_owned())),
         ] {
             let parsed = parsed(arguments).map(|(command, _)| command).ok();
             assert_eq!(parsed, Some(command), "{arguments:?}");
@@ -184,6 +269,8 @@ mod tests {
     fn what_is_no_command_line_is_a_usage_error() {
         for arguments in [
             &["start-over"][..],
+            &["completions"],
+            &["completions", "csh"],
             &["--colour"],
             &["routes", "--explain", "no-slash"],
             &["routes", "--method", "GET"],
@@ -213,6 +300,14 @@ mod tests {
         assert_eq!(surroundings.env, Some("b".parse().unwrap()));
         assert_eq!(surroundings.dir, Some("here".into()));
         assert_eq!(surroundings.flags.len(), 2);
+    }
+
+    #[test]
+    fn completions_are_for_the_program_by_its_name() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
+            let script = completions(shell, "my-app");
+            assert!(script.contains("my-app") && script.contains("explain"), "{shell}: {script}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! are merged, and [`read`] takes a section out as a type of the program. Whatever goes wrong on that way is a
 //! [`ConfigError`], which names the place.
 
+mod dump;
 mod error;
 mod nearest;
 mod node;
@@ -22,15 +23,15 @@ use std::{
 use serde::de::DeserializeOwned;
 
 pub use self::error::ConfigError;
-pub(crate) use self::text::Setting;
 use self::{
     error::Fault,
     node::{Table, Value},
     read::{Absent, Reader},
 };
+pub(crate) use self::{nearest::hint, text::Setting};
 
 /// Sections that Cepa itself reads.
-const OWN: [&str; 2] = ["server", "log"];
+const OWN: [&str; 7] = ["server", "log", "cluster", "lifecycle", "plugins", "schedules", "jobs"];
 
 /// Where the layers come from; a later one wins over those before.
 pub(crate) struct Layers<'a> {
@@ -77,6 +78,57 @@ impl Config {
             setting.apply(&mut config.root);
         }
         Ok(config)
+    }
+
+    /// Puts layers of defaults below all others, a later one over those before; their sections are known from then on.
+    pub(crate) fn put_below(&mut self, layers: &[(String, &str)]) -> Result<(), ConfigError> {
+        let mut root = Table::new();
+        for (name, text) in layers {
+            let table = text::document(text, &name.as_str().into())?;
+            self.asked.borrow_mut().extend(table.keys().cloned());
+            node::merge(&mut root, table);
+        }
+        node::merge(&mut root, std::mem::take(&mut self.root));
+        self.root = root;
+        Ok(())
+    }
+
+    /// Sets a value over all layers.
+    pub(crate) fn set(&mut self, setting: Setting) {
+        setting.apply(&mut self.root);
+    }
+
+    /// Makes a section known without reading it.
+    pub(crate) fn know(&self, section: &str) {
+        self.asked.borrow_mut().insert(section.to_owned());
+    }
+
+    /// Where the value below these keys was written.
+    pub(crate) fn origin(&self, [first, rest @ ..]: &[&str; 3]) -> Option<String> {
+        Some(self.root.get(*first)?.at(rest.iter().copied())?.origin.to_string())
+    }
+
+    /// Checks that a table of names, a section or one in it, has none but these.
+    pub(crate) fn check_names<'a>(
+        &self,
+        path: &str,
+        what: &'static str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), ConfigError> {
+        let (section, below) =
+            path.split_once('.').map_or((path, None), |(section, below)| (section, Some(below)));
+        let node = self.root.get(section).and_then(|node| node.at(below.into_iter()));
+        let Some(Value::Table(table)) = node.map(|node| &node.value) else { return Ok(()) };
+        match table.iter().find(|(name, _)| !known.clone().any(|known| known == *name)) {
+            Some((name, node)) => {
+                let hint = nearest::hint(name, &format!("{what}s"), known);
+                Err(ConfigError::from(Fault::Unknown { what, hint })
+                    .at(&node.origin)
+                    .within(name)
+                    .within(path))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The files that were read, in the order of the layers.

@@ -29,6 +29,15 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/state.md")]
     struct State;
 
+    #[doc = include_str!("../../../docs/guide/src/lifecycle.md")]
+    struct Lifecycle;
+
+    #[doc = include_str!("../../../docs/guide/src/schedules.md")]
+    struct Schedules;
+
+    #[doc = include_str!("../../../docs/guide/src/jobs.md")]
+    struct Jobs;
+
     #[doc = include_str!("../../../docs/guide/src/live.md")]
     struct Live;
 

@@ -19,7 +19,8 @@
 //! ```
 //!
 //! In reading order: [`run`] makes a program of an app, with a command line; a [`Boot`] tells the app its
-//! configuration; [`serve()`] is for programs that have a command line of their own. What apps are written with is in
+//! configuration, and is told what to do before the first request and after the last; a [`Plugin`] is a part of a
+//! program that does so by itself; [`serve()`] is for programs that have a command line of their own. What apps are written with is in
 //! the [`prelude`], all of it in [`core`]; the layers are in `layers`; the server is in [`server`].
 //!
 //! `bus` has shares and queues, `websocket` what its name says; both are features, on by default.
@@ -30,10 +31,17 @@ mod command;
 mod config;
 #[cfg(any(test, doctest))]
 mod guide;
+#[cfg(feature = "cluster")]
+mod operate;
+mod plugin;
 pub mod prelude;
 mod program;
 mod routes;
+mod secret;
 mod signals;
+#[cfg(feature = "cluster")]
+mod start;
+mod told;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -43,8 +51,14 @@ pub use bytes;
 /// Shares, queues and a messenger, and the event streams and long polls of queues.
 #[cfg(feature = "bus")]
 pub use cepa_bus as bus;
+/// The cluster that the command `start` runs: its configuration, its run folder, and how it is asked for something.
+#[cfg(feature = "cluster")]
+pub use cepa_cluster as cluster;
+/// Schedules and jobs.
+#[cfg(feature = "cluster")]
+pub use cepa_cluster::{JobCtx, JobOptions, Jobs, Schedule, jobs, schedule};
 pub use cepa_core as core;
-pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, cookie, router};
+pub use cepa_core::{App, Ctx, Error, Next, Onion, Result, Service, cookie, router};
 #[cfg(feature = "layers")]
 pub use cepa_layers as layers;
 /// The log that the section `log` of the configuration describes, for programs that [`serve()`] by themselves.
@@ -58,15 +72,29 @@ pub use http;
 /// What apps log with: `cepa::tracing::info!(..)`.
 pub use tracing;
 
-pub use self::{boot::Boot, config::ConfigError, program::Program};
+use self::told::told;
+pub use self::{
+    boot::{Boot, LifecycleConfig, LifecycleError, Stage, Started},
+    config::ConfigError,
+    plugin::{Plugin, PluginError},
+    program::Program,
+    secret::Secret,
+};
 
 /// Makes a program of an app: does what the command line asks for, and gives the exit code.
 ///
 /// | command | does |
 /// | --- | --- |
 /// | `serve`, or none | serves the app, all workers as threads of this process |
+/// | `start` | serves the app with many processes: a master, an agent, workers; `--daemon` leaves the terminal |
+/// | `stop`, `restart` | ends the cluster when its requests are finished; starts it again, as a daemon |
+/// | `reload`, `upgrade` | replaces the workers, or the master too, by what is on disk now, and loses no request |
+/// | `status` | shows the processes, with `--watch` each second, with `--json` for programs |
+/// | `reopen` | opens the files of the cluster's logs anew |
 /// | `routes` | lists the routes; with `--explain PATH` the layers and the handler of one request |
-/// | `check` | reads the configuration, builds the app, loads certificates, binds nothing |
+/// | `check` | reads the configuration, builds the app, loads certificates, binds nothing; with `--dump` prints the configuration |
+/// | `run-schedule NAME` | runs a [schedule](Schedule) of the app once, and fails as it does |
+/// | `completions SHELL` | prints what a shell needs to complete command lines |
 ///
 /// Flags are a layer of the configuration, see [`Boot`], and the same for all commands; `--help` lists them.
 ///
@@ -119,7 +147,8 @@ pub fn serve(onion: Arc<Onion>, config: ServerConfig) -> Result<Running, ServerE
 /// # Errors
 /// When the signals cannot be taken.
 pub fn stop_on_signals(stopper: server::Stopper) -> std::io::Result<()> {
-    signals::Signals::take()?.stop(stopper, None)
+    signals::Signals::take(None)?.stop(stopper);
+    Ok(())
 }
 
 /// The program of the README compiles.

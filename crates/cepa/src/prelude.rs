@@ -8,8 +8,10 @@ pub use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "cluster")]
+pub use cepa_cluster::{JobCtx, JobOptions, Jobs, Schedule};
 pub use cepa_core::{
-    App, Body, Ctx, Error, Handler, Html, Json, Middleware, Next, Reply, Result, Text,
+    App, Body, Ctx, Error, Handler, Html, Json, Middleware, Next, Reply, Result, Service, Text,
     router::{Mount, Resources, Router},
 };
 pub use cepa_server::Blocking;

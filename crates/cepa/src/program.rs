@@ -1,28 +1,42 @@
 //! A program around an app: from the command line to the exit code.
 
 use std::{
-    env,
+    env, fmt,
     io::{self, Write},
+    mem,
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
 
-use cepa_core::{App, Error, Onion, Result, router::BuildError};
+#[cfg(feature = "cluster")]
+use cepa_cluster::schedule::{Outcome, ScheduleError};
+use cepa_core::{App, Onion, Result};
 use cepa_log::{Log, LogConfig, LogConfigError, LogError};
-use cepa_server::{Protocol, Server, ServerConfig, ServerError, cgi::process, listen::Endpoint, tls::Tls};
+use cepa_server::{
+    ListenConfig, Protocol, Server, ServerConfig, ServerError, cgi::process, listen::Endpoint, tls::Tls,
+};
 use serde::Deserialize;
+use tokio::{runtime::LocalRuntime, task::spawn_blocking};
+use toml::Value;
 use tracing::{dispatcher, info};
 
 use crate::{
-    boot::{self, Boot, BootError, Surroundings},
+    Plugin,
+    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Surroundings},
     command::{self, Command},
     config::ConfigError,
+    plugin::Erased,
     routes,
     signals::Signals,
 };
+#[cfg(feature = "cluster")]
+use crate::{
+    operate::{self, OperateError},
+    start,
+};
 
-/// A program around an app, with the name and version that `--help` and `--version` show.
+/// A program around an app, with the name and version that `--help` and `--version` show, and its plugins.
 ///
 /// [`program!`](crate::program!) makes one of the package it is written in; [`run`](crate::run) takes the name of
 /// the program's file and needs no version.
@@ -38,10 +52,10 @@ use crate::{
 ///     cepa::program!().run(app)
 /// }
 /// ```
-#[derive(Clone, Debug)]
 pub struct Program {
-    name: String,
-    version: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    plugins: Vec<Box<dyn Erased>>,
 }
 
 /// The [`Program`] of the package that this is written in.
@@ -55,7 +69,14 @@ macro_rules! program {
 impl Program {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into() }
+        Self { name: name.into(), version: version.into(), plugins: Vec::new() }
+    }
+
+    /// Adds a plugin. The order is that of what they need, else that in which they were added.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        self.plugins.push(Box::new(plugin));
+        self
     }
 
     /// The program that the process was started as.
@@ -64,7 +85,7 @@ impl Program {
     }
 
     /// Does what the command line asks for, with the app that `app` builds; see [`run`](crate::run).
-    pub fn run(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
+    pub fn run(mut self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
         if process::is_cgi() {
             return self.run_for_cgi(app);
         }
@@ -76,8 +97,29 @@ impl Program {
                 return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
             }
         };
+        match &command {
+            Command::Completions(shell) => return self.end(Ok(command::completions(*shell, &self.name))),
+            #[cfg(feature = "cluster")]
+            Command::Start => return start::start(self, surroundings, app),
+            #[cfg(feature = "cluster")]
+            Command::Operate(operation) => {
+                return self.end(operate::operate(operation, surroundings).map_err(Failure::from));
+            }
+            _ => {}
+        }
         let text = surroundings.enter_package().map_err(Failure::from);
-        let text = text.and_then(|()| perform(&command, surroundings, app));
+        let plugins = mem::take(&mut self.plugins);
+        let text = text.and_then(|()| perform(&command, surroundings, plugins, app));
+        self.end(text)
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn take_plugins(&mut self) -> Vec<Box<dyn Erased>> {
+        mem::take(&mut self.plugins)
+    }
+
+    /// Says how it ended.
+    pub(crate) fn end(&self, text: Result<String, Failure>) -> ExitCode {
         match text.and_then(|text| print(&text)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -93,7 +135,7 @@ impl Program {
     /// (RFC 3875, section 4.4), so they are no command line.
     fn run_for_cgi(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
         let surroundings = Surroundings { name: self.name, env: None, dir: None, flags: Vec::new() };
-        match perform(&Command::Cgi, surroundings, app) {
+        match perform(&Command::Cgi, surroundings, self.plugins, app) {
             Ok(_) => ExitCode::SUCCESS,
             Err(failure) => {
                 // The log of the front server is told why, the client is not. Neither may be there any more.
@@ -107,19 +149,46 @@ impl Program {
 
 /// Why a command has failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Boot(#[from] BootError),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{}", told(.0))]
-    App(Error),
     #[error(transparent)]
-    Routes(#[from] BuildError),
+    Life(#[from] LifecycleError),
+    #[error("the configuration cannot be written: {0}")]
+    Dump(#[from] toml::ser::Error),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    #[cfg(feature = "cluster")]
+    #[error("{0}: {1}")]
+    Run(String, Outcome),
+    #[error("the runtime cannot be made: {0}")]
+    Runtime(#[source] io::Error),
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Bus(#[from] cepa_bus::ConnectError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Master(#[from] cepa_cluster::MasterError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Process(#[from] cepa_cluster::WorkerError),
+    #[cfg(feature = "cluster")]
+    #[error("the program cannot be made part of a cluster: {0}")]
+    Cluster(#[source] io::Error),
+    /// Somebody else says why.
+    #[cfg(feature = "cluster")]
+    #[error("the master knows why")]
+    Told,
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
     #[error("a worker has failed: {0}")]
@@ -128,54 +197,83 @@ enum Failure {
     Output(#[source] io::Error),
 }
 
-/// An error as the operator is told it: without the status, which means something to clients only.
-fn told(error: &Error) -> String {
-    let text = error.to_string();
-    let status = [error.status().as_str(), " "].concat();
-    let standard = [error.status().canonical_reason().unwrap_or_default(), ": "].concat();
-    let text = text.strip_prefix(&status).unwrap_or(&text);
-    let text = text.strip_prefix(&standard).unwrap_or(text);
-    if error.downcast_ref::<ConfigError>().is_some() {
-        // It names a place of its own, and that is where to look.
-        return text.to_owned();
-    }
-    format!("{text}\n  at {}", error.place())
-}
-
 /// Does what is asked, and gives the text that answers it.
 fn perform(
     command: &Command,
     surroundings: Surroundings,
+    plugins: Vec<Box<dyn Erased>>,
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
-    let mut boot = Boot::new(surroundings)?;
-    let SoundLog(log) = boot.settings().section("log")?;
-    let server: ServerConfig = boot.settings().section("server")?;
+    let boot = Boot::new(surroundings)?.with_plugins(plugins);
+    // What the hooks begin lives on this thread, as long as the program.
+    let runtime = LocalRuntime::new().map_err(Failure::Runtime)?;
+    let performed = perform_on(&runtime, command, boot, app);
+    // Work that blocks gets a moment; it cannot be interrupted.
+    runtime.shutdown_timeout(LAST_WORK);
+    performed
+}
+
+/// How long the end of the program waits for work that blocks.
+pub(crate) const LAST_WORK: Duration = Duration::from_secs(1);
+
+fn perform_on(
+    runtime: &LocalRuntime,
+    command: &Command,
+    boot: Boot,
+    app: impl FnOnce(&mut Boot) -> Result<App>,
+) -> Result<String, Failure> {
+    let mut life = runtime.block_on(Lifecycle::configure(boot))?;
+    let Own { log, server, .. } = Own::of(life.boot())?;
     let log = match command {
-        Command::Serve | Command::Cgi => Logging::start(&log)?,
-        Command::Routes | Command::Explain(_) | Command::Check => Logging(None),
+        Command::Routes | Command::Explain(_) | Command::Check | Command::Dump => Logging(None),
+        _ => Logging::start(&log.0)?,
     };
-    let onion = app(&mut boot).map_err(Failure::App)?.build()?;
-    // Only now is it known which sections there are.
-    boot.settings().check_sections()?;
+    let onion = life.build(app)?;
     match command {
-        Command::Serve => serve_until_told(&boot, onion, server, &log).map(|()| String::new()),
-        Command::Cgi => Ok(process::serve(onion, &server).map(|()| String::new())?),
+        Command::Serve => {
+            // Before there is anything that a signal would have to end in order.
+            let signals = Signals::take(log.0.clone()).map_err(Failure::Signals)?;
+            runtime.block_on(live(life, onion, server, &signals)).map(|()| String::new())
+        }
+        Command::Cgi => answer_cgi(runtime, life, onion, &server),
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
-        Command::Check => {
-            for listen in &server.listen {
-                listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
-            }
-            Ok(summary(&boot, &onion))
+        Command::Check => check(life.boot(), &onion, &server),
+        #[cfg(feature = "cluster")]
+        Command::RunSchedule(name) => runtime.block_on(run_schedule(life, &onion, name)),
+        Command::Dump => {
+            let summary = check(life.boot(), &onion, &server)?;
+            Ok(format!("# {summary}{}", dump(life.boot())?))
         }
+        // What needs no app, or is about a cluster, is done elsewhere.
+        _ => Ok(String::new()),
+    }
+}
+
+/// The sections that Cepa itself reads.
+pub(crate) struct Own {
+    pub(crate) log: SoundLog,
+    pub(crate) server: ServerConfig,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: cepa_cluster::ClusterConfig,
+}
+
+impl Own {
+    pub(crate) fn of(boot: &Boot) -> Result<Self, ConfigError> {
+        let settings = boot.settings();
+        Ok(Self {
+            log: settings.section("log")?,
+            server: settings.section("server")?,
+            #[cfg(feature = "cluster")]
+            cluster: settings.section("cluster")?,
+        })
     }
 }
 
 /// A section `log` without a fault, so that a fault is told with its place.
 #[derive(Deserialize)]
 #[serde(try_from = "LogConfig")]
-struct SoundLog(LogConfig);
+pub(crate) struct SoundLog(pub(crate) LogConfig);
 
 impl TryFrom<LogConfig> for SoundLog {
     type Error = LogConfigError;
@@ -191,11 +289,11 @@ impl TryFrom<LogConfig> for SoundLog {
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The log of the program, which writes its last lines when it goes; `None` if the program logs elsewhere.
-struct Logging(Option<Log>);
+pub(crate) struct Logging(pub(crate) Option<Log>);
 
 impl Logging {
     /// Begins to log. A subscriber that the program has set before stays.
-    fn start(config: &LogConfig) -> Result<Self, LogError> {
+    pub(crate) fn start(config: &LogConfig) -> Result<Self, LogError> {
         if dispatcher::has_been_set() {
             return Ok(Self(None));
         }
@@ -213,32 +311,111 @@ impl Drop for Logging {
     }
 }
 
-/// Serves until a signal ends it.
-fn serve_until_told(
-    boot: &Boot,
+/// Opens what the app needs, runs a schedule, and closes.
+#[cfg(feature = "cluster")]
+async fn run_schedule(mut life: Lifecycle, onion: &Arc<Onion>, name: &str) -> Result<String, Failure> {
+    let loaded = life.load().await;
+    let outcome = match loaded {
+        Ok(()) => life.background().run_schedule(name, onion).await.map_err(Failure::from),
+        Err(error) => Err(error.into()),
+    };
+    life.close().await;
+    match outcome? {
+        Outcome::Done => Ok(format!("{name}: done\n")),
+        outcome => Err(Failure::Run(name.to_owned(), outcome)),
+    }
+}
+
+/// Opens what the app needs, answers the one request that there is, and closes.
+fn answer_cgi(
+    runtime: &LocalRuntime,
+    mut life: Lifecycle,
+    onion: Arc<Onion>,
+    server: &ServerConfig,
+) -> Result<String, Failure> {
+    let opened = runtime.block_on(async {
+        life.load().await?;
+        life.ready().await
+    });
+    let answered = match opened {
+        Ok(()) => process::serve(onion, server).map_err(Failure::from),
+        Err(error) => Err(error.into()),
+    };
+    runtime.block_on(life.close());
+    answered.map(|()| String::new())
+}
+
+/// Opens what the app needs, serves until a signal ends it, and closes.
+async fn live(
+    mut life: Lifecycle,
     onion: Arc<Onion>,
     config: ServerConfig,
-    log: &Logging,
+    signals: &Signals,
 ) -> Result<(), Failure> {
-    // Before there is anything that a signal would have to end in order.
-    let signals = Signals::take().map_err(Failure::Signals)?;
-    let schemes = config.listen.iter().map(|listen| match listen.door {
+    let opened = tokio::select! {
+        biased;
+        () = signals.told() => Ok(None),
+        opened = open(&mut life, Arc::clone(&onion), config) => opened.map(Some),
+    };
+    let ended = match opened {
+        Ok(Some(server)) => serve(&mut life, &onion, server, signals).await,
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    life.close().await;
+    info!(target: "cepa", "stopped");
+    ended
+}
+
+/// Opens what the app needs, and listens.
+async fn open(
+    life: &mut Lifecycle,
+    onion: Arc<Onion>,
+    config: ServerConfig,
+) -> Result<(Server, Vec<&'static str>), Failure> {
+    life.load().await?;
+    let scheme = |listen: &ListenConfig| match listen.door {
         Protocol::FastCgi => "fastcgi",
         Protocol::Scgi => "scgi",
         Protocol::Tora => "tora",
         Protocol::Http if listen.tls.is_some() => "https",
         Protocol::Http => "http",
-    });
-    let schemes: Vec<_> = schemes.collect();
+    };
+    let schemes = config.listen.iter().map(scheme).collect();
     let server = Server::bind(config, onion)?;
+    life.ready().await?;
+    Ok((server, schemes))
+}
+
+/// Serves until a signal ends it.
+async fn serve(
+    life: &mut Lifecycle,
+    onion: &Arc<Onion>,
+    (server, schemes): (Server, Vec<&'static str>),
+    signals: &Signals,
+) -> Result<(), Failure> {
     let workers = server.workers();
     let running = server.start()?;
     let urls: Vec<_> = running.endpoints().iter().zip(schemes).map(|(at, scheme)| url(scheme, at)).collect();
-    signals.stop(running.stopper(), log.0.clone()).map_err(Failure::Signals)?;
-    info!(target: "cepa", env = boot.env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
-    running.join().map_err(Failure::Worker)?;
-    info!(target: "cepa", "stopped");
-    Ok(())
+    let stopper = running.stopper();
+    signals.stop(stopper.clone());
+    info!(target: "cepa", env = life.boot().env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
+    let ready = life.server_ready().await;
+    match ready {
+        Ok(()) => life.begin(onion),
+        Err(_) => stopper.drain(),
+    }
+    // This thread stays free for what has begun on it.
+    let mut ended = spawn_blocking(|| running.join());
+    let ended = tokio::select! {
+        ended = &mut ended => ended,
+        () = signals.told() => {
+            life.end();
+            ended.await
+        }
+    };
+    ready?;
+    ended.map_err(io::Error::other).flatten().map_err(Failure::Worker)
 }
 
 /// What to type into a browser; a Unix socket has no URL.
@@ -249,6 +426,27 @@ fn url(scheme: &str, endpoint: &Endpoint) -> String {
     }
 }
 
+/// Looks at what only serving would find, and says what there is.
+fn check(boot: &Boot, onion: &Onion, server: &ServerConfig) -> Result<String, Failure> {
+    for listen in &server.listen {
+        listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
+    }
+    Ok(summary(boot, onion))
+}
+
+/// The configuration as it takes effect.
+fn dump(boot: &Boot) -> Result<String, Failure> {
+    let mut defaults = toml::Table::new();
+    defaults.insert("server".to_owned(), Value::try_from(ServerConfig::default())?);
+    defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
+    #[cfg(feature = "cluster")]
+    defaults.insert("jobs".to_owned(), Value::try_from(cepa_cluster::jobs::JobsConfig::default())?);
+    let log = [("level", "info"), ("zone", "local"), ("queue", "4 MiB")];
+    let log = log.map(|(key, value)| (key.to_owned(), value.into()));
+    defaults.insert("log".to_owned(), Value::Table(log.into_iter().collect()));
+    Ok(boot.settings().dump(&defaults))
+}
+
 fn summary(boot: &Boot, onion: &Onion) -> String {
     let files: Vec<_> = boot.settings().files().iter().map(|path| path.display().to_string()).collect();
     let files = if files.is_empty() { "no configuration file".to_owned() } else { files.join(", ") };
@@ -257,6 +455,15 @@ fn summary(boot: &Boot, onion: &Onion) -> String {
         count => format!("{count} routes"),
     };
     format!("ok: environment {}, {files}, {routes}\n", boot.env())
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Prints what was asked for. A reader that has had enough, such as `head`, is no failure.

@@ -16,7 +16,7 @@ use std::{
 
 use cepa::{
     App,
-    layers::{fastcgi_pass, scgi_pass},
+    layers::{cgi, fastcgi_pass, scgi_pass},
 };
 use cepa_programs::needs;
 use cepa_server::Protocol;
@@ -304,6 +304,32 @@ fn apache_by_cgi() {
         (status, &*String::from_utf8(body).unwrap()),
         (200, "a|/app|/who/a|serve|none|front.test|http|127.0.0.1")
     );
+}
+
+#[test]
+fn cepa_by_cgi() {
+    let app = app();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_doors"), folder.path().join("app")).unwrap();
+    let options = cgi::Options {
+        root: folder.path().into(),
+        symlinks: cgi::Symlinks::Anywhere,
+        // A debug build maps more than it uses.
+        memory: 4 << 30,
+        ..cgi::Options::default()
+    };
+    let front = App::new().mount("/", cgi(options).unwrap()).trust("loopback".parse().unwrap());
+    let front = Serving::new(front).start().unwrap();
+    let mut differ = Vec::new();
+    for case in cases().into_iter().filter(|case| !matches!(case.name, "path and query" | "header")) {
+        let (name, expected) = (case.name, ask(app.address(), &case));
+        let target = Box::leak(format!("/app{}", case.target).into_boxed_str());
+        let found = ask(front.address(), &Case { target, ..case });
+        if expected != found {
+            differ.push(format!("{name}:\n  {:?}\n  {:?}", (expected.0, &expected.1), (found.0, &found.1)));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! worker, each with its own SO_REUSEPORT listener.
 use axum::{
     extract::{
-        ws::{WebSocket, WebSocketUpgrade},
-        Path, Request,
+        ws::{Message as WsMessage, Utf8Bytes, WebSocket, WebSocketUpgrade},
+        Path, Request, State,
     },
     http::header,
     middleware::{self, Next},
@@ -15,9 +15,10 @@ use axum::{
     serve::ListenerExt,
     Json, Router,
 };
-use futures_util::{stream, Stream, StreamExt};
+use futures_util::{stream, SinkExt, Stream, StreamExt};
 use peer_common::*;
-use std::convert::Infallible;
+use std::{convert::Infallible, future::IntoFuture};
+use tokio::sync::broadcast;
 use tower_http::services::ServeFile;
 
 async fn plaintext() -> impl IntoResponse {
@@ -54,12 +55,61 @@ async fn ws(up: WebSocketUpgrade) -> Response {
     })
 }
 
+/// What is published goes to every WebSocket of /ws-fanout.
+type News = broadcast::Sender<Utf8Bytes>;
+
+async fn publish(State(news): State<News>, Json(message): Json<String>) -> &'static str {
+    let _ = news.send(serde_json::to_string(&message).unwrap().into());
+    "ok"
+}
+
+async fn ws_fanout(up: WebSocketUpgrade, State(news): State<News>) -> Response {
+    let mut news = news.subscribe();
+    up.on_upgrade(async move |mut s: WebSocket| loop {
+        tokio::select! {
+            message = news.recv() => {
+                let Ok(message) = message else { return };
+                if s.send(WsMessage::Text(message)).await.is_err() {
+                    return;
+                }
+            }
+            Some(Ok(_)) = s.recv() => {}
+            else => return,
+        }
+    })
+}
+
+/// As no example of axum's does it: what is there is written together.
+async fn ws_fanout_feed(up: WebSocketUpgrade, State(news): State<News>) -> Response {
+    let mut news = news.subscribe();
+    up.on_upgrade(async move |mut s: WebSocket| loop {
+        tokio::select! {
+            message = news.recv() => {
+                let Ok(message) = message else { return };
+                let mut fed = s.feed(WsMessage::Text(message)).await;
+                while let (Ok(()), Ok(message)) = (&fed, news.try_recv()) {
+                    fed = s.feed(WsMessage::Text(message)).await;
+                }
+                if fed.is_err() || s.flush().await.is_err() {
+                    return;
+                }
+            }
+            Some(Ok(_)) = s.recv() => {}
+            else => return,
+        }
+    })
+}
+
 async fn sse() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     Sse::new(stream::once(async { Ok(Event::default().data("hello")) }).chain(stream::pending()))
 }
 
 fn app() -> Router {
     let mut r = Router::new()
+        .route("/publish", post(publish))
+        .route("/ws-fanout", get(ws_fanout))
+        .route("/ws-fanout-feed", get(ws_fanout_feed))
+        .with_state(broadcast::channel(1024).0)
         .route("/plaintext", get(plaintext))
         .route("/json", get(json))
         .route("/echo", post(echo))
@@ -91,8 +141,13 @@ async fn serve(port: u16) {
     let l = listen(port).tap_io(|s| {
         let _ = s.set_nodelay(true);
     });
+    let app = app();
+    if let Some(path) = unix_path() {
+        let l = tokio::net::UnixListener::bind(path).unwrap();
+        tokio::spawn(axum::serve(l, app.clone().into_make_service()).into_future());
+    }
     // served as a plain Router it would copy its 106 routes (37 KB) for every connection
-    axum::serve(l, app().into_make_service()).await.unwrap();
+    axum::serve(l, app.into_make_service()).await.unwrap();
 }
 
 fn main() {

@@ -4,6 +4,7 @@ use std::{error::Error, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use cepa::{
     ServerConfig,
+    bus::{Bus, Delivery, Queue},
     core::cookie::Keys,
     log::{Log, LogConfig},
     prelude::*,
@@ -12,6 +13,7 @@ use cepa::{
         limits::Limits,
         listen::{Address, BindOptions},
     },
+    websocket::{self, Prepared, Socket, WebSocketExt as _},
 };
 use cepa_layers::{
     SessionExt,
@@ -64,6 +66,44 @@ fn sessions() -> std::result::Result<Router, Box<dyn Error>> {
     Ok((0..21).fold(router, |router, n| router.get(&format!("/r{n}/{{id}}"), visit)))
 }
 
+/// What is published goes to every WebSocket of `/ws-fanout`.
+async fn publish(ctx: &mut Ctx) -> Result<&'static str> {
+    let message: String = ctx.json().await?;
+    ctx.provided::<Queue<String>>()?.notify(&message).await?;
+    Ok("ok")
+}
+
+fn ws_fanout(ctx: &mut Ctx) -> Result {
+    let mut news = ctx.provided::<Queue<String>>()?.subscribe()?;
+    ctx.websocket(&websocket::Options::default(), async move |socket: &mut Socket| {
+        loop {
+            tokio::select! {
+                biased;
+                // What is there is written together, before the client is waited for.
+                delivery = news.next() => match delivery {
+                    Some(Delivery::Message(message)) => {
+                        socket.feed_prepared(&message.encoded(|json| Prepared::new(json))).await?;
+                    }
+                    Some(Delivery::Missed(_)) => {}
+                    None => return Ok(()),
+                },
+                message = socket.recv() => if message?.is_none() {
+                    return Ok(());
+                },
+            }
+        }
+    })
+}
+
+async fn ws(ctx: &mut Ctx) -> Result {
+    ctx.websocket(&websocket::Options::default(), async |socket: &mut Socket| {
+        while let Some(message) = socket.recv().await? {
+            socket.send(message).await?;
+        }
+        Ok(())
+    })
+}
+
 /// `GET /static/file.txt` is the file that `GET /file` is elsewhere.
 fn files() -> std::result::Result<App, Box<dyn Error>> {
     let file = PathBuf::from(std::env::var_os("BENCH_FILE").unwrap_or_default());
@@ -75,6 +115,10 @@ fn app() -> std::result::Result<App, Box<dyn Error>> {
     let stack = (0..8).fold(Router::new(), |router, _| router.with(noop)).get("/", plaintext);
     let app = App::new()
         .keys(Keys::new(["bench"])?)
+        .provide(Bus::new().queue::<String>("news")?)
+        .post("/publish", publish)
+        .get("/ws", ws)
+        .get("/ws-fanout", async |ctx: &mut Ctx| ws_fanout(ctx))
         .nest("/session", sessions()?)
         .mount("/static", files()?)
         .get("/plaintext", plaintext)
@@ -96,8 +140,10 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         "scgi" => Protocol::Scgi,
         _ => Protocol::Http,
     };
+    let mut listen = vec![ListenConfig { options, door, ..ListenConfig::from(address) }];
+    listen.extend(unix_path().map(|path| ListenConfig::from(Address::Unix(path.into()))));
     let config = ServerConfig {
-        listen: vec![ListenConfig { options, door, ..ListenConfig::from(address) }],
+        listen,
         workers: args.workers,
         server_header: Some("cepa".to_owned()),
         limits: Limits {

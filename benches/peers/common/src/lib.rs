@@ -64,6 +64,11 @@ pub fn args() -> Args {
     }
 }
 
+/// A Unix socket to listen on besides the port, where one is asked for.
+pub fn unix_path() -> Option<String> {
+    std::env::var("BENCH_SOCKET").ok()
+}
+
 /// The 100 KiB file behind `GET /file`.
 pub fn file_path() -> String {
     std::env::var("BENCH_FILE").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/static/file.txt").into())

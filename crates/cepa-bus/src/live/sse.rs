@@ -53,6 +53,8 @@ pin_project! {
 /// What is there to be sent.
 struct Events<T> {
     subscriber: Subscriber<T>,
+    /// Whether the client has been told the place it begins at.
+    is_placed: bool,
     is_over: bool,
 }
 
@@ -62,7 +64,7 @@ impl<T> EventStream<T> {
         options: SseOptions,
         connection: Rc<dyn Connection>,
     ) -> Self {
-        let events = Events { subscriber, is_over: false };
+        let events = Events { subscriber, is_placed: false, is_over: false };
         // A time too far away to be counted to is one day.
         let beat = options.heartbeat.as_secs().clamp(1, 86_400) as u32;
         let retry = u32::try_from(options.retry.as_millis()).unwrap_or(u32::MAX);
@@ -103,12 +105,20 @@ impl<T> Events<T> {
         if piece.is_empty() { first } else { Some(piece.freeze()) }
     }
 
-    /// With the place: a client that gets nothing before the connection breaks comes back to it. One that is yet to be
-    /// told what it has missed gets the place with that.
-    fn greeting(&self, retry: u32) -> Bytes {
-        match self.subscriber.has_missed() {
-            false => format!("id: {}\nretry: {retry}\n\n", self.subscriber.last()).into(),
-            true => format!("retry: {retry}\n\n").into(),
+    /// The place, once it is known: a client that gets nothing before the connection breaks comes back to it. One that is
+    /// yet to be told what it has missed gets the place with that.
+    fn place(&mut self, cx: &mut Context<'_>) -> Option<EventId> {
+        if self.is_placed || self.subscriber.poll_place(cx).is_pending() {
+            return None;
+        }
+        self.is_placed = true;
+        (!self.subscriber.has_missed()).then(|| self.subscriber.last())
+    }
+
+    fn greeting(&mut self, retry: u32, cx: &mut Context<'_>) -> Bytes {
+        match self.place(cx) {
+            Some(place) => format!("id: {place}\nretry: {retry}\n\n").into(),
+            None => format!("retry: {retry}\n\n").into(),
         }
     }
 }
@@ -139,7 +149,7 @@ impl<T> HttpBody for EventStream<T> {
         let beat = Duration::from_secs((*this.beat).into());
         let Some(mut heartbeat) = this.heartbeat.as_mut().as_pin_mut() else {
             this.heartbeat.set(Some(sleep(beat)));
-            return data(this.events.greeting(*this.retry));
+            return data(this.events.greeting(*this.retry, cx));
         };
         // The client comes back for what it has not read.
         if this.connection.poll_draining(cx).is_ready() {
@@ -147,7 +157,10 @@ impl<T> HttpBody for EventStream<T> {
             return data(farewell(*this.retry));
         }
         let is_due = heartbeat.as_mut().poll(cx).is_ready();
-        let events = this.events.take(cx);
+        let events = match this.events.place(cx) {
+            Some(place) => Some(format!("id: {place}\n\n").into()),
+            None => this.events.take(cx),
+        };
         if is_due || events.is_some() {
             // Once a piece is returned the body is polled again, which is when the new time is heard of.
             heartbeat.reset(Instant::now() + beat);

@@ -50,7 +50,7 @@ async fn a_stream_greets_sends_and_beats() {
     let greeting = format!("id: {}\nretry: 3000\n\n", subscriber.last());
     let mut body = body(subscriber, Box::pin(pending()));
     assert_eq!(piece(&mut body).await.unwrap(), greeting);
-    let id = queue.notify(&"rain".into()).unwrap();
+    let id = queue.notify(&"rain".into()).await.unwrap();
     assert_eq!(piece(&mut body).await.unwrap(), format!("id: {id}\ndata: \"rain\"\n\n"));
     let started = Instant::now();
     for beat in 1..=3 {
@@ -58,14 +58,14 @@ async fn a_stream_greets_sends_and_beats() {
         assert_eq!(started.elapsed().as_secs(), 15 * beat);
     }
     advance(10 * SECOND).await;
-    queue.notify(&"sun".into()).unwrap();
-    queue.notify(&"wind".into()).unwrap();
+    queue.notify(&"sun".into()).await.unwrap();
+    queue.notify(&"wind".into()).await.unwrap();
     let both = piece(&mut body).await.unwrap();
     assert!(both.contains("sun") && both.ends_with("\"wind\"\n\n"), "what is there leaves at once: {both}");
     let started = Instant::now();
     assert_eq!(piece(&mut body).await.unwrap(), ":\n\n");
     assert_eq!(started.elapsed().as_secs(), 15, "an event is a beat");
-    queue.stop();
+    queue.stop().await.unwrap();
     assert_eq!(piece(&mut body).await, None);
 }
 
@@ -77,7 +77,7 @@ async fn a_stream_says_what_was_missed_and_is_cut_if_so_wished() {
     piece(&mut told).await;
     piece(&mut cut).await;
     for n in 0..10 {
-        queue.notify(&n.to_string()).unwrap();
+        queue.notify(&n.to_string()).await.unwrap();
     }
     let told = piece(&mut told).await.unwrap();
     let (id, events) = told.split_once("\nevent: missed\ndata: 7\n\nid: ").unwrap();
@@ -98,7 +98,7 @@ async fn a_drain_ends_streams_with_a_time_to_come_back() {
     assert!((3000..=6000).contains(&time.parse().unwrap()), "{time}");
     assert_eq!(piece(&mut body).await, None);
     drop(body);
-    assert_eq!(queue.count(), 0);
+    assert_eq!(queue.count().await.unwrap(), 0);
 }
 
 fn client(bus: &Bus) -> Client {
@@ -125,12 +125,12 @@ fn client(bus: &Bus) -> Client {
 async fn a_browser_that_comes_back_gets_the_rest() {
     let bus = Bus::new();
     let (queue, client) = (news(&bus), client(&bus));
-    let first = queue.notify(&"one".into()).unwrap();
-    queue.notify(&"two".into()).unwrap();
+    let first = queue.notify(&"one".into()).await.unwrap();
+    queue.notify(&"two".into()).await.unwrap();
     let stop = queue.clone();
     tokio::spawn(async move {
         tokio::time::sleep(SECOND).await;
-        stop.stop();
+        stop.stop().await.unwrap();
     });
     let response = client.get("/sse").header("last-event-id", &first.to_string()).await;
     assert_eq!(response.header("content-type"), "text/event-stream");
@@ -145,7 +145,7 @@ async fn a_browser_that_got_nothing_yet_loses_nothing() {
     let greeting = piece(&mut first).await.unwrap();
     let id = greeting.strip_prefix("id: ").and_then(|rest| rest.split_once("\n")).unwrap().0;
     drop(first);
-    let message = queue.notify(&"rain".into()).unwrap();
+    let message = queue.notify(&"rain".into()).await.unwrap();
     let mut again = body(queue.subscribe_after(id.parse().unwrap()).unwrap(), Box::pin(pending()));
     assert!(piece(&mut again).await.unwrap().starts_with(&format!("id: {id}\n")));
     assert_eq!(piece(&mut again).await.unwrap(), format!("id: {message}\ndata: \"rain\"\n\n"));
@@ -169,19 +169,19 @@ async fn polls_follow_each_other_without_a_gap() {
     assert_eq!((&empty["messages"], &empty["missed"]), (&json!([]), &json!(false)));
 
     // Between two polls.
-    let id = queue.notify_as("weather", &"rain".into()).unwrap().to_string();
+    let id = queue.notify_as("weather", &"rain".into()).await.unwrap().to_string();
     let after = |answer: &Value| format!("/poll?after={}", answer["id"].as_str().unwrap());
     let one: Value = client.get(&after(&empty)).await.json();
     assert_eq!(one["messages"], json!([{ "id": id, "event": "weather", "data": "rain" }]));
     assert_eq!(started.elapsed(), 30 * SECOND, "at once");
 
     for n in 0..5 {
-        queue.notify(&n.to_string()).unwrap();
+        queue.notify(&n.to_string()).await.unwrap();
     }
     let rest: Value = client.get(&after(&one)).await.json();
     assert_eq!((rest["missed"].clone(), rest["messages"].as_array().unwrap().len()), (json!(true), 3));
     assert_eq!(client.get("/poll?after=nonsense").await.status(), 200);
-    assert_eq!(queue.count(), 0);
+    assert_eq!(queue.count().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_poll_whose_client_goes_leaves_no_subscriber() {
     let (queue, client) = (news(&bus), client(&bus));
     let poll: Pin<Box<dyn Future<Output = _>>> = Box::pin(async { client.get("/poll").await.status() });
     assert!(timeout(SECOND, poll).await.is_err());
-    assert_eq!(queue.count(), 0);
+    assert_eq!(queue.count().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -206,6 +206,6 @@ async fn subscribers_too_many_are_503() {
     let bus = Bus::with_limits(crate::BusLimits { subscribers: 1, ..Default::default() });
     let mut held = news(&bus).subscribe().unwrap();
     assert_eq!(client(&bus).get("/sse").await.status(), 503);
-    news(&bus).notify(&String::new()).unwrap();
+    news(&bus).notify(&String::new()).await.unwrap();
     assert!(matches!(held.next().await, Some(Delivery::Message(_))));
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -13,13 +13,15 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::MessengerError;
-use crate::{locked, names::Key};
+use crate::{far::Far, locked, names::Key};
 
 /// All listeners of all apps.
 #[derive(Debug)]
 pub(crate) struct Switch {
     listeners: Mutex<Listeners>,
     limit: usize,
+    /// What reaches other processes.
+    far: OnceLock<Arc<dyn Far>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,16 @@ impl Switch {
     pub(super) const BUFFER: usize = 128;
 
     pub(crate) fn new(limit: usize) -> Self {
-        Self { listeners: Mutex::default(), limit }
+        Self { listeners: Mutex::default(), limit, far: OnceLock::new() }
+    }
+
+    /// Sets what reaches other processes.
+    pub(crate) fn reach(&self, far: Arc<dyn Far>) {
+        assert!(self.far.set(far).is_ok(), "a switch is made for one backend");
+    }
+
+    pub(super) fn far(&self) -> Option<&Arc<dyn Far>> {
+        self.far.get()
     }
 
     pub(super) fn listen(&self, action: &Key) -> Result<Heard, MessengerError> {
@@ -64,7 +75,10 @@ impl Switch {
         listeners.last += 1;
         let number = listeners.last;
         let ear = Ear { number, sender, missed: Arc::clone(&missed) };
-        listeners.ears.entry(action.clone()).or_default().push(ear);
+        let ears = listeners.ears.entry(action.clone()).or_default();
+        ears.push(ear);
+        // Under the lock: counts are told in the order in which they were.
+        self.far().inspect(|far| far.listening(action, ears.len()));
         Ok(Heard { number, messages, missed })
     }
 
@@ -73,6 +87,7 @@ impl Switch {
         let Some(ears) = listeners.ears.get_mut(action) else { return };
         // Numbers grow: they are in order.
         let gone = ears.binary_search_by_key(&number, |ear| ear.number).ok().map(|at| ears.remove(at));
+        self.far().inspect(|far| far.listening(action, ears.len()));
         if ears.is_empty() {
             listeners.ears.remove(action);
         }
@@ -82,17 +97,25 @@ impl Switch {
     }
 
     /// Passes a message to all that listen, and answers how many took it.
-    pub(super) fn tell_all(&self, action: &Key, message: &Bytes) -> usize {
+    pub(crate) fn tell_all(&self, action: &Key, message: &Bytes) -> usize {
         self.ears(action).iter().filter(|ear| ear.hear(message.clone())).count()
     }
 
     /// Passes a message to one that listens, whichever, and answers whether it took it.
-    pub(super) fn tell_one(&self, action: &Key, message: Bytes) -> bool {
+    pub(crate) fn tell_one(&self, action: &Key, message: Bytes) -> bool {
         let ears = self.ears(action);
         if ears.is_empty() {
             return false;
         }
         ears[RandomState::new().hash_one(()) as usize % ears.len()].hear(message)
+    }
+
+    /// Tells the backend how many listen, for each action.
+    pub(crate) fn tell_actions(&self) {
+        let listeners = locked(&self.listeners);
+        if let Some(far) = self.far() {
+            listeners.ears.iter().for_each(|(action, ears)| far.listening(action, ears.len()));
+        }
     }
 
     /// A copy, so that nobody is woken under the lock.

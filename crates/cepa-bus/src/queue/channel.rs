@@ -1,8 +1,7 @@
 //! What is behind a queue: a log of its last messages, and who waits for the next one.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    hash::{BuildHasher, RandomState},
+    collections::VecDeque,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
@@ -14,8 +13,10 @@ use super::{
     message::{Draft, Frame},
     own::Own,
     queues::Room,
+    state::{Found, State},
 };
 use crate::{
+    far::Far,
     locked,
     names::{Key, Named},
 };
@@ -59,43 +60,23 @@ pub struct QueueInfo {
 ///
 /// There is one log, and a subscriber is a place in it: publishing is one push whoever reads how slowly. The lock is
 /// held to push (also to the buffers of those few who have their own), to read one message, and to take some wakers; subscribers are woken after it.
+///
+/// Places are numbers of this process. Messages are numbered by whoever keeps the queue, from 1 on in each life of it; where
+/// that is this process there is one life, and a place is a number.
 #[derive(Debug)]
 pub(crate) struct Channel {
     key: Key,
     options: QueueOptions,
     room: Arc<Room>,
-    life: u64,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    log: VecDeque<Frame>,
-    log_bytes: usize,
-    /// The number of the next message; the first has 1, so that there is always one before.
-    next: u64,
-    seats: Vec<Seat>,
-    free: Vec<u32>,
-    present: BTreeMap<Arc<str>, usize>,
-    /// The buffers of those who have one, by seat.
-    own: BTreeMap<u32, Own>,
-    /// When it was last published to, or left.
-    used: Instant,
-}
-
-/// What the queue knows of a subscriber.
-#[derive(Debug)]
-struct Seat {
-    waker: Option<Waker>,
-    /// The message before which it ends.
-    end: u64,
+    pub(super) far: Option<Arc<dyn Far>>,
+    pub(super) state: Mutex<State>,
 }
 
 /// What there is to be read at a place.
 pub(super) enum Read {
     Message(Frame),
-    /// The log begins there now.
-    Behind(u64),
+    /// The log begins there now; and how many messages are missing, if that is known.
+    Behind(u64, Option<u64>),
     End,
 }
 
@@ -103,39 +84,50 @@ impl Channel {
     const WAKE_AT_ONCE: usize = 256;
     const LOOK_AT_ONCE: usize = 4096;
 
-    pub(super) fn new(key: Key, options: QueueOptions, room: Arc<Room>) -> Self {
+    pub(super) fn new(key: Key, options: QueueOptions, room: Arc<Room>, far: Option<Arc<dyn Far>>) -> Self {
         let options =
             QueueOptions { keep: options.keep.max(1), message: options.message.min(1 << 30), ..options };
-        // Random, by the keys of a new hasher.
-        let life = RandomState::new().hash_one(());
-        Self { key, options, room, life, state: Mutex::new(State::new()) }
+        let state = State::new(far.is_some());
+        Self { key, options, room, far, state: Mutex::new(state) }
     }
 
-    pub(super) fn app(&self) -> &Arc<str> {
-        &self.key.app
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
     }
 
-    pub(super) fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Arc<str> {
         &self.key.name
     }
 
-    pub(super) fn options(&self) -> QueueOptions {
+    pub(super) fn most_seats(&self) -> usize {
+        self.room.subscribers
+    }
+
+    pub(crate) fn options(&self) -> QueueOptions {
         self.options
     }
 
-    pub(super) fn id(&self, number: u64) -> EventId {
-        EventId { life: self.life, number }
+    pub(super) fn id(&self, place: u64) -> EventId {
+        locked(&self.state).id(place)
     }
 
     pub(super) fn publish(&self, draft: Draft) -> EventId {
         let mut state = locked(&self.state);
-        let id = self.id(state.next);
-        let frame = draft.with_id(id);
-        state.own.values_mut().for_each(|own| own.offer(id.number, &frame));
+        let id = state.id(state.next);
+        self.push(&mut state, draft.with_id(id));
+        drop(state);
+        self.wake();
+        id
+    }
+
+    /// Puts a message at the next place.
+    pub(super) fn push(&self, state: &mut State, frame: Frame) {
+        let place = state.next;
+        state.own.values_mut().for_each(|own| own.offer(place, &frame));
         state.next += 1;
         state.used = Instant::now();
         let before = state.log_bytes;
-        state.log_bytes += frame.bytes.len();
+        state.log_bytes += frame.len();
         state.log.push_back(frame);
         while state.log.len() > self.options.keep
             || (state.log_bytes > self.options.keep_bytes && state.log.len() > 1)
@@ -146,15 +138,12 @@ impl Channel {
             Some(more) => self.room.take(more),
             None => self.room.give_back(before - state.log_bytes),
         }
-        drop(state);
-        self.wake();
-        id
     }
 
     /// Drops the oldest messages while there is need, but for the last one if somebody may want it.
     pub(super) fn forget(&self, is_needed: impl Fn() -> bool) {
         let mut state = locked(&self.state);
-        let least = usize::from(state.count() > 0);
+        let least = usize::from(state.in_use() > 0);
         while state.log.len() > least && is_needed() {
             self.room.give_back(state.drop_oldest());
         }
@@ -163,9 +152,15 @@ impl Channel {
         }
     }
 
+    /// Drops all messages: what comes next is not what comes after them.
+    pub(super) fn skip_to(&self, state: &mut State, place: u64) {
+        self.room.give_back(state.log_bytes);
+        (state.log, state.log_bytes, state.next) = (VecDeque::new(), 0, place);
+    }
+
     /// Wakes all that wait, some at a time: others read and publish meanwhile. Who begins to wait meanwhile has seen
     /// what this was called for.
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         let mut wakers = Vec::new();
         let mut at = 0;
         loop {
@@ -184,63 +179,73 @@ impl Channel {
         }
     }
 
-    /// A seat, and the place of a subscriber that has seen all up to now.
-    pub(super) fn sit(&self) -> Result<(u32, u64), QueueError> {
+    /// A seat, and the place after a message, or after all up to now; `None` where that is not known yet.
+    pub(super) fn sit(self: &Arc<Self>, last: Option<EventId>) -> Result<(u32, Option<Found>), QueueError> {
         let mut state = locked(&self.state);
-        let next = state.next;
-        let seat = Seat { waker: None, end: u64::MAX };
-        if let Some(at) = state.free.pop() {
-            state.seats[at as usize] = seat;
-            return Ok((at, next));
-        }
-        if state.seats.len() >= self.room.subscribers {
-            return Err(QueueError::TooManySubscribers(Arc::clone(self.name())));
-        }
-        state.seats.push(seat);
-        Ok((state.seats.len() as u32 - 1, next))
+        let seat = state.take_seat(self.room.subscribers);
+        let seat = seat.ok_or_else(|| QueueError::TooManySubscribers(Arc::clone(self.name())))?;
+        let found = match (last, &state.mirror) {
+            (Some(last), _) => state.place_after(last),
+            (None, Some(mirror)) if !mirror.is_found() => None,
+            (None, _) => Some((state.next, true)),
+        };
+        self.has_come(&mut state);
+        let is_news = state.has_changed(None);
+        drop(state);
+        self.tell(is_news);
+        Ok((seat, found))
     }
 
-    /// The place after a message, and whether it is known that only what comes after it is missing there.
-    pub(super) fn place_after(&self, last: EventId) -> (u64, bool) {
-        let state = locked(&self.state);
-        if last.life == self.life && last.number < state.next {
-            (last.number + 1, true)
-        } else {
-            (state.first(), false)
+    /// The place that was not known when the seat was taken.
+    pub(super) fn poll_place(&self, seat: u32, last: Option<EventId>, cx: &mut Context<'_>) -> Poll<Found> {
+        let mut state = locked(&self.state);
+        let found = match (last, &state.mirror) {
+            (Some(last), _) => state.place_after(last),
+            (None, Some(mirror)) => mirror.start().map(|start| (start, true)),
+            (None, None) => Some((state.next, true)),
+        };
+        if let Some(found) = found {
+            return Poll::Ready(found);
         }
+        let before = state.seats[seat as usize].wake_with(cx);
+        drop(state);
+        drop(before);
+        Poll::Pending
     }
 
-    pub(super) fn leave(&self, seat: u32, who: Option<&Arc<str>>) {
+    pub(super) fn leave(self: &Arc<Self>, seat: u32, who: Option<&Arc<str>>) {
         let mut state = locked(&self.state);
-        let waker = state.seats[seat as usize].waker.take();
-        state.own.remove(&seat);
-        state.free.push(seat);
-        state.used = Instant::now();
-        if state.free.len() == state.seats.len() {
-            // A crowd has gone: what it took is given back.
-            state.free = Vec::new();
-            state.seats = Vec::new();
+        let waker = state.leave_seat(seat);
+        if let Some(who) = who {
+            state.disappear(who, 1);
         }
-        who.inspect(|who| state.disappear(who));
+        let is_news = state.has_changed(who);
         // The last waker of a task may drop what the task holds: other subscribers.
         drop(state);
         drop(waker);
+        self.tell(is_news);
     }
 
     /// Gives a subscriber a name in place of the one before.
-    pub(super) fn rename(&self, before: Option<&Arc<str>>, who: &Arc<str>) {
+    pub(super) fn rename(self: &Arc<Self>, before: Option<&Arc<str>>, who: &Arc<str>) {
         let mut state = locked(&self.state);
-        before.inspect(|before| state.disappear(before));
-        *state.present.entry(Arc::clone(who)).or_default() += 1;
+        if let Some(before) = before {
+            state.disappear(before, 1);
+        }
+        state.appear(who, 1);
+        let is_news =
+            before.is_some_and(|before| state.has_changed(Some(before))) | state.has_changed(Some(who));
+        drop(state);
+        self.tell(is_news);
     }
 
     /// Gives a subscriber a buffer of its own, with what it has not read.
     pub(super) fn keep_own(&self, seat: u32, place: u64, buffer: u32) {
         let most = self.options.keep.min(buffer as usize);
-        let mut own = Own::new(most, self.options.keep_bytes);
+        let mut own = Own::new(place, most, self.options.keep_bytes);
         let mut state = locked(&self.state);
         let first = state.first();
-        for (number, frame) in (first..).zip(&state.log).filter(|(number, _)| *number >= place) {
+        for (number, frame) in (first..).zip(&state.log) {
             own.offer(number, frame);
         }
         state.own.insert(seat, own);
@@ -264,7 +269,9 @@ impl Channel {
             None => first.max(next.saturating_sub(buffer)),
         };
         if place < oldest {
-            return Poll::Ready(Read::Behind(oldest.min(end)));
+            let first = oldest.min(end);
+            let missed = (place >= state.from).then_some(first - place);
+            return Poll::Ready(Read::Behind(first, missed));
         }
         let frame = match own {
             Some(own) => own.take(),
@@ -273,31 +280,26 @@ impl Channel {
         if let Some(frame) = frame {
             return Poll::Ready(Read::Message(frame));
         }
-        let waker = &mut state.seats[seat as usize].waker;
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            let before = waker.replace(cx.waker().clone());
-            drop(state);
-            drop(before);
-        }
+        let before = state.seats[seat as usize].wake_with(cx);
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let mut state = locked(&self.state);
-        let next = state.next;
-        for seat in &mut state.seats {
-            seat.end = seat.end.min(next);
-        }
+        state.end_all();
+        state.stops += 1;
         drop(state);
         self.wake();
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         locked(&self.state).count()
     }
 
-    pub(super) fn present(&self) -> Vec<(Arc<str>, usize)> {
-        locked(&self.state).present.iter().map(|(who, count)| (Arc::clone(who), *count)).collect()
+    pub(crate) fn present(&self) -> Vec<(Arc<str>, usize)> {
+        locked(&self.state).present().iter().map(|(who, count)| (Arc::clone(who), *count)).collect()
     }
 
     pub(crate) fn info(&self) -> QueueInfo {
@@ -306,55 +308,23 @@ impl Channel {
             app: Arc::clone(&self.key.app),
             name: Arc::clone(&self.key.name),
             subscribers: state.count(),
-            published: state.next - 1,
+            published: state.id(state.next).number.saturating_sub(1),
             kept: state.log.len(),
             kept_bytes: state.log_bytes,
         }
     }
 }
 
-impl State {
-    fn new() -> Self {
-        let (log, seats, free, present) = <(VecDeque<_>, Vec<_>, Vec<_>, BTreeMap<_, _>)>::default();
-        Self { log, log_bytes: 0, next: 1, seats, free, present, own: BTreeMap::new(), used: Instant::now() }
-    }
-
-    /// Drops a message, and answers how many bytes it had.
-    fn drop_oldest(&mut self) -> usize {
-        let bytes = self.log.pop_front().map_or(0, |frame| frame.bytes.len());
-        self.log_bytes -= bytes;
-        bytes
-    }
-
-    /// The number of the oldest message in the log.
-    fn first(&self) -> u64 {
-        self.next - self.log.len() as u64
-    }
-
-    fn disappear(&mut self, who: &Arc<str>) {
-        if let Some(count) = self.present.get_mut(who) {
-            *count -= 1;
-            if *count == 0 {
-                self.present.remove(who);
-            }
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.seats.len() - self.free.len()
-    }
-}
-
 impl Named for Channel {
     fn is_spent(&self) -> bool {
         let state = locked(&self.state);
-        state.count() == 0 && (state.next == 1 || state.used.elapsed() >= self.room.idle)
+        state.in_use() == 0 && (state.next == 1 || state.used.elapsed() >= self.room.idle)
     }
 
     /// With its messages: those who come back are told that they have missed some.
     fn idle_since(&self) -> Option<Instant> {
         let state = locked(&self.state);
-        (state.count() == 0).then_some(state.used)
+        (state.in_use() == 0).then_some(state.used)
     }
 }
 
@@ -363,7 +333,3 @@ impl Drop for Channel {
         self.room.give_back(locked(&self.state).log_bytes);
     }
 }
-
-/// What a subscriber costs a queue, in bytes.
-#[cfg(test)]
-pub(super) const SEAT: usize = size_of::<Seat>();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::NameError;
+use crate::{BackendError, NameError};
 
 /// Why a queue could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,4 +27,7 @@ pub enum QueueError {
     /// The queue has as many subscribers as it may.
     #[error("queue {0:?} has as many subscribers as it may")]
     TooManySubscribers(Arc<str>),
+    /// The bus is kept elsewhere, and could not be used.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
 }

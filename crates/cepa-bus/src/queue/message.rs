@@ -1,17 +1,19 @@
 //! A message as all subscribers share it: the frame of an event stream, written once.
 
 use std::{
+    any::Any,
     fmt,
     io::{self, Write},
     marker::PhantomData,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::QueueError;
+use crate::BackendError;
 
 /// The id of a message: which life of the queue it is from, and its place in it.
 ///
@@ -25,6 +27,9 @@ pub struct EventId {
 
 impl EventId {
     const LENGTH: usize = 33;
+
+    /// The id of no message.
+    pub(super) const OF_NOBODY: Self = Self { life: 0, number: 0 };
 }
 
 impl fmt::Display for EventId {
@@ -63,10 +68,15 @@ pub(super) struct Draft {
 
 /// A frame in the log.
 #[derive(Clone, Debug)]
-pub(super) struct Frame {
-    pub(super) bytes: Bytes,
+pub(crate) struct Frame(Arc<Written>);
+
+#[derive(Debug)]
+struct Written {
+    bytes: Bytes,
     /// Where the data begins.
     data: u32,
+    /// See [`Message::encoded`].
+    encoded: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 const ID: &[u8] = b"id: ";
@@ -82,19 +92,7 @@ impl Draft {
         value: &T,
         limit: usize,
     ) -> Result<Self, QueueError> {
-        let mut frame = Vec::with_capacity(128);
-        frame.extend_from_slice(ID);
-        frame.resize(AFTER_ID, b'\n');
-        if let Some(event) = event {
-            if !(1..=64).contains(&event.len()) || event.chars().any(char::is_control) {
-                return Err(QueueError::EventType);
-            }
-            frame.extend_from_slice(EVENT);
-            frame.extend_from_slice(event.as_bytes());
-            frame.push(b'\n');
-        }
-        frame.extend_from_slice(DATA);
-        let data = frame.len() as u32;
+        let (mut frame, data) = Self::begin(event, 128)?;
         let mut bounded = Bounded { frame: &mut frame, room: limit, is_over: false };
         if let Err(error) = serde_json::to_writer(&mut bounded, value) {
             let is_over = bounded.is_over;
@@ -108,10 +106,45 @@ impl Draft {
         Ok(Self { frame, data })
     }
 
+    /// A message that was written by another process. That it is JSON is seen by who reads it; here it is a text at least.
+    pub(super) fn received(event: Option<&str>, json: &[u8]) -> Result<Self, QueueError> {
+        if std::str::from_utf8(json).is_err() {
+            return Err(BackendError::Refused("a message is no text".into()).into());
+        }
+        let (mut frame, data) = Self::begin(event, 256 + json.len())?;
+        one_line(&mut frame, json);
+        frame.extend_from_slice(END);
+        Ok(Self { frame, data })
+    }
+
+    /// A frame up to its data, and where that begins.
+    fn begin(event: Option<&str>, capacity: usize) -> Result<(Vec<u8>, u32), QueueError> {
+        let mut frame = Vec::with_capacity(capacity);
+        frame.extend_from_slice(ID);
+        frame.resize(AFTER_ID, b'\n');
+        if let Some(event) = event {
+            if !(1..=64).contains(&event.len()) || event.chars().any(char::is_control) {
+                return Err(QueueError::EventType);
+            }
+            frame.extend_from_slice(EVENT);
+            frame.extend_from_slice(event.as_bytes());
+            frame.push(b'\n');
+        }
+        frame.extend_from_slice(DATA);
+        let data = frame.len() as u32;
+        Ok((frame, data))
+    }
+
+    /// The message as JSON.
+    pub(super) fn into_json(self) -> Bytes {
+        let end = self.frame.len() - END.len();
+        Bytes::from(self.frame).slice(self.data as usize..end)
+    }
+
     pub(super) fn with_id(mut self, id: EventId) -> Frame {
         let mut into = &mut self.frame[ID.len()..];
         write!(into, "{id}").expect("a frame has room for its id");
-        Frame { bytes: self.frame.into(), data: self.data }
+        Frame(Arc::new(Written { bytes: self.frame.into(), data: self.data, encoded: OnceLock::new() }))
     }
 }
 
@@ -131,9 +164,7 @@ impl Write for Bounded<'_> {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
         }
-        // The data is one line. JSON escapes line breaks in strings, and between tokens (a raw value of serde_json may
-        // have some) all white space means the same.
-        self.frame.extend(bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+        one_line(self.frame, bytes);
         Ok(bytes.len())
     }
 
@@ -142,9 +173,37 @@ impl Write for Bounded<'_> {
     }
 }
 
+/// The data is one line. JSON escapes line breaks in strings, and between tokens (a raw value of serde_json may have some)
+/// all white space means the same.
+fn one_line(frame: &mut Vec<u8>, json: &[u8]) {
+    frame.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+}
+
+impl Frame {
+    /// Bytes of the frame.
+    pub(super) fn len(&self) -> usize {
+        self.0.bytes.len()
+    }
+
+    pub(crate) fn id(&self) -> EventId {
+        let id = self.0.bytes.get(ID.len()..AFTER_ID - 1);
+        let id = id.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        id.expect("a frame begins with its id")
+    }
+
+    pub(crate) fn event(&self) -> Option<&str> {
+        let until = (self.0.data as usize).checked_sub(DATA.len() + 1)?;
+        let event = self.0.bytes.get(AFTER_ID + EVENT.len()..until)?;
+        Some(std::str::from_utf8(event).expect("the type of an event was a text"))
+    }
+
+    pub(crate) fn json(&self) -> Bytes {
+        self.0.bytes.slice(self.0.data as usize..self.0.bytes.len() - END.len())
+    }
+}
+
 /// A message of a queue. Clones share its bytes.
 pub struct Message<T> {
-    id: EventId,
     frame: Frame,
     value: PhantomData<fn() -> T>,
 }
@@ -160,42 +219,69 @@ impl<T: DeserializeOwned> Message<T> {
 }
 
 impl<T> Message<T> {
-    pub(super) fn new(id: EventId, frame: Frame) -> Self {
-        Self { id, frame, value: PhantomData }
+    pub(super) fn new(frame: Frame) -> Self {
+        Self { frame, value: PhantomData }
     }
 
     /// The id, for [`Queue::subscribe_after`](super::Queue::subscribe_after).
     pub fn id(&self) -> EventId {
-        self.id
+        self.frame.id()
     }
 
     /// The type that it was published [as](super::Queue::notify_as).
     pub fn event(&self) -> Option<&str> {
-        let until = (self.frame.data as usize).checked_sub(DATA.len() + 1)?;
-        let event = self.frame.bytes.get(AFTER_ID + EVENT.len()..until)?;
-        Some(std::str::from_utf8(event).expect("the type of an event was a text"))
+        self.frame.event()
     }
 
     /// The message as JSON.
     pub fn data(&self) -> Bytes {
-        self.frame.bytes.slice(self.frame.data as usize..self.frame.bytes.len() - END.len())
+        self.frame.json()
+    }
+
+    /// The message in another form, made of its JSON once for all subscribers: the frame of a WebSocket, say.
+    ///
+    /// It is kept for as long as the message is. All subscribers of a queue must ask for the same form: of several that
+    /// have the same type the first is everybody's, and one of another type is made anew each time.
+    ///
+    /// ```
+    /// # use cepa_bus::{Bus, Delivery};
+    /// # cepa_core::test::block_on(async {
+    /// let news = Bus::new().queue::<String>("news")?;
+    /// let mut reader = news.subscribe()?;
+    /// news.notify(&"It rains".to_owned()).await?;
+    /// let Some(Delivery::Message(message)) = reader.next().await else { panic!() };
+    /// let shout: std::sync::Arc<str> = message.encoded(|json| json.to_uppercase().into());
+    /// assert_eq!(&*shout, "\"IT RAINS\"");
+    /// # Ok::<(), cepa_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn encoded<E: Any + Clone + Send + Sync>(&self, encode: impl FnOnce(&str) -> E) -> E {
+        let kept = &self.frame.0.encoded;
+        if let Some(form) = kept.get().and_then(|form| form.downcast_ref::<E>()) {
+            return form.clone();
+        }
+        // Not under the lock of the cell: this is code of an app.
+        let data = self.data();
+        let form = encode(std::str::from_utf8(&data).expect("JSON is written as a text"));
+        let _ = kept.set(Box::new(form.clone()));
+        form
     }
 
     /// The message as a frame of an event stream.
     pub fn frame(&self) -> &Bytes {
-        &self.frame.bytes
+        &self.frame.0.bytes
     }
 }
 
 impl<T> Clone for Message<T> {
     fn clone(&self) -> Self {
-        Self::new(self.id, self.frame.clone())
+        Self::new(self.frame.clone())
     }
 }
 
 impl<T> fmt::Debug for Message<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({}, {} bytes)", self.id, self.data().len())
+        write!(f, "Message({}, {} bytes)", self.id(), self.data().len())
     }
 }
 

@@ -9,18 +9,23 @@ use super::message::Frame;
 pub(super) struct Own {
     frames: VecDeque<(u64, Frame)>,
     bytes: usize,
+    /// The first that the subscriber has not seen.
+    from: u64,
     most: usize,
     most_bytes: usize,
 }
 
 impl Own {
-    pub(super) fn new(most: usize, most_bytes: usize) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, most, most_bytes }
+    pub(super) fn new(from: u64, most: usize, most_bytes: usize) -> Self {
+        Self { frames: VecDeque::new(), bytes: 0, from, most, most_bytes }
     }
 
-    /// Keeps a message if there is room.
+    /// Keeps a message if it is new and there is room.
     pub(super) fn offer(&mut self, number: u64, frame: &Frame) {
-        let bytes = self.bytes + frame.bytes.len();
+        let bytes = self.bytes + frame.len();
+        if number < self.from {
+            return;
+        }
         if self.frames.is_empty() || (self.frames.len() < self.most && bytes <= self.most_bytes) {
             self.frames.push_back((number, frame.clone()));
             self.bytes = bytes;
@@ -34,7 +39,7 @@ impl Own {
 
     pub(super) fn take(&mut self) -> Option<Frame> {
         let (_, frame) = self.frames.pop_front()?;
-        self.bytes -= frame.bytes.len();
+        self.bytes -= frame.len();
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::{Channel, EventId, QueueOptions, message::Draft};
 use crate::{
-    BusLimits, NameError, locked,
+    BusLimits, NameError,
+    far::Far,
+    locked,
     names::{Named, Names},
 };
 
@@ -20,6 +22,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Queues {
     pub(crate) names: Names<Channel>,
+    /// Where they are kept instead; the channels are mirrors then.
+    pub(super) far: Option<Arc<dyn Far>>,
     room: Arc<Room>,
     /// No search for what can be dropped before that.
     rest_until: Mutex<Option<Instant>>,
@@ -38,14 +42,14 @@ impl Queues {
     /// After a search of all queues, so many times its length nobody searches.
     const REST: u32 = 9;
 
-    pub(crate) fn new(limits: &BusLimits) -> Self {
+    pub(crate) fn new(limits: &BusLimits, far: Option<Arc<dyn Far>>) -> Self {
         let room = Room {
             subscribers: limits.subscribers.min(u32::MAX as usize),
             idle: limits.queue_idle,
             most: limits.queue_bytes,
             kept: AtomicUsize::new(0),
         };
-        Self { names: Names::new(limits.names), room: Arc::new(room), rest_until: Mutex::default() }
+        Self { names: Names::new(limits.names), far, room: Arc::new(room), rest_until: Mutex::default() }
     }
 
     pub(crate) fn open(
@@ -54,7 +58,7 @@ impl Queues {
         name: &str,
         options: QueueOptions,
     ) -> Result<Arc<Channel>, NameError> {
-        self.names.open(app, name, |key| Channel::new(key, options, Arc::clone(&self.room)))
+        self.names.open(app, name, |key| Channel::new(key, options, Arc::clone(&self.room), self.far.clone()))
     }
 
     pub(super) fn publish(&self, channel: &Channel, draft: Draft) -> EventId {

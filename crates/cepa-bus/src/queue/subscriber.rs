@@ -54,29 +54,37 @@ pub enum Stopped {
 /// It holds no messages, only its place among them, unless it is to [drop the newest](Overflow::DropNewest).
 pub struct Subscriber<T> {
     channel: Arc<Channel>,
-    /// The number of the message to be read next.
+    /// The place of the message to be read next, or `UNKNOWN`.
     place: u64,
     seat: u32,
     buffer: u32,
     overflow: Overflow,
     /// Whether messages of an earlier life of the queue were missed, and it was not told yet.
     is_lost: bool,
+    /// Whether it begins at the first message there is: nothing before that was missed.
+    is_from_start: bool,
     stopped: Option<Stopped>,
     extra: Option<Box<Extra>>,
     messages: PhantomData<fn() -> T>,
 }
 
+/// The queue is kept elsewhere, and has not answered yet.
+const UNKNOWN: u64 = 0;
+
 /// What only some have.
 #[derive(Default)]
 struct Extra {
     who: Option<Arc<str>>,
+    /// The message it comes after, while its place is not known.
+    last: Option<EventId>,
     on_stop: Option<Box<dyn FnOnce(Stopped) + Send>>,
 }
 
 impl<T> Subscriber<T> {
     pub(super) fn new(channel: Arc<Channel>, last: Option<EventId>) -> Result<Self, QueueError> {
-        let (seat, next) = channel.sit()?;
-        let (place, is_known) = last.map_or((next, true), |last| channel.place_after(last));
+        let (seat, found) = channel.sit(last)?;
+        let extra = (found.is_none() && last.is_some()).then(|| Box::new(Extra { last, ..Extra::default() }));
+        let (place, is_known) = found.unwrap_or((UNKNOWN, true));
         Ok(Self {
             channel,
             place,
@@ -84,10 +92,18 @@ impl<T> Subscriber<T> {
             buffer: u32::MAX,
             overflow: Overflow::default(),
             is_lost: !is_known,
+            is_from_start: false,
             stopped: None,
-            extra: None,
+            extra,
             messages: PhantomData,
         })
+    }
+
+    /// One that begins at the first message there is.
+    pub(super) fn from_start(channel: Arc<Channel>) -> Result<Self, QueueError> {
+        let mut subscriber = Self::new(channel, Some(EventId::OF_NOBODY))?;
+        (subscriber.is_lost, subscriber.is_from_start) = (false, true);
+        Ok(subscriber)
     }
 
     /// Sets how many messages it may be behind. At most, and by default, as many as the queue keeps.
@@ -108,6 +124,7 @@ impl<T> Subscriber<T> {
 
     fn fit(&self) {
         match self.overflow {
+            Overflow::DropNewest if self.place == UNKNOWN => {}
             Overflow::DropNewest => self.channel.keep_own(self.seat, self.place, self.buffer),
             _ => self.channel.drop_own(self.seat),
         }
@@ -143,24 +160,34 @@ impl<T> Subscriber<T> {
         if self.stopped.is_some() {
             return Poll::Ready(None);
         }
+        ready!(self.poll_place(cx));
         if std::mem::take(&mut self.is_lost) {
             return Poll::Ready(Some(Delivery::Missed(None)));
         }
         let read = ready!(self.channel.poll_read(self.seat, self.place, self.buffer.into(), cx));
         Poll::Ready(match read {
             Read::Message(frame) => {
-                let id = self.channel.id(self.place);
                 self.place += 1;
-                Some(Delivery::Message(Message::new(id, frame)))
+                Some(Delivery::Message(Message::new(frame)))
             }
-            Read::Behind(first) if self.overflow != Overflow::Disconnect => {
-                let missed = first - self.place;
+            Read::Behind(first, missed) if self.overflow != Overflow::Disconnect => {
                 self.place = first;
-                Some(Delivery::Missed(Some(missed)))
+                Some(Delivery::Missed(missed))
             }
-            Read::Behind(_) => self.end(Stopped::Behind),
+            Read::Behind(..) => self.end(Stopped::Behind),
             Read::End => self.end(Stopped::Queue),
         })
+    }
+
+    /// Waits until its place is known, which in memory it is at once.
+    pub(crate) fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.place == UNKNOWN {
+            let last = self.extra.as_ref().and_then(|extra| extra.last);
+            let (place, is_known) = ready!(self.channel.poll_place(self.seat, last, cx));
+            (self.place, self.is_lost) = (place, !is_known && !self.is_from_start);
+            self.fit();
+        }
+        Poll::Ready(())
     }
 
     fn end(&mut self, why: Stopped) -> Option<Delivery<T>> {
@@ -174,8 +201,14 @@ impl<T> Subscriber<T> {
     }
 
     /// The id of the last message read, or of what came before the first: to go on from later.
+    ///
+    /// Where the bus is kept elsewhere and has not answered yet, the id that it was to begin after, or one with which the
+    /// one who comes back is told that something may be missing.
     pub fn last(&self) -> EventId {
-        self.channel.id(self.place - 1)
+        match self.place.checked_sub(1) {
+            Some(before) => self.channel.id(before),
+            None => self.extra.as_ref().and_then(|extra| extra.last).unwrap_or(EventId::OF_NOBODY),
+        }
     }
 
     /// Whether what comes next is that messages of an earlier life of the queue are gone.

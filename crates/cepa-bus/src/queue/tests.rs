@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use cepa_core::test::block_on;
 use proptest::prelude::*;
 use tokio::time::timeout;
 
@@ -29,11 +30,11 @@ fn drain(subscriber: &mut Subscriber<u64>) -> Vec<Result<u64, Option<u64>>> {
     all
 }
 
-#[test]
-fn a_message_is_written_once_and_shared() {
+#[tokio::test]
+async fn a_message_is_written_once_and_shared() {
     let queue = Bus::new().queue::<String>("q").unwrap();
     let mut readers = [queue.subscribe().unwrap(), queue.subscribe().unwrap()];
-    let id = queue.notify_as("greeting", &"one\ntwo".to_owned()).unwrap();
+    let id = queue.notify_as("greeting", &"one\ntwo".to_owned()).await.unwrap();
     let mut frames = Vec::new();
     for reader in &mut readers {
         let mut cx = Context::from_waker(Waker::noop());
@@ -45,32 +46,54 @@ fn a_message_is_written_once_and_shared() {
         frames.push(message.frame().clone());
     }
     assert_eq!(frames[0].as_ptr(), frames[1].as_ptr());
-    queue.notify(&String::new()).unwrap();
+    queue.notify(&String::new()).await.unwrap();
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(Some(Delivery::Message(plain))) = readers[0].poll_next(&mut cx) else { panic!() };
     assert_eq!((plain.event(), &*plain.data()), (None, &b"\"\""[..]));
 }
 
-#[test]
-fn what_cannot_be_a_message_is_refused() {
-    let queue = Bus::new()
-        .queue_with::<String>("q", QueueOptions { message: 10, ..QueueOptions::default() })
-        .unwrap();
-    queue.notify(&"x".repeat(8)).unwrap();
-    assert!(matches!(queue.notify(&"x".repeat(9)), Err(QueueError::TooLong { limit: 10, .. })));
-    for event in ["", "a\nid: 1", "a\rb", &"x".repeat(65)] {
-        assert!(matches!(queue.notify_as(event, &String::new()), Err(QueueError::EventType)), "{event:?}");
+#[tokio::test]
+async fn another_form_of_a_message_is_made_once() {
+    let queue = queue(QueueOptions::default());
+    let mut readers = [queue.subscribe().unwrap(), queue.subscribe().unwrap()];
+    queue.notify(&7).await.unwrap();
+    let mut made = 0;
+    for reader in &mut readers {
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Delivery::Message(message))) = reader.poll_next(&mut cx) else { panic!() };
+        let form: Arc<str> = message.encoded(|json| {
+            made += 1;
+            format!("<{json}>").into()
+        });
+        assert_eq!((&*form, made), ("<7>", 1));
+        // Another type than the first is not kept.
+        assert_eq!(message.encoded(str::len), 1);
     }
 }
 
-#[test]
-fn one_that_never_reads_keeps_nothing_and_is_told() {
+#[tokio::test]
+async fn what_cannot_be_a_message_is_refused() {
+    let queue = Bus::new()
+        .queue_with::<String>("q", QueueOptions { message: 10, ..QueueOptions::default() })
+        .unwrap();
+    queue.notify(&"x".repeat(8)).await.unwrap();
+    assert!(matches!(queue.notify(&"x".repeat(9)).await, Err(QueueError::TooLong { limit: 10, .. })));
+    for event in ["", "a\nid: 1", "a\rb", &"x".repeat(65)] {
+        assert!(
+            matches!(queue.notify_as(event, &String::new()).await, Err(QueueError::EventType)),
+            "{event:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_that_never_reads_keeps_nothing_and_is_told() {
     let queue = queue(QueueOptions { keep: 4, ..QueueOptions::default() });
     let (mut slow, mut fast) = (queue.subscribe().unwrap(), queue.subscribe().unwrap());
     let mut cut = queue.subscribe().unwrap().overflow(Overflow::Disconnect);
     let mut narrow = queue.subscribe().unwrap().buffer(2);
     for n in 1..=100_000 {
-        queue.notify(&n).unwrap();
+        queue.notify(&n).await.unwrap();
         assert_eq!(drain(&mut fast), [Ok(n)]);
     }
     assert_eq!(queue.channel.info().kept, 4);
@@ -80,23 +103,23 @@ fn one_that_never_reads_keeps_nothing_and_is_told() {
     assert_eq!(cut.stopped(), Some(Stopped::Behind));
 }
 
-#[test]
-fn one_that_drops_the_newest_keeps_its_oldest() {
+#[tokio::test]
+async fn one_that_drops_the_newest_keeps_its_oldest() {
     let queue = queue(QueueOptions { keep: 4, ..QueueOptions::default() });
-    let before = queue.notify(&0).unwrap();
+    let before = queue.notify(&0).await.unwrap();
     let mut slow = queue.subscribe().unwrap().buffer(2).overflow(Overflow::DropNewest);
     for n in 1..=1000 {
-        queue.notify(&n).unwrap();
+        queue.notify(&n).await.unwrap();
     }
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(Some(Delivery::Message(first))) = slow.poll_next(&mut cx) else { panic!() };
     assert_eq!(first.value().unwrap(), 1);
-    queue.notify(&1001).unwrap();
-    queue.notify(&1002).unwrap();
+    queue.notify(&1001).await.unwrap();
+    queue.notify(&1002).await.unwrap();
     assert_eq!(drain(&mut slow), [Ok(2), Err(Some(998)), Ok(1001), Err(Some(1))]);
-    queue.notify(&1003).unwrap();
-    queue.stop();
-    queue.notify(&1004).unwrap();
+    queue.notify(&1003).await.unwrap();
+    queue.stop().await.unwrap();
+    queue.notify(&1004).await.unwrap();
     assert_eq!(drain(&mut slow), [Ok(1003)]);
     assert_eq!(slow.stopped(), Some(Stopped::Queue));
 
@@ -104,32 +127,32 @@ fn one_that_drops_the_newest_keeps_its_oldest() {
     assert_eq!(drain(&mut late), [Err(Some(1000)), Ok(1001), Ok(1002), Ok(1003), Ok(1004)]);
     let mut turned = queue.subscribe().unwrap().overflow(Overflow::DropNewest).overflow(Overflow::DropOldest);
     drop((slow, late));
-    queue.notify(&1).unwrap();
+    queue.notify(&1).await.unwrap();
     assert_eq!(drain(&mut turned), [Ok(1)]);
 }
 
-#[test]
-fn bytes_are_bounded_too() {
+#[tokio::test]
+async fn bytes_are_bounded_too() {
     let options = QueueOptions { keep: 1000, keep_bytes: 500, message: 10_000 };
     let queue = Bus::new().queue_with::<String>("q", options).unwrap();
     for _ in 0..100 {
-        queue.notify(&"x".repeat(100)).unwrap();
+        queue.notify(&"x".repeat(100)).await.unwrap();
         assert!(queue.channel.info().kept_bytes <= 500);
     }
-    queue.notify(&"x".repeat(5000)).unwrap();
+    queue.notify(&"x".repeat(5000)).await.unwrap();
     assert_eq!(queue.channel.info().kept, 1, "the last one is kept however long it is");
 }
 
-#[test]
-fn all_queues_together_are_bounded() {
+#[tokio::test]
+async fn all_queues_together_are_bounded() {
     let limits = BusLimits { queue_bytes: 100_000, ..BusLimits::default() };
     let bus = Bus::with_limits(limits);
     let kept = || bus.queues().iter().map(|queue| queue.kept_bytes).sum::<usize>();
     let text = "x".repeat(1000);
     let held = bus.queue::<String>("held").unwrap();
-    held.notify(&text).unwrap();
+    held.notify(&text).await.unwrap();
     for n in 0..500 {
-        bus.queue::<String>(&format!("{n}")).unwrap().notify(&text).unwrap();
+        bus.queue::<String>(&format!("{n}")).unwrap().notify(&text).await.unwrap();
         assert!(kept() <= limits.queue_bytes, "{}", kept());
     }
     assert_eq!(held.channel.info().kept, 1, "idle ones went first");
@@ -139,7 +162,7 @@ fn all_queues_together_are_bounded() {
     let mut readers: Vec<_> = queues.iter().map(|queue| queue.subscribe().unwrap()).collect();
     for _ in 0..10 {
         for queue in &queues {
-            queue.notify(&text).unwrap();
+            queue.notify(&text).await.unwrap();
         }
     }
     assert!(kept() <= limits.queue_bytes.max(200 * 1100), "{}", kept());
@@ -155,11 +178,11 @@ async fn an_idle_queue_is_forgotten() {
     let bus = Bus::with_limits(BusLimits { queue_idle: 10 * LONG, ..BusLimits::default() });
     let held = bus.queue::<u64>("held").unwrap();
     let (idle, kept) = (bus.queue::<u64>("idle").unwrap(), bus.queue::<u64>("kept").unwrap());
-    let last = idle.notify(&1).unwrap();
-    held.notify(&1).unwrap();
+    let last = idle.notify(&1).await.unwrap();
+    held.notify(&1).await.unwrap();
     drop(idle);
     tokio::time::advance(9 * LONG).await;
-    kept.notify(&1).unwrap();
+    kept.notify(&1).await.unwrap();
     drop(kept);
     assert_eq!(bus.queues().len(), 3);
     tokio::time::advance(LONG).await;
@@ -170,11 +193,14 @@ async fn an_idle_queue_is_forgotten() {
     assert_eq!(drain(&mut again.subscribe_after(last).unwrap()), [Err(None)], "another life");
 }
 
-#[test]
-fn who_comes_back_gets_what_was_missed() {
+#[tokio::test]
+async fn who_comes_back_gets_what_was_missed() {
     let queue = queue(QueueOptions { keep: 4, ..QueueOptions::default() });
     let before = queue.subscribe().unwrap().last();
-    let ids: Vec<_> = (1..=6).map(|n| queue.notify(&n).unwrap()).collect();
+    let mut ids = Vec::new();
+    for n in 1..=6 {
+        ids.push(queue.notify(&n).await.unwrap());
+    }
     let after = |id: &EventId| drain(&mut queue.subscribe_after(*id).unwrap());
     assert_eq!(after(&ids[3]), [Ok(5), Ok(6)]);
     assert_eq!(after(&ids[5]), []);
@@ -183,10 +209,12 @@ fn who_comes_back_gets_what_was_missed() {
     let other_life = EventId { life: !before.life, number: 3 };
     assert_eq!(after(&other_life), [Err(None), Ok(3), Ok(4), Ok(5), Ok(6)]);
     assert_eq!(after(&EventId { number: u64::MAX, ..before })[0], Err(None), "an id that was never given");
+    let newcomer = &mut queue.subscribe_from_start().unwrap();
+    assert_eq!(drain(newcomer), [Ok(3), Ok(4), Ok(5), Ok(6)]);
 }
 
-#[test]
-fn stopping_ends_those_who_are_there_after_their_messages() {
+#[tokio::test]
+async fn stopping_ends_those_who_are_there_after_their_messages() {
     let queue = queue(QueueOptions::default());
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = |name: &'static str| {
@@ -196,40 +224,40 @@ fn stopping_ends_those_who_are_there_after_their_messages() {
     let mut stays = queue.subscribe().unwrap().on_stop(tell("stays"));
     let leaves = queue.subscribe().unwrap().on_stop(tell("leaves"));
     let panics = queue.subscribe().unwrap().on_stop(|_| panic!("on stop"));
-    assert_eq!(queue.count(), 3);
+    assert_eq!(queue.count().await.unwrap(), 3);
     leaves.stop();
     drop(panics);
-    queue.notify(&1).unwrap();
-    queue.stop();
-    queue.notify(&2).unwrap();
+    queue.notify(&1).await.unwrap();
+    queue.stop().await.unwrap();
+    queue.notify(&2).await.unwrap();
     let mut late = queue.subscribe().unwrap();
-    queue.notify(&3).unwrap();
+    queue.notify(&3).await.unwrap();
     assert_eq!(drain(&mut stays), [Ok(1)]);
     assert_eq!(drain(&mut late), [Ok(3)]);
     drop(stays);
     assert_eq!(*told.lock().unwrap(), [("leaves", Stopped::Left), ("stays", Stopped::Queue)]);
-    assert_eq!(queue.count(), 1);
+    assert_eq!(queue.count().await.unwrap(), 1);
 }
 
-#[test]
-fn rooms_are_apart_and_know_who_is_there() {
+#[tokio::test]
+async fn rooms_are_apart_and_know_who_is_there() {
     let queue = queue(QueueOptions::default());
     let (lobby, cellar) = (queue.room("lobby").unwrap(), queue.room("cellar").unwrap());
     let mut ada = lobby.subscribe().unwrap().named("ada").unwrap();
     let second = lobby.subscribe().unwrap().named("x").unwrap().named("ada").unwrap();
     let bob = lobby.subscribe().unwrap().named("bob").unwrap();
-    cellar.notify(&1).unwrap();
-    queue.room("lobby").unwrap().notify(&2).unwrap();
+    cellar.notify(&1).await.unwrap();
+    queue.room("lobby").unwrap().notify(&2).await.unwrap();
     assert_eq!(drain(&mut ada), [Ok(2)]);
-    assert_eq!(lobby.present(), [("ada".into(), 2), ("bob".into(), 1)]);
+    assert_eq!(lobby.present().await.unwrap(), [("ada".into(), 2), ("bob".into(), 1)]);
     drop((second, bob));
-    assert_eq!(lobby.present(), [("ada".into(), 1)]);
-    assert_eq!(cellar.present(), []);
+    assert_eq!(lobby.present().await.unwrap(), [("ada".into(), 1)]);
+    assert_eq!(cellar.present().await.unwrap(), []);
     assert!(queue.room(&"x".repeat(256)).is_err());
 }
 
-#[test]
-fn no_two_rooms_are_one() {
+#[tokio::test]
+async fn no_two_rooms_are_one() {
     let bus = Bus::new();
     let queue = bus.queue::<u64>("a").unwrap();
     assert!(matches!(bus.queue::<u64>("a#b"), Err(NameError::Room)));
@@ -248,22 +276,22 @@ fn no_two_rooms_are_one() {
     assert_eq!(room("b#c").name(), "a#b%23c");
 }
 
-#[test]
-fn subscribers_are_bounded_and_seats_are_given_back() {
+#[tokio::test]
+async fn subscribers_are_bounded_and_seats_are_given_back() {
     let bus = Bus::with_limits(BusLimits { subscribers: 2, ..BusLimits::default() });
     let queue = bus.queue::<u64>("q").unwrap();
     for _ in 0..1000 {
         let _two = (queue.subscribe().unwrap(), queue.subscribe().unwrap());
         assert!(matches!(queue.subscribe(), Err(QueueError::TooManySubscribers(_))));
     }
-    assert_eq!(queue.count(), 0);
+    assert_eq!(queue.count().await.unwrap(), 0);
 }
 
-#[test]
-fn a_subscriber_is_small() {
+#[tokio::test]
+async fn a_subscriber_is_small() {
     // With its seat: what a parked one costs, beside the task it is in.
     assert!(size_of::<Subscriber<u64>>() <= 40, "{}", size_of::<Subscriber<u64>>());
-    assert_eq!(super::channel::SEAT, 24);
+    assert_eq!(super::state::SEAT, 24);
 }
 
 #[tokio::test]
@@ -271,7 +299,7 @@ async fn a_wait_that_is_given_up_loses_nothing_and_keeps_no_task() {
     let queue = queue(QueueOptions::default());
     let mut subscriber = queue.subscribe().unwrap();
     assert!(timeout(Duration::from_millis(1), subscriber.next()).await.is_err());
-    queue.notify(&1).unwrap();
+    queue.notify(&1).await.unwrap();
     assert!(matches!(subscriber.next().await, Some(Delivery::Message(_))));
 
     let held = Arc::new(());
@@ -283,7 +311,7 @@ async fn a_wait_that_is_given_up_loses_nothing_and_keeps_no_task() {
     tokio::task::yield_now().await;
     task.abort();
     let _ = task.await;
-    assert_eq!((Arc::strong_count(&held), queue.count()), (1, 0));
+    assert_eq!((Arc::strong_count(&held), queue.count().await.unwrap()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -308,7 +336,7 @@ async fn many_threads_see_one_order() {
             let queue = queue.clone();
             std::thread::spawn(move || {
                 for n in 0..EACH {
-                    queue.notify(&(publisher * EACH + n)).unwrap();
+                    block_on(queue.notify(&(publisher * EACH + n))).unwrap();
                 }
             })
         })
@@ -316,7 +344,7 @@ async fn many_threads_see_one_order() {
     for publisher in publishers {
         publisher.join().unwrap();
     }
-    queue.stop();
+    queue.stop().await.unwrap();
     let mut orders = Vec::new();
     for reader in readers {
         orders.push(timeout(LONG, reader).await.expect("nothing hangs").unwrap());
@@ -360,7 +388,7 @@ proptest! {
             match act {
                 Act::Publish => {
                     published += 1;
-                    queue.notify(&published).unwrap();
+                    block_on(queue.notify(&published)).unwrap();
                 }
                 Act::Subscribe => {
                     let overflow = [Overflow::DropOldest, Overflow::DropNewest][readers.len() % 2];
@@ -384,7 +412,7 @@ proptest! {
                     prop_assert_eq!(*seen, published);
                 },
             }
-            prop_assert_eq!(queue.count(), readers.len());
+            prop_assert_eq!(queue.channel.count(), readers.len());
         }
     }
 
@@ -396,8 +424,8 @@ proptest! {
     }
 }
 
-#[test]
-fn hostile_ids_are_no_ids() {
+#[tokio::test]
+async fn hostile_ids_are_no_ids() {
     for text in ["", "-", "1-1", "+00000000000000a-0000000000000001", "0000000000000001-0000000000000001-"] {
         assert!(text.parse::<EventId>().is_err(), "{text}");
     }

@@ -41,13 +41,16 @@ pub struct Wait {
     pub share: Arc<str>,
 }
 
+/// The label of whoever locks for one write.
+pub(super) const A_WRITE: &str = "a write";
+
 /// All waits of a process, by party. Taken only by those who find a share locked.
 #[derive(Debug, Default)]
 pub(crate) struct Graph(Mutex<HashMap<u64, Arc<Slot>>>);
 
 impl Party {
     /// A writer that holds one lock for one moment, and is never waited for in a cycle.
-    pub(super) const WRITER: Self = Self { id: 0, label: Cow::Borrowed("a write") };
+    pub(super) const WRITER: Self = Self { id: 0, label: Cow::Borrowed(A_WRITE) };
     const LONGEST_LABEL: usize = 128;
 
     /// A party; the label names it in errors and to whoever looks after the server. Its first 128 bytes are kept.
@@ -60,8 +63,17 @@ impl Party {
         Self { id: LAST.fetch_add(1, Ordering::Relaxed), label }
     }
 
+    /// No other party of this process has it.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     pub(super) fn holder(&self) -> Holder {
-        static WRITER: LazyLock<Arc<str>> = LazyLock::new(|| "a write".into());
+        static WRITER: LazyLock<Arc<str>> = LazyLock::new(|| A_WRITE.into());
         let label = if self.id == 0 { Arc::clone(&WRITER) } else { (*self.label).into() };
         Holder { party: self.id, label }
     }
@@ -147,6 +159,10 @@ impl Drop for Granted<'_> {
 }
 
 impl Cycle {
+    pub(crate) fn new(waits: Vec<Wait>) -> Self {
+        Self(waits)
+    }
+
     /// The waits, beginning with that which was refused.
     pub fn waits(&self) -> &[Wait] {
         &self.0

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Cycle;
-use crate::NameError;
+use crate::{BackendError, NameError};
 
 /// Why a share could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +45,24 @@ pub enum ShareError {
         /// The version that is there.
         current: u64,
     },
+    /// The lock that a guard stands for is gone, because the connection to the bus was lost meanwhile: others may have
+    /// written. Nothing was written.
+    #[error("the lock of share {0:?} was lost")]
+    LockLost(Arc<str>),
+    /// The share is [durable](crate::Share::durable), and the bus has no file to keep it in.
+    #[error("share {0:?} is to be durable, but the bus has no file for it: set bus.store")]
+    NoStore(Arc<str>),
+    /// The value cannot be written as JSON, or what is there is not JSON of the type.
+    #[error("the value of {name:?} cannot be written or read: {error}")]
+    Json {
+        /// The name.
+        name: Arc<str>,
+        /// What is wrong with it.
+        error: Arc<str>,
+    },
+    /// The bus is kept elsewhere, and could not be used.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// The map has as many entries as it may.
     #[error("map {0:?} is full")]
     Full(Arc<str>),

@@ -1,9 +1,9 @@
 //! All shares, counters and maps of a bus, and who waits for whom among those who lock them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 
-use super::{CounterCell, MapCell, deadlock::Graph, slot::Slot};
-use crate::{BusLimits, names::Names};
+use super::{CounterCell, Disk, MapCell, deadlock::Graph, slot::Slot};
+use crate::{BusLimits, far::Far, names::Names};
 
 /// All shares, counters and maps of a bus.
 #[derive(Debug)]
@@ -14,12 +14,14 @@ pub(crate) struct Shares {
     pub(crate) map_entries: usize,
     pub(super) graph: Graph,
     pub(super) lock_waiters: usize,
-    /// Versions grow over all shares, so that a name that was freed and made anew never repeats one.
-    versions: AtomicU64,
+    /// Where they are kept instead; the slots are copies then.
+    pub(crate) far: Option<Arc<dyn Far>>,
+    /// What durable shares are written to.
+    pub(super) disk: Option<Arc<dyn Disk>>,
 }
 
 impl Shares {
-    pub(crate) fn new(limits: &BusLimits) -> Self {
+    pub(crate) fn new(limits: &BusLimits, far: Option<Arc<dyn Far>>, disk: Option<Arc<dyn Disk>>) -> Self {
         Self {
             slots: Names::new(limits.names),
             counters: Names::new(limits.names),
@@ -27,11 +29,8 @@ impl Shares {
             map_entries: limits.map_entries,
             graph: Graph::default(),
             lock_waiters: limits.lock_waiters,
-            versions: AtomicU64::new(1),
+            far,
+            disk,
         }
-    }
-
-    pub(super) fn next_version(&self) -> u64 {
-        self.versions.fetch_add(1, Relaxed)
     }
 }

@@ -5,12 +5,13 @@ use std::{
     collections::VecDeque,
     io::{self, Write},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Held, Party, ShareError, Value};
+use super::{Held, Kept, Party, ShareError, Value};
 use crate::{
     locked,
     names::{Key, Named},
@@ -23,21 +24,36 @@ pub(crate) struct Slot {
     type_id: TypeId,
     type_name: &'static str,
     measure: fn(&Held) -> Option<u64>,
+    write: fn(&Held) -> Result<Vec<u8>, serde_json::Error>,
+    read: fn(&[u8]) -> Result<Held, serde_json::Error>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     stored: Option<Stored>,
+    on_disk: OnDisk,
+    /// When the value was copied from elsewhere, if it was.
+    copied: Option<Instant>,
     holder: Option<Holder>,
     waiters: VecDeque<Waiter>,
     last_waiter: u64,
 }
 
+/// Whether there is a value on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum OnDisk {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    Yes,
+    No,
+}
+
 #[derive(Clone, Debug)]
-pub(super) struct Stored {
-    pub(super) value: Held,
-    pub(super) version: u64,
+pub(crate) struct Stored {
+    pub(crate) value: Held,
+    pub(crate) version: u64,
     expires: Option<Instant>,
 }
 
@@ -57,7 +73,13 @@ struct Waiter {
 
 /// The lock of a slot, given to whoever waits next when it is dropped.
 #[derive(Debug)]
-pub(super) struct Hold(Option<Arc<Slot>>);
+pub(crate) struct Hold(Option<Arc<Slot>>);
+
+impl Hold {
+    pub(super) fn slot(&self) -> &Arc<Slot> {
+        self.0.as_ref().expect("it is taken out when the hold is dropped")
+    }
+}
 
 /// What whoever looks after the server may know of a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,10 +103,17 @@ pub struct ShareInfo {
 }
 
 impl Stored {
-    pub(super) fn new(value: Held, version: u64, ttl: Option<Duration>) -> Self {
+    pub(crate) fn new(value: Held, version: u64, ttl: Option<Duration>) -> Self {
         // A time that cannot be counted to is never.
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
         Self { value, version, expires }
+    }
+
+    /// A value as it was found on disk.
+    pub(super) fn kept(value: Held, kept: &Kept) -> Self {
+        let left = kept.expires.map(|expires| expires.duration_since(SystemTime::now()).unwrap_or_default());
+        let expires = left.and_then(|left| Instant::now().checked_add(left));
+        Self { value, version: kept.version, expires }
     }
 
     fn is_live(&self) -> bool {
@@ -99,11 +128,15 @@ impl Slot {
             type_id: TypeId::of::<T>(),
             type_name: type_name::<T>(),
             measure: |held| written_length(held.downcast_ref::<T>()?),
+            write: |held| {
+                serde_json::to_vec(held.downcast_ref::<T>().expect("a slot has values of its type"))
+            },
+            read: |json| Ok(Arc::new(serde_json::from_slice::<T>(json)?)),
             state: Mutex::default(),
         }
     }
 
-    pub(super) fn check_type<T: Value>(&self) -> Result<(), ShareError> {
+    pub(crate) fn check_type<T: Value>(&self) -> Result<(), ShareError> {
         if self.type_id == TypeId::of::<T>() {
             return Ok(());
         }
@@ -113,6 +146,10 @@ impl Slot {
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.key.name
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.key
     }
 
     pub(super) fn load(&self) -> Option<Stored> {
@@ -132,13 +169,54 @@ impl Slot {
         made
     }
 
-    pub(super) fn store(&self, _: &Hold, stored: Stored) {
-        let before = locked(&self.state).stored.replace(stored);
+    pub(super) fn store(&self, _: &Hold, stored: Option<Stored>) {
+        let before = std::mem::replace(&mut locked(&self.state).stored, stored);
         drop(before);
     }
 
-    pub(super) fn clear(&self, _: &Hold) {
-        let before = locked(&self.state).stored.take();
+    pub(super) fn on_disk(&self) -> OnDisk {
+        locked(&self.state).on_disk
+    }
+
+    /// What was found on disk, unless a value came first.
+    pub(super) fn found(&self, kept: Option<Stored>) -> Option<Stored> {
+        let mut state = locked(&self.state);
+        if state.on_disk == OnDisk::Unknown {
+            state.on_disk = if kept.is_some() { OnDisk::Yes } else { OnDisk::No };
+            if state.stored.is_none() {
+                state.stored = kept;
+            }
+        }
+        state.stored.clone()
+    }
+
+    /// What is on disk now.
+    pub(super) fn saved(&self, stored: Option<Stored>, on_disk: OnDisk) {
+        let mut state = locked(&self.state);
+        state.on_disk = on_disk;
+        let before = std::mem::replace(&mut state.stored, stored);
+        drop(state);
+        drop(before);
+    }
+
+    pub(super) fn write(&self, value: &Held) -> Result<Bytes, ShareError> {
+        (self.write)(value).map(Bytes::from).map_err(|error| self.json_error(&error))
+    }
+
+    pub(super) fn read(&self, json: &[u8]) -> Result<Held, ShareError> {
+        (self.read)(json).map_err(|error| self.json_error(&error))
+    }
+
+    pub(super) fn json_error(&self, error: &serde_json::Error) -> ShareError {
+        ShareError::Json { name: Arc::clone(self.name()), error: error.to_string().into() }
+    }
+
+    /// Keeps a copy of what is elsewhere.
+    pub(super) fn remember(&self, stored: Option<Stored>) {
+        let mut state = locked(&self.state);
+        state.copied = Some(Instant::now());
+        let before = std::mem::replace(&mut state.stored, stored);
+        drop(state);
         drop(before);
     }
 
@@ -234,6 +312,11 @@ impl Named for Slot {
     fn is_spent(&self) -> bool {
         let state = locked(&self.state);
         state.holder.is_none() && !state.stored.as_ref().is_some_and(Stored::is_live)
+    }
+
+    /// A copy can be had again.
+    fn idle_since(&self) -> Option<Instant> {
+        locked(&self.state).copied
     }
 }
 

@@ -239,7 +239,7 @@ async fn many_threads_lose_no_write_and_never_hang() {
                 }
                 first.update(|n| *n += 1).await.unwrap();
                 drop(first);
-                counter.add(1).await;
+                counter.add(1).await.unwrap();
                 map.update("k", |n| Some(n.unwrap_or(0) + 1)).await.unwrap();
             }
         }));
@@ -249,8 +249,8 @@ async fn many_threads_lose_no_write_and_never_hang() {
     }
     let sum = *a.read().await.unwrap() + *b.read().await.unwrap() + *c.read().await.unwrap();
     assert_eq!(sum as usize, 2 * 16 * 200 - deadlocks.load(Ordering::Relaxed));
-    assert_eq!(bus.counter("done").unwrap().get().await, 16 * 200);
-    assert_eq!(bus.map::<u64>("map").unwrap().get("k").await.as_deref(), Some(&(16 * 200)));
+    assert_eq!(bus.counter("done").unwrap().get().await.unwrap(), 16 * 200);
+    assert_eq!(bus.map::<u64>("map").unwrap().get("k").await.unwrap().as_deref(), Some(&(16 * 200)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,7 +282,7 @@ async fn floods_are_bounded() {
     );
     map.update("a", |_| None).await.unwrap();
     assert!(map.insert(&"k".repeat(1025), 1).await.is_err());
-    assert_eq!(map.len().await, 2);
+    assert_eq!(map.len().await.unwrap(), 2);
 
     let share = number(&bus, "0");
     let _held = share.lock(&mut Party::new("holder"), LONG).await.unwrap();

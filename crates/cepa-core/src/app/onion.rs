@@ -1,6 +1,10 @@
 //! The resolved app: what doors call for every request.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
@@ -21,40 +25,57 @@ pub struct Onion {
     pub(crate) table: Table,
     pub(crate) fallback: Option<Endpoint>,
     pub(crate) settings: Settings,
-    pub(crate) provided: Vec<Arc<Provided>>,
+    provided: Vec<Arc<Provided>>,
+    later: Option<Arc<OnceLock<Provided>>>,
+}
+
+/// What a mounted app has from those around it.
+#[derive(Default)]
+struct Outer<'a> {
+    settings: Settings,
+    provided: &'a [Arc<Provided>],
+    later: Option<&'a Arc<OnceLock<Provided>>>,
+    fallback: Option<&'a Endpoint>,
 }
 
 impl Onion {
     pub(super) fn build(app: App) -> Result<Arc<Self>, BuildError> {
         let mut faults = Vec::new();
-        let onion = Self::resolve(app, &Settings::default(), &[], None, &mut faults);
+        let onion = Self::resolve(app, &Outer::default(), &mut faults);
         check::check(&onion, &mut faults);
         order::check(&onion, &mut faults);
         if faults.is_empty() { Ok(Arc::new(onion)) } else { Err(BuildError(faults)) }
     }
 
     /// Resolves an app, and those mounted in it with what they inherit.
-    fn resolve(
-        app: App,
-        outer: &Settings,
-        provided: &[Arc<Provided>],
-        fallback: Option<&Endpoint>,
-        faults: &mut Vec<Fault>,
-    ) -> Self {
-        let settings = app.settings.inherit(outer);
-        let mut all_provided = vec![Arc::new(app.provided)];
-        all_provided.extend_from_slice(provided);
-        let fallback = app.fallback.or_else(|| fallback.cloned());
-        let mut mount = |mount: Mount, faults: &mut Vec<Fault>| {
-            mount.resolve(|app| Self::resolve(app, &settings, &all_provided, fallback.as_ref(), faults))
+    fn resolve(app: App, outer: &Outer<'_>, faults: &mut Vec<Fault>) -> Self {
+        let settings = app.settings.inherit(&outer.settings);
+        let mut provided = vec![Arc::new(app.provided)];
+        provided.extend_from_slice(outer.provided);
+        let later = app.later.or_else(|| outer.later.cloned());
+        let fallback = app.fallback.or_else(|| outer.fallback.cloned());
+        let this = Outer {
+            settings: settings.clone(),
+            provided: &provided,
+            later: later.as_ref(),
+            fallback: fallback.as_ref(),
         };
+        let mut mount =
+            |mount: Mount, faults: &mut Vec<Fault>| mount.resolve(|app| Self::resolve(app, &this, faults));
         let mut builder = TableBuilder::default();
         builder.add_app(app.router.entries, app.router.options, &mut mount);
         let (table, new_faults) = builder.finish();
         faults.extend(new_faults);
         let places = app.router.layers;
         let layers = places.iter().map(|layer| layer.layer.clone()).collect();
-        Self { layers, places, table, fallback, settings, provided: all_provided }
+        Self { layers, places, table, fallback, settings, provided, later }
+    }
+
+    /// A value that the app [provides](App::provide), or one around it, or that was provided
+    /// [later](App::provide_later).
+    pub fn provided<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        let at_once = self.provided.iter().find_map(|provided| provided.get());
+        at_once.or_else(|| self.later.as_ref()?.get()?.get())
     }
 
     /// Takes a request through the layers to its handler and back: the one call between doors and
@@ -65,6 +86,12 @@ impl Onion {
     #[inline]
     pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
         Handling::new(Arc::clone(self), request)
+    }
+
+    /// A ctx for work that no request asked for: the app's [provided](Self::provided) values and services are found in
+    /// it, and no layer has run.
+    pub fn ctx(self: &Arc<Self>, request: Request) -> Ctx {
+        Ctx::new(request, Arc::clone(self))
     }
 
     pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {

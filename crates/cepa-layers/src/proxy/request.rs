@@ -88,7 +88,8 @@ fn target(ctx: &Ctx, strip: &str) -> Result<String> {
 /// The protocol to switch to, if the client may have it. A request with a body does not switch: its body would be taken
 /// for the other protocol where the upstream does not read it.
 fn asked_upgrade(request: &Request, allowed: &[String]) -> Option<HeaderValue> {
-    if request.version() != Version::HTTP_11 || *request.method() != Method::GET || request.has_body() {
+    let switches = matches!(request.version(), Version::HTTP_11 | Version::HTTP_2);
+    if !switches || *request.method() != Method::GET || request.has_body() {
         return None;
     }
     let asks = request.get_all("connection").flat_map(|line| line.split(','));

@@ -1,9 +1,9 @@
 //! One HTTP/1.1 connection: its socket, its deadline, and what is known of its client. It holds no buffer.
 
-use std::{rc::Rc, task::Waker, time::Duration};
+use std::{io, rc::Rc, task::Waker, time::Duration};
 
 use super::{HeadScan, link::Link};
-use crate::{floor::Floor, timer::Entry, transport::Transport};
+use crate::{floor::Floor, moved::MovedConnection, timer::Entry, transport::Transport};
 
 /// A connection between requests.
 pub(crate) struct Conn<S> {
@@ -53,6 +53,39 @@ impl<S: Transport> Conn<S> {
 
     pub(super) fn floor(&self) -> &Rc<Floor> {
         &self.link.floor
+    }
+
+    /// A connection that has served requests in another process.
+    pub(crate) fn resumed(io: S, link: Rc<Link>, served: u32, age: u32) -> Self {
+        let mut conn = Self::new(io, link);
+        conn.served = served;
+        conn.born = conn.born.wrapping_sub(age);
+        if served > 0 {
+            conn.await_next(true);
+        }
+        conn
+    }
+
+    /// Whether a drain means that this connection goes on in another process.
+    pub(super) fn moves(&self) -> bool {
+        self.floor().heir().is_some() && !self.link.is_tls()
+    }
+
+    /// Whether this connection has to end with what it is at, because the server drains.
+    pub(super) fn is_ended_by_drain(&self) -> bool {
+        self.floor().is_draining() && !self.moves()
+    }
+
+    /// Has the connection go on in another process; closes it if there is none any more.
+    pub(super) fn hand_over(self) -> io::Result<()> {
+        let age = self.floor().timers.now_tick().wrapping_sub(self.born);
+        let floor = Rc::clone(self.floor());
+        let moved = MovedConnection { socket: self.io.into_socket()?, served: self.served, age };
+        if let Some(heir) = floor.heir() {
+            // If the heir is gone the connection is closed, as it would be without one.
+            let _ = heir.send(moved);
+        }
+        Ok(())
     }
 
     /// From here on an exchange sets the timer.

@@ -147,6 +147,7 @@ impl Exchange {
     {
         let ended = ready!(self.poll(cx, conn));
         conn.link.end_hints();
+        conn.link.deferred.begin();
         let kept = ended?;
         if conn.left.is_empty() {
             // Its memory goes too: what follows may last.
@@ -262,7 +263,7 @@ impl Exchange {
         }
         // A client that has closed its side may have sent more requests before.
         let last = conn.link.is_closed() && conn.left.is_empty();
-        if !self.keep || last || conn.floor().is_draining() {
+        if !self.keep || last || conn.is_ended_by_drain() {
             respond.close();
         }
         let answer = respond.write(&mut response, conn.floor(), &mut head);

@@ -11,6 +11,7 @@ use cepa_core::{Connection, LocalBoxFuture, Peer, Policy, TlsInfo};
 use http::{HeaderMap, StatusCode};
 
 use crate::{
+    deferred::Deferred,
     ends::{Ends, cancels},
     floor::Floor,
     tls::authority_matches,
@@ -29,6 +30,8 @@ pub(crate) struct Link {
     hints: RefCell<Vec<u8>>,
     /// Who waits in [`Connection::poll_closed`].
     watchers: Watchers,
+    /// What is to be done after the answer.
+    pub(crate) deferred: Deferred,
     /// The connection's own task, which the drain wakes; none before it has run, and after an upgrade.
     task: Cell<Option<Waker>>,
     /// Another task that waits for the drain.
@@ -45,6 +48,7 @@ impl Link {
             informs: Cell::new(false),
             hints: RefCell::default(),
             watchers: Watchers::default(),
+            deferred: Deferred::default(),
             task: Cell::default(),
             draining: Cell::default(),
         })
@@ -80,6 +84,8 @@ impl Link {
         self.informs.set(informs);
         // Who still waits since an earlier request says so again; nothing is kept of those who do not.
         self.watchers.wake();
+        // The answers to the requests before are on their way before this task waits.
+        self.deferred.begin();
     }
 
     /// Ends the time in which informational responses may go out, and hands over those that wait.
@@ -170,6 +176,10 @@ impl Connection for Link {
 
     fn set_policy(&self, policy: Policy) {
         self.policy.set(policy);
+    }
+
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        self.deferred.add(&self.floor, work)
     }
 
     fn is_draining(&self) -> bool {

@@ -29,7 +29,7 @@ const STEPS: u32 = 8;
 
 /// How a connection ended.
 pub(crate) enum End<S> {
-    /// Closed, by us or by the client.
+    /// Closed, by us or by the client, or handed over to another process.
     Closed,
     /// The client speaks HTTP/2; the bytes have been read already.
     Http2(S, Vec<u8>, Rc<Link>),
@@ -59,6 +59,11 @@ impl<S: Transport> Serve<S> {
         Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
     }
 
+    /// Goes on with a connection that has served requests in another process.
+    pub(crate) fn resumed(io: S, link: Rc<Link>, served: u32, age: u32) -> Self {
+        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing }
+    }
+
     /// Does one thing; ready with how the connection ended, or `None` to go on.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End<S>>>> {
         let Some(conn) = &mut self.conn else {
@@ -80,6 +85,11 @@ impl<S: Transport> Serve<S> {
                     self.doing = Doing::Exchange(exchange);
                 }
                 Turn::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
+                Turn::Move => {
+                    let conn = self.conn.take().expect("it was there above");
+                    conn.hand_over()?;
+                    return Poll::Ready(Ok(Some(End::Closed)));
+                }
                 Turn::Http2 => {
                     let conn = self.conn.take().expect("it was there above");
                     return Poll::Ready(Ok(Some(End::Http2(conn.io, conn.left, conn.link))));
@@ -143,6 +153,8 @@ impl<S: Transport> Drop for Serve<S> {
             conn.io.abort();
         }
         conn.link.close();
+        // It is to be done whether or not its answer got through.
+        conn.link.deferred.begin();
     }
 }
 

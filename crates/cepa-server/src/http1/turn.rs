@@ -50,6 +50,8 @@ pub(super) enum Turn {
     /// Something must be waited for.
     Exchange(Box<Exchange>),
     Http2,
+    /// The connection is idle, and goes on in another process.
+    Move,
     /// The connection is over; `linger` when the client may still be sending.
     Close {
         linger: bool,
@@ -63,6 +65,9 @@ impl<S: Transport> Conn<S> {
         }
         let floor = Rc::clone(self.floor());
         if floor.is_draining() && self.left.is_empty() {
+            if self.moves() {
+                return Poll::Ready(Ok(Turn::Move));
+            }
             if self.waits != Waits::FirstByte {
                 return Poll::Ready(Ok(Turn::Close { linger: false }));
             }
@@ -89,6 +94,10 @@ impl<S: Transport> Conn<S> {
                     if self.link.is_tls() {
                         // Reading may have made TLS say something: an alert, new keys.
                         let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+                    }
+                    // What was left of a request when the drain began is answered now.
+                    if self.left.is_empty() && self.floor().is_draining() && self.moves() {
+                        return Poll::Ready(Ok(Turn::Move));
                     }
                     return Poll::Pending;
                 }
@@ -163,7 +172,7 @@ impl<S: Transport> Conn<S> {
             return Some(self.write_then(cx, output, turn));
         }
         self.await_next(used > 0);
-        match self.write(cx, output) {
+        match self.write_all(cx, output) {
             Ok(None) => self.unread.then(|| Poll::Ready(Ok(Turn::Again))),
             Ok(Some(rest)) => Some(Poll::Ready(Ok(Turn::Exchange(Box::new(Exchange::write_rest(rest)))))),
             Err(error) => Some(Poll::Ready(Err(error))),
@@ -189,6 +198,7 @@ impl<S: Transport> Conn<S> {
             return Step::Done(0, Turn::Close { linger: true });
         }
         self.served = self.served.saturating_add(1);
+        floor.begun.set(floor.begun.get() + 1);
         let (mut body, mut reading, rest) = (Body::empty(), None, &data[length..]);
         let taken = match incoming::take_body(&head, rest, floor.limits.body, &mut body, &mut reading) {
             Ok(taken) => taken,
@@ -242,7 +252,7 @@ impl<S: Transport> Conn<S> {
         let most = limits.requests_per_connection;
         let age = Duration::from_secs(floor.timers.now_tick().wrapping_sub(self.born).into());
         head.keep_alive
-            && !floor.is_draining()
+            && !self.is_ended_by_drain()
             && (most == 0 || u64::from(self.served) < most)
             && (limits.connection_age.is_zero() || age < limits.connection_age)
     }
@@ -258,7 +268,7 @@ impl<S: Transport> Conn<S> {
             exchange.prepend(output);
             return Poll::Ready(Ok(Turn::Exchange(exchange)));
         }
-        Poll::Ready(match self.write(cx, output) {
+        Poll::Ready(match self.write_all(cx, output) {
             Ok(None) => Ok(turn),
             Ok(Some(rest)) => {
                 let linger = matches!(turn, Turn::Close { linger: true });
@@ -266,6 +276,15 @@ impl<S: Transport> Conn<S> {
             }
             Err(error) => Err(error),
         })
+    }
+
+    /// [`write`](Self::write), and what is to be done after the answers, unless some of them has to wait.
+    fn write_all(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let rest = self.write(cx, output)?;
+        if rest.is_none() {
+            self.link.deferred.begin();
+        }
+        Ok(rest)
     }
 
     /// Writes as much as the socket takes now; `Some` is what has to wait, nothing if it is TLS that holds it.

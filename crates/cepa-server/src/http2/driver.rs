@@ -69,6 +69,7 @@ impl<S: Transport> Driver<S> {
         if self.streams.floor.is_draining() {
             self.leave();
         }
+        self.streams.gauge.begin_turn();
         let mut taken = 0;
         loop {
             if taken == TURN {

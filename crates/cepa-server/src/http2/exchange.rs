@@ -22,10 +22,11 @@ use super::{
     head::{self, Head, Refusal},
     link::Link,
     reading::Reading,
-    respond::{Answer, refusal},
+    respond::{Answer, refusal, switched},
     sending::{Broken, Sending},
     streams::{Streams, Wait, Work},
     ticks::{before, remaining},
+    tunnel::Tunnel,
 };
 use crate::timer::Entry;
 
@@ -35,6 +36,8 @@ pub(super) struct Exchange {
     method: Method,
     app: Option<App>,
     reading: Option<Reading>,
+    /// What comes after the head of an extended CONNECT.
+    connect: Option<RecvStream>,
     sending: Option<Sending>,
     /// The tick since which the app, or the end of the request, is waited for.
     since: u32,
@@ -44,7 +47,7 @@ pub(super) struct Exchange {
 /// A handler at work.
 struct App {
     future: Handling,
-    _work: Work,
+    work: Work,
 }
 
 /// What an exchange needs once it has a task.
@@ -73,8 +76,8 @@ pub(super) fn begin(
     };
     let link = Link::new(Rc::clone(streams), respond);
     let since = streams.floor.timers.now_tick();
-    let (app, reading, sending, waiting) = (None, None, None, None);
-    let mut exchange = Exchange { link, method, app, reading, sending, since, waiting };
+    let (app, reading, connect, sending, waiting) = (None, None, None, None, None);
+    let mut exchange = Exchange { link, method, app, reading, connect, sending, since, waiting };
     match head {
         Ok(head) => exchange.ask(head, stream, work),
         Err(Refusal::Answer(status)) => {
@@ -92,9 +95,14 @@ pub(super) fn begin(
 impl Exchange {
     /// Hands the request to the app.
     fn ask(&mut self, head: Head, stream: RecvStream, work: Work) {
-        let Head { method, target, headers, length, continues } = head;
+        let Head { method, target, headers, length, continues, connects } = head;
         let floor = &self.link.streams.floor;
-        let body = if stream.is_end_stream() {
+        floor.begun.set(floor.begun.get() + 1);
+        self.method = method.clone();
+        let body = if connects {
+            self.connect = Some(stream);
+            Body::empty()
+        } else if stream.is_end_stream() {
             Body::empty()
         } else {
             let (sender, incoming) = channel(length, floor.limits.body);
@@ -103,7 +111,7 @@ impl Exchange {
         };
         let link = Rc::clone(&self.link);
         let request = Request::from_door(method, target, Version::HTTP_2, headers, body, link);
-        self.app = Some(App { future: floor.onion.handle(request), _work: work });
+        self.app = Some(App { future: floor.onion.handle(request), work });
     }
 
     /// Gets ready for a task of its own. The timer learns the task's waker when it is first polled.
@@ -162,16 +170,33 @@ impl Exchange {
     fn poll_app(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(app) = &mut self.app else { return Poll::Pending };
         if let Poll::Ready(response) = Pin::new(&mut app.future).poll(cx) {
-            self.app = None;
+            let work = self.app.take().map(|app| app.work);
             self.since = self.now();
             if !self.link.is_closed() {
-                self.answer(response);
+                match (self.connect.take(), work) {
+                    (Some(stream), Some(work)) => self.connect(response, stream, work),
+                    _ => self.answer(response),
+                }
                 return Poll::Pending;
             }
         } else if !(self.link.is_closed() && self.link.cancels(&self.method)) {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// Answers an extended CONNECT: hands its stream over to the protocol that the app switches to, if it does.
+    fn connect(&mut self, mut response: Response, stream: RecvStream, work: Work) {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return self.answer(response);
+        }
+        let Some(protocol) = response.take_upgrade() else { return self.answer(response) };
+        let Some(mut respond) = self.link.take_respond() else { return };
+        let streams = &self.link.streams;
+        match respond.send_response(switched(response, &streams.floor), false) {
+            Ok(send) => Tunnel::run(send, stream, protocol, (work, streams.wait())),
+            Err(error) => self.unsent(respond, &error),
+        }
     }
 
     /// Sends the head of a response.
@@ -182,12 +207,14 @@ impl Exchange {
         match respond.send_response(head, whole) {
             Ok(stream) if !whole => self.sending = Some(Sending::new(stream, body, length)),
             Ok(_) => {}
-            Err(error) => {
-                tracing::debug!(target: "cepa::http2", %error, "a response cannot be sent");
-                respond.send_reset(Reason::INTERNAL_ERROR);
-                self.link.close();
-            }
+            Err(error) => self.unsent(respond, &error),
         }
+    }
+
+    fn unsent(&self, mut respond: SendResponse<Bytes>, error: &h2::Error) {
+        tracing::debug!(target: "cepa::http2", %error, "a response cannot be sent");
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        self.link.close();
     }
 
     /// Sends the body of a response; ready when the exchange is over because that cannot be done.
@@ -294,5 +321,6 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.link.take_respond();
         self.link.close();
+        self.link.deferred.begin();
     }
 }

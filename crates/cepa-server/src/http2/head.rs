@@ -1,8 +1,12 @@
 //! From the head that `h2` has decoded to one that an app may trust (RFC 9113, section 8).
 
+use std::hash::{BuildHasher as _, RandomState};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use h2::ext::Protocol;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST},
+    header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, SEC_WEBSOCKET_KEY, UPGRADE},
     request::Parts,
     uri::Authority,
 };
@@ -23,6 +27,8 @@ pub(super) struct Head {
     pub(super) length: Option<u64>,
     /// The client waits for `100 Continue`.
     pub(super) continues: bool,
+    /// The stream is asked for, and has no body: an extended CONNECT.
+    pub(super) connects: bool,
 }
 
 /// Why a request does not reach the app.
@@ -45,7 +51,7 @@ impl From<StatusCode> for Refusal {
 /// `h2` has refused before: names in upper case, connection-specific fields, `te` other than `trailers`, pseudo-header
 /// fields that are missing, repeated, unknown or late, and lengths that differ. It cuts a fragment off the path.
 pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) -> Result<Head, Refusal> {
-    let Parts { method, uri, mut headers, .. } = parts;
+    let Parts { mut method, uri, mut headers, extensions, .. } = parts;
     if headers.values().any(has_space_around) {
         return Err(Refusal::Malformed);
     }
@@ -53,8 +59,13 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
     if headers.len() > limits.headers {
         return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into());
     }
-    if method == Method::CONNECT {
-        return Err(StatusCode::NOT_IMPLEMENTED.into());
+    let connects = method == Method::CONNECT;
+    if connects {
+        if extensions.get::<Protocol>().is_none_or(|protocol| protocol.as_str() != "websocket") {
+            return Err(StatusCode::NOT_IMPLEMENTED.into());
+        }
+        method = Method::GET;
+        ask_websocket(&mut headers);
     }
     if method.as_str().len() > LONGEST_METHOD || !matches!(uri.scheme_str(), None | Some("http" | "https")) {
         return Err(StatusCode::BAD_REQUEST.into());
@@ -72,7 +83,21 @@ pub(super) fn check(parts: Parts, limits: &Limits, server_name: Option<&str>) ->
     };
     let length = length(&headers)?;
     let continues = expects_continue(&headers)?;
-    Ok(Head { method, target, headers, length, continues })
+    if connects && length.is_some() {
+        return Err(StatusCode::BAD_REQUEST.into());
+    }
+    Ok(Head { method, target, headers, length, continues, connects })
+}
+
+/// Says as fields what an extended CONNECT says by its form, so that apps and proxied servers see the handshake of
+/// HTTP/1.1 (RFC 8441, section 5.1). The key proves nothing on HTTP/2; a proxied server must be asked with a new one.
+fn ask_websocket(headers: &mut HeaderMap) {
+    let nonce = || RandomState::new().hash_one(()).to_ne_bytes();
+    let key = STANDARD.encode([nonce(), nonce()].concat());
+    let key = HeaderValue::try_from(key).expect("base64 is visible ASCII");
+    headers.insert(SEC_WEBSOCKET_KEY, key);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 /// RFC 9113, section 8.2.1: a field value neither starts nor ends with white space.

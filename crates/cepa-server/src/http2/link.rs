@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::{respond, streams::Streams};
-use crate::{ends::cancels, watchers::Watchers};
+use crate::{deferred::Deferred, ends::cancels, watchers::Watchers};
 
 /// One per request.
 pub(super) struct Link {
@@ -24,6 +24,8 @@ pub(super) struct Link {
     closed: Cell<bool>,
     /// Who waits in [`Connection::poll_closed`].
     watchers: Watchers,
+    /// What is to be done after the answer.
+    pub(super) deferred: Deferred,
     /// Who waits for the drain.
     draining: Cell<Option<LocalBoxFuture<'static, ()>>>,
 }
@@ -32,7 +34,8 @@ impl Link {
     pub(super) fn new(streams: Rc<Streams>, respond: SendResponse<Bytes>) -> Rc<Self> {
         let (policy, closed, watchers) = (Cell::default(), Cell::default(), Watchers::default());
         let (respond, draining) = (RefCell::new(Some(respond)), Cell::default());
-        Rc::new(Self { streams, respond, policy, closed, watchers, draining })
+        let deferred = Deferred::default();
+        Rc::new(Self { streams, respond, policy, closed, watchers, deferred, draining })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -107,6 +110,10 @@ impl Connection for Link {
 
     fn set_policy(&self, policy: Policy) {
         self.policy.set(policy);
+    }
+
+    fn defer(&self, work: LocalBoxFuture<'static, ()>) -> Result<(), LocalBoxFuture<'static, ()>> {
+        self.deferred.add(&self.streams.floor, work)
     }
 
     fn is_draining(&self) -> bool {

@@ -14,6 +14,9 @@ use crate::{floor::Floor, http1::PREFACE, limits::Http2Limits};
 /// frame with two WINDOW_UPDATEs and a PING, and prioritise each request; more it has no use for.
 const PAID_FOR: u32 = 8;
 
+/// A DATA frame with fewer bytes is small: keeping it costs `h2` more than its bytes.
+const SMALL: u32 = 256;
+
 /// The most bytes that a frame may take for padding and its length.
 const PADDING: u32 = 256;
 
@@ -66,6 +69,8 @@ pub(super) struct Meter {
     /// The tick since which a frame or a header block is unfinished.
     unfinished: Option<u32>,
     fault: Option<Reason>,
+    /// Small DATA frames that came, over and over from zero.
+    small: u32,
     /// The tick in which a fault was found, or a GOAWAY with an error sent.
     gave_up: Option<u32>,
 }
@@ -83,9 +88,15 @@ impl Meter {
             settled: false,
             in_block: false,
             unfinished: None,
+            small: 0,
             fault: None,
             gave_up: None,
         }
+    }
+
+    /// See [`Self::small`].
+    pub(super) fn small(&self) -> u32 {
+        self.small
     }
 
     /// Why the connection must end, once the peer has gone too far.
@@ -158,6 +169,9 @@ impl Meter {
         }
         if matches!(frame.kind, kind::HEADERS | kind::CONTINUATION) {
             self.in_block = !frame.has(flag::END_HEADERS);
+        }
+        if frame.kind == kind::DATA && frame.length < SMALL {
+            self.small = self.small.wrapping_add(1);
         }
         let too_many = match frame.kind {
             kind::HEADERS | kind::DATA if moves_a_stream(&frame) => {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use cepa_core::{Body, Response};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{self, CONTENT_LENGTH, CONTENT_TYPE, DATE, SERVER},
+    header::{self, CONTENT_LENGTH, CONTENT_TYPE, DATE, SEC_WEBSOCKET_ACCEPT, SERVER},
 };
 
 use crate::{floor::Floor, http1::date};
@@ -25,15 +25,7 @@ impl Answer {
             response = refusal(StatusCode::INTERNAL_SERVER_ERROR);
         }
         let (status, _, mut headers, mut body) = response.into_parts();
-        strip(&mut headers);
-        if let Some(server) = &floor.server
-            && !headers.contains_key(SERVER)
-        {
-            headers.insert(SERVER, server.clone());
-        }
-        if !headers.contains_key(DATE) {
-            headers.insert(DATE, now());
-        }
+        settle(&mut headers, floor);
         let no_content = status == StatusCode::NO_CONTENT;
         if no_content || status == StatusCode::NOT_MODIFIED || *method == Method::HEAD {
             body = Body::empty();
@@ -48,6 +40,30 @@ impl Answer {
         *head.status_mut() = status;
         *head.headers_mut() = headers;
         Self { head, body, length: declared }
+    }
+}
+
+/// The answer to an extended CONNECT whose stream another protocol takes over (RFC 8441, section 5).
+pub(super) fn switched(response: Response, floor: &Floor) -> http::Response<()> {
+    let (_, _, mut headers, _) = response.into_parts();
+    settle(&mut headers, floor);
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(SEC_WEBSOCKET_ACCEPT);
+    let mut head = http::Response::new(());
+    *head.headers_mut() = headers;
+    head
+}
+
+/// Takes out what HTTP/2 does not have, and puts in what every response has.
+fn settle(headers: &mut HeaderMap, floor: &Floor) {
+    strip(headers);
+    if let Some(server) = &floor.server
+        && !headers.contains_key(SERVER)
+    {
+        headers.insert(SERVER, server.clone());
+    }
+    if !headers.contains_key(DATE) {
+        headers.insert(DATE, now());
     }
 }
 

@@ -3,6 +3,7 @@
 mod abuse;
 mod limits;
 mod requests;
+mod tunnel;
 
 use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
 

@@ -18,6 +18,10 @@ use crate::{limits::Http2Limits, timer::Timers};
 /// Bytes that are still read, to be thrown away, after the connection was ended for an error of the peer.
 const THROWN: usize = 512 * 1024;
 
+/// Small DATA frames that are read before the streams they are for have their turn. `h2` bounds how many it keeps, by
+/// ending the connection; one read may bring 1,600 more.
+const TURN: u32 = 256;
+
 /// What the driver of a connection may know of its wire, which `h2` owns.
 pub(super) struct Gauge {
     meter: RefCell<Meter>,
@@ -26,6 +30,8 @@ pub(super) struct Gauge {
     blocked: Cell<Option<u32>>,
     /// The last tick in which the peer did not take everything at once.
     slow: Cell<u32>,
+    /// Small DATA frames that had come when the turn of the driver began.
+    turn: Cell<u32>,
 }
 
 impl Gauge {
@@ -35,6 +41,7 @@ impl Gauge {
             timers,
             blocked: Cell::default(),
             slow: Cell::default(),
+            turn: Cell::default(),
         })
     }
 
@@ -71,6 +78,16 @@ impl Gauge {
     /// The last tick in which the socket was what held up the streams.
     pub(super) fn slow(&self) -> u32 {
         if self.blocked.get().is_some() { self.timers.now_tick() } else { self.slow.get() }
+    }
+
+    /// The driver has its turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn.set(self.meter.borrow().small());
+    }
+
+    /// Whether so many small frames came in this turn that others should take them from `h2` before more are read.
+    fn is_over_turn(&self) -> bool {
+        self.meter.borrow().small().wrapping_sub(self.turn.get()) >= TURN
     }
 
     fn read(&self, bytes: &[u8]) -> usize {
@@ -130,6 +147,10 @@ impl<S: Transport> AsyncRead for Wire<S> {
     ) -> Poll<io::Result<()>> {
         // The driver looks for a fault whenever `h2` has come to wait; nobody needs to be woken.
         if self.gauge.fault().is_some() {
+            return Poll::Pending;
+        }
+        if self.gauge.is_over_turn() {
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = into.filled().len();

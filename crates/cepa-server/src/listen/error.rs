@@ -44,6 +44,12 @@ pub enum ListenError {
         /// The number of descriptors that were handed over.
         count: usize,
     },
+    /// The process that was to bind the address has handed over no socket of it.
+    #[error("cannot listen on {address}: no socket of that address was handed over to this process")]
+    NotHandedOver {
+        /// The address.
+        address: Address,
+    },
     /// Several descriptors of that name were handed over.
     #[error(
         "cannot listen on {address}: several descriptors have that name; write their numbers, from fd:3 on"

@@ -68,6 +68,14 @@ impl Socket {
             socket.bind(&(*addr).into()).map_err(ListenError::at(address, "binding"))?;
             return Self::listen_tcp(socket, address, options);
         }
+        self.shared()
+    }
+
+    /// A second descriptor of this socket: whoever accepts from either takes from the same backlog.
+    ///
+    /// # Errors
+    /// There are too many descriptors.
+    pub fn shared(&self) -> Result<Self, ListenError> {
         let inner = self.inner.try_clone().map_err(|source| ListenError::System {
             what: self.local.to_string(),
             step: "duplicating the descriptor",
@@ -83,6 +91,33 @@ impl Socket {
     /// [`ListenError::NotListening`], and [`ListenError::System`] when the descriptor cannot be set.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, ListenError> {
         Self::from_fd_called(fd, |fd| format!("descriptor {fd:?}"))
+    }
+
+    /// A socket that an earlier program of this process, or the process that made this one, has bound to `address`:
+    /// what was bound is as after [`bind`](super::bind), with siblings and the file of a Unix socket.
+    ///
+    /// # Errors
+    /// As [`from_fd`](Self::from_fd), and when there is no file.
+    pub fn inherit(fd: OwnedFd, address: &Address, options: &BindOptions) -> Result<Self, ListenError> {
+        let mut socket = Self::from_fd_called(fd, |_| address.to_string())?;
+        match address {
+            Address::Tcp(_) => socket.origin = Some((address.clone(), options.clone())),
+            Address::Unix(path) => {
+                let file = SocketFile::bound(path);
+                let file = file.map_err(ListenError::at(address, "looking at the socket file"))?;
+                socket.file = Some(Arc::new(file));
+            }
+            Address::Fd(_) | Address::FdName(_) => {}
+        }
+        Ok(socket)
+    }
+
+    /// A second descriptor of this socket, for another process.
+    ///
+    /// # Errors
+    /// There are too many descriptors.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        Ok(self.inner.try_clone()?.into())
     }
 
     pub(super) fn from_fd_called(

@@ -1,8 +1,10 @@
 //! An accepted connection, TCP or Unix, behind one type.
 
 use super::Endpoint;
+use socket2::Domain;
 use std::{
     io::{self, IoSlice},
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -103,6 +105,34 @@ impl Stream {
     /// As there.
     pub fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         on!(self, stream => stream.try_write_vectored(parts))
+    }
+
+    /// Takes the socket from the runtime of this thread.
+    ///
+    /// # Errors
+    /// The runtime does not give it away; then the connection is closed.
+    pub fn into_socket(self) -> io::Result<OwnedFd> {
+        Ok(match self {
+            Self::Tcp(stream) => stream.into_std()?.into(),
+            Self::Unix(stream) => stream.into_std()?.into(),
+        })
+    }
+
+    /// Ties a connected socket, TCP or Unix, to the runtime of this thread.
+    ///
+    /// # Errors
+    /// It is something else, or the runtime has no room for it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O enabled.
+    pub fn from_socket(socket: OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        match socket.domain()? {
+            Domain::IPV4 | Domain::IPV6 => Ok(Self::Tcp(TcpStream::from_std(socket.into())?)),
+            Domain::UNIX => Ok(Self::Unix(UnixStream::from_std(StdUnixStream::from(OwnedFd::from(socket)))?)),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Makes dropping the stream abort the connection: TCP sends a reset and frees what it had still to send, instead

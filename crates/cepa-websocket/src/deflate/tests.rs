@@ -74,6 +74,41 @@ fn what_follows_a_last_block_is_another_stream() {
     }
 }
 
+/// What a burst of messages that come in pieces leaves behind.
+fn burst() -> (Vec<Inflater>, Vec<Deflater>) {
+    let (mut inflaters, mut deflaters) = (Vec::new(), Vec::new());
+    for bits in [15, 14, 13, 12, 11, 10] {
+        let mut deflater = Deflater::new(&agreed(false, bits));
+        let message = deflater.deflate(&[b'a'; 100]).unwrap();
+        deflaters.push(deflater);
+        inflaters.push((Inflater::new(&agreed(false, 15)), message));
+    }
+    let mut out = Vec::new();
+    for ends in [false, true] {
+        for (inflater, message) in &mut inflaters {
+            let piece = if ends { &message[2..] } else { &message[..2] };
+            inflater.inflate(piece, ends, 10, &mut out, &LIMITS).unwrap();
+        }
+    }
+    (inflaters.into_iter().map(|(inflater, _)| inflater).collect(), deflaters)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_keeps_no_memory_for_ever() {
+    let users = burst();
+    assert_eq!(spare::kept(), (4, 4));
+    tokio::time::advance(std::time::Duration::from_secs(59)).await;
+    sweep();
+    assert_eq!(spare::kept(), (4, 4));
+    // One that is used stays.
+    assert!(Deflater::new(&agreed(false, 10)).deflate(&[b'a'; 100]).is_some());
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    sweep();
+    assert_eq!(spare::kept(), (1, 0));
+    drop(users);
+    assert_eq!(spare::kept(), (0, 0));
+}
+
 proptest! {
     #[test]
     fn messages_come_back(

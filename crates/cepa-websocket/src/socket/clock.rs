@@ -172,6 +172,9 @@ impl Clock {
                 timer.as_mut().reset(at);
             }
             ready!(timer.as_mut().poll(cx));
+            // What the thread keeps to compress with has no timer of its own.
+            #[cfg(feature = "deflate")]
+            crate::deflate::sweep();
             let now = now();
             if at > now {
                 timer.as_mut().reset(at);

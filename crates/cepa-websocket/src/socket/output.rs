@@ -1,4 +1,4 @@
-//! What waits to be written: at most one message, one Pong, one Ping and the Close.
+//! What waits to be written: at most one message, or small ones up to [`ROOM`], one Pong, one Ping and the Close.
 
 use std::{
     io,
@@ -11,9 +11,12 @@ use cepa_core::Io;
 use super::scratch;
 use crate::{Close, encode::encode_control, frame::Opcode};
 
+/// Bytes that may wait when another frame is put behind them.
+const ROOM: usize = 8 * 1024;
+
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    /// What goes out now: a frame, or the beginning of one.
+    /// What goes out now: frames, the last of which may go on in `rest`.
     bytes: Vec<u8>,
     written: usize,
     /// What follows it.
@@ -26,15 +29,18 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Puts a frame in: `fill` appends its beginning and gives the rest. Everything before it must have been written.
-    pub(super) fn set(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> Bytes) {
-        debug_assert!(
-            self.written == self.bytes.len() && self.rest.is_empty(),
-            "a frame is still being written"
-        );
-        let mut bytes = scratch::take_output();
-        self.rest = fill(&mut bytes);
-        (self.bytes, self.written) = (bytes, 0);
+    /// Whether a frame may be put in before what is there is written.
+    pub(super) fn has_room(&self) -> bool {
+        self.rest.is_empty() && self.bytes.len() - self.written <= ROOM
+    }
+
+    /// Puts a frame in: `fill` appends its beginning and gives the rest. There must be room.
+    pub(super) fn push(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> Bytes) {
+        debug_assert!(self.rest.is_empty(), "a frame is still being written");
+        if self.written == self.bytes.len() {
+            (self.bytes, self.written) = (scratch::take_output(), 0);
+        }
+        self.rest = fill(&mut self.bytes);
     }
 
     pub(super) fn pong(&mut self, payload: Vec<u8>) {
@@ -115,7 +121,7 @@ impl Output {
             return false;
         }
         let (pong, ping, close) = (self.pong.take(), std::mem::take(&mut self.ping), self.close.take());
-        self.set(|out| {
+        self.push(|out| {
             if let Some(payload) = pong {
                 encode_control(out, Opcode::Pong, &payload);
             }

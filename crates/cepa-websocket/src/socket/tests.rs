@@ -19,6 +19,7 @@ struct State {
     got: Vec<u8>,
     /// Bytes that the client still takes; `None` for any number.
     takes: Option<usize>,
+    writes: usize,
     shut: bool,
     aborted: bool,
     waker: Option<std::task::Waker>,
@@ -37,6 +38,11 @@ impl Far {
 
     fn got(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().got)
+    }
+
+    /// How many writes there were since this was last asked.
+    fn writes(&self) -> usize {
+        std::mem::take(&mut self.0.borrow_mut().writes)
     }
 }
 
@@ -59,6 +65,7 @@ impl Io for Far {
         }
         state.takes = state.takes.map(|takes| takes - length);
         state.got.extend_from_slice(&from[..length]);
+        state.writes += 1;
         Poll::Ready(Ok(length))
     }
 
@@ -137,6 +144,41 @@ async fn a_cancelled_send_goes_out_whole_before_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_fed_goes_out_together_and_waits_when_it_is_much() {
+    let (mut socket, far) = open(&Options::default());
+    socket.feed("a").await.unwrap();
+    socket.feed_prepared(&Prepared::new("b")).await.unwrap();
+    assert_eq!(far.got(), b"");
+    socket.flush().await.unwrap();
+    assert_eq!((far.got(), far.writes()), (b"\x81\x01a\x81\x01b".to_vec(), 1));
+    // Waiting for the client writes it as well, and so does whatever else is sent.
+    socket.feed("c").await.unwrap();
+    wait(&mut socket, seconds(1)).await;
+    socket.feed("d").await.unwrap();
+    socket.send("e").await.unwrap();
+    assert_eq!((far.got(), far.writes()), (b"\x81\x01c\x81\x01d\x81\x01e".to_vec(), 2));
+    assert_eq!(socket.output_bytes(), 0);
+    // A client that takes nothing holds it up.
+    far.0.borrow_mut().takes = Some(0);
+    let piece = vec![b'x'; 1000];
+    let mut fed = 0;
+    while timeout(seconds(1), socket.feed(piece.clone())).await.is_ok() {
+        fed += 1;
+    }
+    assert!(fed == 9 && socket.output_bytes() < 10_000, "{fed} {}", socket.output_bytes());
+    // What was cancelled was not taken.
+    far.0.borrow_mut().takes = None;
+    socket.feed(vec![b'y'; 100_000]).await.unwrap();
+    socket.feed("end").await.unwrap();
+    socket.close(CloseCode::NORMAL, "").await;
+    let got = far.got();
+    assert_eq!(got.len(), fed * 1004 + 100_010 + 5 + 4);
+    assert!(got.ends_with(b"yyy\x81\x03end\x88\x02\x03\xe8"));
+    assert!(matches!(socket.feed("late").await, Err(SocketError::Closed)));
+    assert!(matches!(socket.flush().await, Err(SocketError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_client_is_pinged_and_then_cut() {
     let (mut socket, far) = open(&Options::default());
     wait(&mut socket, seconds(31)).await;
@@ -184,6 +226,27 @@ async fn ping_flood() {
     // A thousand in a second, of which one answer waits.
     assert!((190..=210).contains(&far.0.borrow().sends.len()), "{}", far.0.borrow().sends.len());
     assert!(socket.output_bytes() < 300);
+}
+
+#[cfg(feature = "deflate")]
+#[tokio::test(start_paused = true)]
+async fn others_have_their_turn_in_a_flood_of_empty_blocks_and_frames() {
+    let options = Options { rate: 0, ..Options::default() };
+    let (agreed, _) = crate::deflate::negotiate(["permessage-deflate"], &Default::default()).unwrap();
+    let blocks = frame(0x00, &[0x03, 0x00].repeat(60));
+    for (first, flood) in [(0x41, blocks), (0x01, frame(0x00, b""))] {
+        let (mut socket, far) = open(&options);
+        socket.decoder = Decoder::new(options.limits()).with_deflate(&agreed);
+        far.send(first, b"");
+        for _ in 0..20 {
+            far.send_raw(&flood.repeat(30_000 / flood.len()));
+        }
+        let mut recv = std::pin::pin!(socket.recv());
+        let polled = poll_fn(|cx| Poll::Ready(recv.as_mut().poll(cx).is_pending())).await;
+        // 64 KiB of compressed bytes, or 4,096 frames.
+        let read = 20 - far.0.borrow().sends.len();
+        assert!(polled && (1..=3).contains(&read), "{read} reads in one turn");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ const LONGEST: usize = 64;
 const LISTED: usize = 24;
 
 /// What to say after naming the unknown: the nearest known name, all if none is near, nothing if there is none.
-pub(super) fn hint<'a>(name: &str, what: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn hint<'a>(name: &str, what: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     if let Some(near) = nearest(name, known.clone()) {
         return format!("; did you mean `{near}`?");
     }

@@ -1,6 +1,6 @@
 //! A value of the configuration, and where it was written.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, fmt, panic::Location, sync::Arc};
 
 /// A value with its place. It has no `Debug`: it may be a secret.
 pub(super) struct Node {
@@ -8,6 +8,8 @@ pub(super) struct Node {
     pub(super) origin: Origin,
     /// The text of a variable or flag as it was written, for a program that wants text where it reads like a number.
     pub(super) written: Option<Arc<str>>,
+    /// Whether the program has read it as a secret.
+    pub(super) secret: Cell<bool>,
 }
 
 /// What TOML can say; dates and times are text.
@@ -33,6 +35,8 @@ pub(super) enum Origin {
     Variable(Arc<str>),
     /// A flag of the command line, without its value.
     Flag(Arc<str>),
+    /// A line of the program.
+    Code(&'static Location<'static>),
 }
 
 impl fmt::Display for Origin {
@@ -41,13 +45,14 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Code(place) => write!(f, "{}:{}", place.file(), place.line()),
         }
     }
 }
 
 impl Node {
     pub(super) fn new(value: Value, origin: &Origin) -> Self {
-        Self { value, origin: origin.clone(), written: None }
+        Self { value, origin: origin.clone(), written: None, secret: Cell::new(false) }
     }
 
     /// The value below these keys.

@@ -17,7 +17,9 @@ use serde::{
 use super::{
     error::{ConfigError, Fault},
     node::{Node, Table, Value},
+    text,
 };
+use crate::secret;
 
 type Known = &'static [&'static str];
 
@@ -54,8 +56,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Text, also where a variable or flag reads like something else.
+    /// Text, also where a variable or flag reads like something else, or that stands in a file.
     fn text<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ConfigError> {
+        if let Some(path) = text::of_file(self.node) {
+            return visitor.visit_string(text::in_file(path)?);
+        }
         match (&self.node.value, &self.node.written) {
             (Value::Bool(_) | Value::Integer(_) | Value::Float(_), Some(written)) => {
                 visitor.visit_borrowed_str(written)
@@ -93,9 +98,12 @@ impl<'a> Deserializer<'a> for Reader<'a> {
 
     fn deserialize_newtype_struct<V: Visitor<'a>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, ConfigError> {
+        if name == secret::NAME {
+            self.node.secret.set(true);
+        }
         visitor.visit_newtype_struct(self)
     }
 

@@ -5,11 +5,13 @@ use std::{
     fs::File,
     io::{self, Read},
     ops::Range,
+    panic::Location,
     path::Path,
     str::FromStr,
     sync::Arc,
 };
 
+use serde::de::Error as _;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -91,6 +93,11 @@ impl Setting {
         }
     }
 
+    /// The same, set by a line of the program.
+    pub(crate) fn at_line(self, place: &'static Location<'static>) -> Self {
+        Self { origin: Origin::Code(place), ..self }
+    }
+
     /// Puts the value over what is there.
     pub(super) fn apply(self, root: &mut Table) {
         let node = match self.values {
@@ -139,6 +146,38 @@ pub(super) fn variable(name: &OsStr, value: &OsStr) -> Result<Option<Setting>, C
     Ok(Some(Setting { keys, origin, values: Written::Value(value.into()) }))
 }
 
+/// Bytes of a file that holds one text; more is no password.
+const LARGEST_TEXT: u64 = 64 << 10;
+
+/// The file that a text is to be read from: `{ file = "/run/secrets/x" }`.
+pub(super) fn of_file(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Table(table) if table.len() == 1 => match &table.get("file")?.value {
+            Value::Text(path) => Some(path),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Reads the text in a file, without the line break that editors put at its end.
+pub(super) fn in_file(path: &str) -> Result<String, ConfigError> {
+    let fault = |text: String| ConfigError::custom(format!("{path}: {text}"));
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST_TEXT + 1).read_to_string(&mut text));
+    match read {
+        Ok(length) if length as u64 > LARGEST_TEXT => {
+            Err(fault("larger than 64 KiB, so no single text".to_owned()))
+        }
+        Ok(_) => {
+            let end = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+            text.truncate(end.unwrap_or(&text).len());
+            Ok(text)
+        }
+        Err(error) => Err(fault(format!("cannot be read: {error}"))),
+    }
+}
+
 /// Splits a path into keys, none of them empty.
 fn keys(path: &str, separator: &str) -> Option<Vec<String>> {
     let keys: Vec<String> = path.split(separator).map(str::to_owned).collect();
@@ -149,7 +188,7 @@ fn keys(path: &str, separator: &str) -> Option<Vec<String>> {
 /// A value outside of a file: TOML if it is, otherwise text.
 fn value(text: &Arc<str>, origin: &Origin) -> Node {
     let parsed = DeValue::parse(text).ok();
-    let read = parsed.and_then(|value| node(value.into_inner(), origin.clone(), &|_| origin.clone()).ok());
+    let read = parsed.and_then(|value| node(value.into_inner(), origin, &|_| origin.clone()).ok());
     let node = read.unwrap_or_else(|| Node::new(Value::Text(text.to_string()), origin));
     Node { written: Some(text.clone()), ..node }
 }
@@ -158,7 +197,7 @@ fn table(table: DeTable<'_>, origin: &dyn Fn(Range<usize>) -> Origin) -> Result<
     let entry = |(key, value): (Spanned<_>, Spanned<_>)| {
         let place = origin(key.span());
         let key: std::borrow::Cow<'_, str> = key.into_inner();
-        let node = node(value.into_inner(), place, origin).map_err(|error| error.within(&key))?;
+        let node = node(value.into_inner(), &place, origin).map_err(|error| error.within(&key))?;
         Ok((key.into_owned(), node))
     };
     table.into_iter().map(entry).collect()
@@ -166,7 +205,7 @@ fn table(table: DeTable<'_>, origin: &dyn Fn(Range<usize>) -> Origin) -> Result<
 
 fn node(
     value: DeValue<'_>,
-    place: Origin,
+    place: &Origin,
     origin: &dyn Fn(Range<usize>) -> Origin,
 ) -> Result<Node, ConfigError> {
     let no_number = || ConfigError::source(Some(place.clone()), "a number here is none, or too large");
@@ -181,13 +220,13 @@ fn node(
         DeValue::Array(list) => {
             let element = |value: Spanned<DeValue<'_>>| {
                 let place = origin(value.span());
-                node(value.into_inner(), place, origin)
+                node(value.into_inner(), &place, origin)
             };
             Value::List(list.into_iter().map(element).collect::<Result<_, _>>()?)
         }
         DeValue::Table(below) => Value::Table(table(below, origin)?),
     };
-    Ok(Node { value, origin: place, written: None })
+    Ok(Node::new(value, place))
 }
 
 /// Where the lines of a text begin.

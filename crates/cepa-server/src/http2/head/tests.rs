@@ -32,6 +32,41 @@ fn the_authority_is_the_host() {
 }
 
 #[test]
+fn an_extended_connect_asks_as_http1_does() {
+    let check = |protocol: &'static str, fields: &[(&str, &str)]| {
+        let mut request = Request::builder().method("CONNECT").uri("https://a.test/chat?x");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        parts.extensions.insert(Protocol::from_static(protocol));
+        super::check(parts, &Limits::default(), None)
+    };
+    let keys = [0, 1].map(|_| {
+        // What the client says of a handshake of HTTP/1.1 means nothing.
+        let head = check("websocket", &[("sec-websocket-key", "x"), ("origin", "https://a.test")]).unwrap();
+        assert!(head.connects && head.method == Method::GET && head.target.as_str() == "/chat?x");
+        for (name, value) in [("host", "a.test"), ("connection", "upgrade"), ("upgrade", "websocket")] {
+            assert_eq!(head.headers.get_all(name).iter().collect::<Vec<_>>(), [value]);
+        }
+        let keys: Vec<_> = head.headers.get_all(SEC_WEBSOCKET_KEY).iter().cloned().collect();
+        assert!(keys.len() == 1 && STANDARD.decode(&keys[0]).unwrap().len() == 16);
+        keys
+    });
+    assert_ne!(keys[0], keys[1]);
+    for (protocol, fields, status) in [
+        ("WebSocket", &[][..], 501),
+        ("", &[], 501),
+        ("connect-ip", &[], 501),
+        ("websocket", &[("content-length", "0")], 400),
+        ("websocket", &[("host", "b.test")], 400),
+    ] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(check(protocol, fields).unwrap_err(), Refusal::Answer(status), "{protocol}");
+    }
+}
+
+#[test]
 fn what_could_be_read_two_ways_is_refused() {
     let long = "M".repeat(33);
     for (method, uri, fields, status) in [

@@ -227,7 +227,7 @@ fn a_drain_lets_streams_finish_and_takes_no_new_ones() {
         let mut client = Client::new(app, Limits::default()).await;
         let response = client.get("/").await;
         sleep(Duration::from_secs(1)).await;
-        client.served.floor.drain();
+        client.served.floor.drain(None);
         sleep(Duration::from_secs(1)).await;
         assert!(client.send.clone().ready().await.is_err());
         assert_eq!(text(response).await.1, "drained");

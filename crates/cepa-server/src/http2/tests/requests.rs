@@ -1,5 +1,7 @@
 //! What a polite client and an app see of each other.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use cepa_core::{Body, OnClose, Policy, Result};
 use h2::Reason;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -335,5 +337,30 @@ fn a_burst_of_requests_is_answered_whole() {
             assert_ne!(kind, kind::RST_STREAM);
             answers += u32::from(kind == kind::DATA && payload == b"Hello, onion");
         }
+    });
+}
+
+#[test]
+fn what_a_handler_puts_off_begins_after_its_stream_and_outlives_the_connection() {
+    run(async {
+        let notes = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&notes);
+        let app = App::new().get("/", async move |ctx: &mut Ctx| -> Result<&'static str> {
+            let notes = Arc::clone(&notes);
+            ctx.defer(async move {
+                sleep(Duration::from_secs(60)).await;
+                notes.fetch_add(1, Relaxed);
+                Ok(())
+            })?;
+            Ok("now")
+        });
+        let mut client = Client::new(app, Limits::default()).await;
+        assert_eq!(text(client.get("/").await).await, (200, "now".to_owned()));
+        assert_eq!(client.served.begun.elapsed().as_secs(), 0);
+        let floor = Rc::clone(&client.served.floor);
+        assert_eq!(floor.deferred.get(), 1);
+        drop(client);
+        std::future::poll_fn(|cx| floor.poll_empty(cx)).await;
+        assert_eq!((seen.load(Relaxed), floor.deferred.get()), (1, 0));
     });
 }

@@ -1,0 +1,83 @@
+//! What the processes of a cluster say to each other.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// Which messages, and which state of a master, this program knows; another number for each change of them.
+pub(crate) const FORMAT: u32 = 1;
+
+/// The master to an agent or a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Brings sockets that listen at an address, all that there are for this process or some of them.
+    Sockets { address: String },
+    /// Brings the socket that the agent is to serve the bus on.
+    Bus,
+    /// All sockets have come: make everything ready, and say so.
+    Begin(Begin),
+    /// Serve.
+    Go,
+    /// Brings a line, by which a worker that leaves hands over connections.
+    Adopt,
+    /// Take nothing new, finish, leave. For a worker it may bring a line, to whom connections are handed over.
+    Drain,
+    /// Leave now.
+    Cut,
+    /// Open the files of the log anew.
+    Reopen,
+}
+
+/// What a process is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begin {
+    /// [`FORMAT`] of the master.
+    #[serde(default)]
+    pub(crate) format: u32,
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+    /// When the first process of its generation was made, in milliseconds since 1970.
+    #[serde(default)]
+    pub(crate) started: u64,
+    /// How many slots there are.
+    pub(crate) workers: u32,
+    /// Where the agent serves the bus.
+    pub(crate) bus: Option<PathBuf>,
+    /// How long the process may last beyond its drain.
+    pub(crate) kill_after: Duration,
+}
+
+/// An agent or a worker to the master.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// Everything is ready.
+    Ready,
+    /// It cannot become ready, and leaves.
+    Failed { reason: String },
+    /// Its event loops turn.
+    Beat(Vitals),
+    /// It wishes to be replaced.
+    Retire { reason: String },
+}
+
+/// How a process is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Vitals {
+    pub(crate) connections: u64,
+    pub(crate) requests: u64,
+    pub(crate) memory: u64,
+}
+
+/// A worker that leaves to the one that takes its place: brings connections in which nothing was read of the next
+/// request and nothing is owed, in this order.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MovedConnections(pub(crate) Vec<Moved>);
+
+/// What goes with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    /// Requests that were served on it.
+    pub(crate) served: u32,
+    /// Seconds since it was accepted.
+    pub(crate) age: u32,
+}

@@ -1,0 +1,123 @@
+//! How jobs are kept and run: the section `jobs` of the configuration, and the options of a kind.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use cepa_core::units::size;
+use serde::{Deserialize, Serialize};
+
+/// Where jobs are kept, and how much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobsConfig {
+    /// The file of the jobs, default `data/jobs.redb`; it is made, with its folder, when the app has jobs.
+    pub path: PathBuf,
+    /// Jobs that are not done, dead ones too, default 1,000,000: adding more fails.
+    pub most: u64,
+    /// Bytes of what one job is given, as JSON, default 256 KiB: adding a larger one fails.
+    #[serde(with = "size")]
+    pub payload: usize,
+    /// What is different for some kinds, by their names.
+    pub kinds: BTreeMap<String, JobKindConfig>,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        let path = PathBuf::from("data/jobs.redb");
+        Self { path, most: 1_000_000, payload: 256 << 10, kinds: BTreeMap::new() }
+    }
+}
+
+/// What is different for the jobs of a kind; what is left out is as the app says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobKindConfig {
+    /// Whether they are run; if not, they wait.
+    pub enable: Option<bool>,
+    /// How many are run at once.
+    pub concurrency: Option<usize>,
+    /// How often one is tried.
+    pub attempts: Option<u32>,
+}
+
+/// How the jobs of a kind are run.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use cepa_cluster::jobs::JobOptions;
+/// let options = JobOptions { concurrency: 2, timeout: Duration::from_secs(30), ..JobOptions::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobOptions {
+    /// Whether they are run; if not, they wait. Default true.
+    pub enabled: bool,
+    /// How many are run at once in a process, default 4.
+    pub concurrency: usize,
+    /// How often one is tried before it is dead, default 10.
+    pub attempts: u32,
+    /// How long an attempt may take, default 10 minutes; it is dropped where it waits then, and has failed. 0 for as long
+    /// as it needs.
+    pub timeout: Duration,
+    /// The time until the second attempt, default 5 s. It doubles with each, and up to half of it is taken off at random.
+    pub backoff: Duration,
+    /// The longest time until another attempt, default an hour.
+    pub longest_backoff: Duration,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            concurrency: 4,
+            attempts: 10,
+            timeout: Duration::from_secs(600),
+            backoff: Duration::from_secs(5),
+            longest_backoff: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl JobOptions {
+    pub(super) fn with(self, config: &JobKindConfig) -> Self {
+        Self {
+            enabled: config.enable.unwrap_or(self.enabled),
+            concurrency: config.concurrency.unwrap_or(self.concurrency).clamp(1, 10_000),
+            attempts: config.attempts.unwrap_or(self.attempts).max(1),
+            ..self
+        }
+    }
+
+    /// How long a job waits after an attempt; `random` is spread over all its values.
+    pub(super) fn wait(&self, attempt: u32, random: u64) -> Duration {
+        let doubled = 1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        let wait = self.backoff.saturating_mul(doubled).min(self.longest_backoff);
+        let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        let less = (u128::from(random) * u128::from(nanos / 2)) >> 64;
+        Duration::from_nanos(nanos.saturating_sub(u64::try_from(less).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_longer_up_to_the_longest() {
+        let options = JobOptions::default();
+        let seconds = |attempt, random| options.wait(attempt, random).as_secs_f64();
+        for (attempt, most) in
+            [(1, 5.0), (2, 10.0), (3, 20.0), (10, 2560.0), (11, 3600.0), (40, 3600.0), (u32::MAX, 3600.0)]
+        {
+            assert!((seconds(attempt, 0) - most).abs() < 1e-6, "{attempt}");
+            assert!((seconds(attempt, u64::MAX) - most / 2.0).abs() < 1e-3, "{attempt}");
+        }
+        let endless = JobOptions { backoff: Duration::MAX, longest_backoff: Duration::MAX, ..options };
+        assert!(endless.wait(9, 7) > Duration::from_secs(1 << 30));
+    }
+
+    #[test]
+    fn the_configuration_has_the_last_word_and_no_nonsense() {
+        let config = JobKindConfig { concurrency: Some(0), attempts: Some(0), enable: Some(false) };
+        let options = JobOptions::default().with(&config);
+        assert_eq!((options.enabled, options.concurrency, options.attempts), (false, 1, 1));
+    }
+}

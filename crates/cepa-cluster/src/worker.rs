@@ -1,0 +1,219 @@
+//! A worker: serves the app over the sockets of its slot, says that it is alive, and leaves when it is told to.
+
+mod moving;
+mod work;
+
+use std::{
+    collections::HashMap,
+    io,
+    os::unix::net,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cepa_core::Onion;
+use cepa_log::Log;
+use cepa_server::{
+    Server, ServerConfig, ServerError,
+    listen::{ListenError, Socket},
+};
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{interval, timeout},
+};
+
+use self::work::Work;
+use crate::{
+    ipc::{self, Begin, FORMAT, IpcError, Order, Reader, Report, Writer},
+    seat::Seat,
+};
+
+/// How often a worker says that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// The most bytes of a reason.
+const LONGEST_REASON: usize = 16 * 1024;
+
+/// For a time that has no end.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// How far a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It waits to be told to serve.
+    Waiting,
+    /// It accepts connections.
+    Serving {
+        /// When the first worker of its generation was started.
+        started: SystemTime,
+    },
+    /// It finishes what has begun.
+    Leaving,
+}
+
+/// This process as a worker that does not serve yet.
+#[derive(Debug)]
+pub struct Worker {
+    line: net::UnixStream,
+}
+
+/// Why a worker does not serve, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The server cannot be made.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A socket of the master cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The master is one of another version.
+    #[error("the master that runs is of another version of this program: upgrade it, or restart")]
+    Format,
+    /// The master is gone, or cannot be understood.
+    #[error("the line to the master: {0}")]
+    Line(String),
+    /// The process cannot be set up, or a thread of the server has failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Something has not ended in its time.
+    #[error("what was at work at the end of server.limits.drain could not be ended")]
+    Late,
+}
+
+impl From<IpcError> for WorkerError {
+    fn from(error: IpcError) -> Self {
+        Self::Line(error.to_string())
+    }
+}
+
+/// Tells the master why this process does not become ready; says whether it has heard.
+pub(crate) fn fail(line: &net::UnixStream, reason: &str) -> bool {
+    let reason = reason.chars().take(LONGEST_REASON).collect();
+    ipc::send_now(line, &Report::Failed { reason }, Vec::new()).is_ok()
+}
+
+impl Worker {
+    /// The worker that this process is.
+    pub fn new(seat: Seat) -> Self {
+        Self { line: seat.line }
+    }
+
+    /// Tells the master why there is nothing to serve; says whether it has heard, and will tell others.
+    pub fn fail(&self, reason: &str) -> bool {
+        fail(&self.line, reason)
+    }
+
+    /// Serves until the master says otherwise, or is gone.
+    ///
+    /// `turn` is told how far it is, for what happens beside requests.
+    ///
+    /// The first SIGTERM or SIGINT asks the master for a replacement, to which this worker leaves everything; the
+    /// second cuts it. SIGHUP and SIGUSR1 open the files of the log anew.
+    ///
+    /// # Errors
+    /// Why it has not served, or not to the end. The master knows of it.
+    pub fn serve(
+        &self,
+        onion: Arc<Onion>,
+        config: ServerConfig,
+        log: Option<&Log>,
+        turn: watch::Sender<Turn>,
+    ) -> Result<(), WorkerError> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        let line = self.line.try_clone()?;
+        let served = runtime.block_on(async move {
+            let (reader, writer) = ipc::open(line)?;
+            let served = run(reader, &writer, onion, config, log, turn).await;
+            if let Err(error) = &served {
+                let reason = error.to_string().chars().take(LONGEST_REASON).collect();
+                // The master may be the one who is gone.
+                let _ = writer.send(&Report::Failed { reason }, Vec::new());
+            }
+            let _ = timeout(BEAT, writer.flush()).await;
+            served
+        });
+        // What is left, of a master that is gone, is not waited for.
+        runtime.shutdown_background();
+        served
+    }
+}
+
+async fn run(
+    mut reader: Reader,
+    writer: &Writer,
+    onion: Arc<Onion>,
+    mut config: ServerConfig,
+    log: Option<&Log>,
+    turn: watch::Sender<Turn>,
+) -> Result<(), WorkerError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut user1 = signal(SignalKind::user_defined1())?;
+    let Some((begin, mut sockets)) = equipped(&mut reader).await? else { return Ok(()) };
+    // In a cluster more processes, and not more threads, are what uses more processors.
+    config.workers = config.workers.max(1);
+    let drain = config.limits.drain;
+    let server = Server::with_sockets(config, onion, |listen| {
+        sockets.remove(&listen.address.to_string()).unwrap_or_default()
+    });
+    let mut work = Work::new(server?, &begin, drain, turn);
+    writer.send(&Report::Ready, Vec::new())?;
+    let mut beats = interval(BEAT);
+    loop {
+        tokio::select! {
+            order = reader.receive::<Order>(), if !work.is_alone => match order {
+                Ok(Some((order, descriptors))) => {
+                    if work.obey(&order, descriptors, log)? {
+                        return Ok(());
+                    }
+                }
+                // Whoever starts it again wants the sockets.
+                Ok(None) => work.be_alone("the master is gone"),
+                Err(error) => work.be_alone(&error.to_string()),
+            },
+            _ = beats.tick() => if let Some(vitals) = work.vitals() {
+                // A master that does not listen has not gone on for long.
+                let _ = writer.send(&Report::Beat(vitals), Vec::new());
+            },
+            _ = terminate.recv() => work.retire(writer),
+            _ = interrupt.recv() => work.retire(writer),
+            _ = hangup.recv() => reopen(log),
+            _ = user1.recv() => reopen(log),
+            ended = &mut work.ended => {
+                ended.unwrap_or_else(|_| Err(io::Error::other("the server panicked")))?;
+                return work.part().await;
+            }
+            () = &mut work.deadline => return Err(WorkerError::Late),
+        }
+    }
+}
+
+/// Opens the files of the log anew, if there are any.
+pub(crate) fn reopen(log: Option<&Log>) {
+    if let Some(log) = log {
+        log.reopen();
+    }
+}
+
+/// What the master gives a worker: what it is to be, and the sockets of each address.
+type Equipment = (Begin, HashMap<String, Vec<Socket>>);
+
+/// Waits for everything that a worker needs; `None` if it is not wanted any more.
+async fn equipped(reader: &mut Reader) -> Result<Option<Equipment>, WorkerError> {
+    let mut sockets: HashMap<String, Vec<Socket>> = HashMap::new();
+    loop {
+        match reader.receive::<Order>().await? {
+            Some((Order::Sockets { address }, descriptors)) => {
+                let some = descriptors.into_iter().map(Socket::from_fd).collect::<Result<Vec<_>, _>>()?;
+                sockets.entry(address).or_default().extend(some);
+            }
+            Some((Order::Begin(begin), _)) if begin.format == FORMAT => return Ok(Some((begin, sockets))),
+            Some((Order::Begin(_), _)) => return Err(WorkerError::Format),
+            Some((Order::Cut | Order::Drain, _)) | None => return Ok(None),
+            Some(_) => {}
+        }
+    }
+}

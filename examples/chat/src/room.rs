@@ -1,0 +1,111 @@
+//! A room: a queue of the bus, and what is published there.
+
+use cepa::{
+    bus::{Bus, EventId, Queue, QueueOptions, Subscriber},
+    prelude::*,
+};
+use serde::{Deserialize, Serialize};
+use tokio::{runtime::Handle, task::spawn_local};
+
+/// All rooms; a clone is the same.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    bus: Bus,
+    keep: usize,
+}
+
+/// What happens in a room.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// Somebody has said something.
+    Said(Line),
+    /// Somebody has come or gone, and these are there now.
+    Here(Vec<String>),
+}
+
+/// What somebody has said.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Line {
+    /// Chosen by who says it: one who is not sure that a line has arrived sends it again, and all know it for the same.
+    id: String,
+    by: String,
+    text: String,
+}
+
+impl Line {
+    const LONGEST_ID: usize = 64;
+    const LONGEST_NAME: usize = 40;
+    const LONGEST_TEXT: usize = 2000;
+
+    /// Refuses what no page of ours sends.
+    pub(crate) fn check(&self) -> Result {
+        let fits = |text: &str, most| !text.trim().is_empty() && text.len() <= most;
+        if fits(&self.id, Self::LONGEST_ID)
+            && fits(&self.by, Self::LONGEST_NAME)
+            && fits(&self.text, Self::LONGEST_TEXT)
+        {
+            return Ok(());
+        }
+        Err(Error::new(422, "A line has an id, a name and a text, none of them empty or too long"))
+    }
+}
+
+/// A room of a request.
+#[derive(Clone)]
+pub(crate) struct Room(Queue<Event>);
+
+impl Rooms {
+    pub(crate) fn new(bus: Bus, keep: usize) -> Self {
+        Self { bus, keep }
+    }
+
+    /// The room in the path.
+    pub(crate) fn of(ctx: &Ctx) -> Result<Room> {
+        let rooms = ctx.provided::<Self>()?;
+        let options = QueueOptions { keep: rooms.keep, ..QueueOptions::default() };
+        let name: String = ctx.params()?;
+        Ok(Room(rooms.bus.queue_with("chat", options)?.room(&name)?))
+    }
+}
+
+impl Room {
+    /// Tells a line to all who are there, and keeps it for those who are not.
+    pub(crate) async fn say(&self, line: Line) -> Result<EventId> {
+        line.check()?;
+        Ok(self.0.notify(&Event::Said(line)).await?)
+    }
+
+    /// Hears what was said after a message, else all that the room has kept.
+    pub(crate) fn hear(&self, last: Option<EventId>) -> Result<Subscriber<Event>> {
+        Ok(match last {
+            Some(last) => self.0.subscribe_after(last)?,
+            None => self.0.subscribe_from_start()?,
+        })
+    }
+
+    /// [Hears](Self::hear), and is here until that is dropped.
+    pub(crate) async fn enter(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
+        let room = self.clone();
+        let subscriber = self.hear(last)?.named(who)?.on_stop(move |_| {
+            // A server that ends has nobody to run it any more.
+            if Handle::try_current().is_ok() {
+                spawn_local(async move { room.tell_who_is_here().await });
+            }
+        });
+        self.tell_who_is_here().await;
+        Ok(subscriber)
+    }
+
+    /// Not heard of, it is told by whoever comes or goes next: no reason to fail.
+    async fn tell_who_is_here(&self) {
+        let told = async {
+            let here = self.0.present().await?.into_iter().map(|(who, _)| who.to_string()).collect();
+            self.0.notify(&Event::Here(here)).await
+        };
+        if let Err(error) = told.await {
+            cepa::tracing::warn!(%error, room = self.0.name(), "nobody was told who is here");
+        }
+    }
+}

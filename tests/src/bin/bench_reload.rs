@@ -1,0 +1,173 @@
+//! `cargo xtask bench reload`: a cluster under constant load is reloaded, upgraded, and loses workers; says what its
+//! clients have seen of that, and what starting it and its processes cost.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use cepa_cluster::control::{Request, Role};
+use cepa_tests::{
+    cluster::{Cluster, Starting, signal},
+    load::{Load, Seen},
+    stats::eventually,
+};
+use rustix::process::Signal;
+
+/// Clients that keep connections, and that make fresh ones.
+const CLIENTS: (usize, usize) = (4, 4);
+
+/// Answers between one event and the next.
+const BETWEEN: u64 = 2_000;
+
+fn main() -> ExitCode {
+    let count = |name: &str, default: usize| {
+        let mut args = env::args().skip_while(|arg| arg != name);
+        args.nth(1).and_then(|count| count.parse().ok()).unwrap_or(default)
+    };
+    let (reloads, upgrades, kills) = (count("--reloads", 20), count("--upgrades", 5), count("--kills", 20));
+    let changes = changes(reloads, upgrades);
+    let kills = kills_of(kills);
+    costs();
+    if changes && kills { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A program that was built beside this one.
+fn built(name: &str) -> String {
+    let own = env::current_exe().unwrap_or_default();
+    own.with_file_name(name).display().to_string()
+}
+
+fn start() -> Cluster {
+    Starting::new(&built("clustered")).set("cluster.workers=4").start()
+}
+
+fn let_pass(load: &Load) {
+    let until = load.answered() + BETWEEN;
+    eventually("clients are answered", || load.answered() >= until);
+}
+
+/// Reloads and upgrades; whether nothing was lost.
+fn changes(reloads: usize, upgrades: usize) -> bool {
+    let mut cluster = start();
+    let load = Load::start(cluster.address(), CLIENTS.0, CLIENTS.1);
+    let wrk = wrk(&cluster);
+    let mut slowest = Duration::ZERO;
+    let requests =
+        std::iter::repeat_n(Request::Reload, reloads).chain(std::iter::repeat_n(Request::Upgrade, upgrades));
+    for request in requests {
+        let_pass(&load);
+        let started = Instant::now();
+        if let Err(error) = cluster.ask(&request) {
+            println!("{request:?} has failed: {error}");
+        }
+        slowest = slowest.max(started.elapsed());
+    }
+    let_pass(&load);
+    let seen = load.end();
+    println!("{reloads} reloads and {upgrades} upgrades, of 4 workers, the slowest in {slowest:?}");
+    say(&seen, seen.lost.len());
+    let by_wrk = wrk.map(finish);
+    if let Some((said, _)) = &by_wrk {
+        println!("  wrk: {said}");
+    }
+    cluster.wait_until_it_is_calm();
+    cluster.stop();
+    seen.lost.is_empty() && by_wrk.is_none_or(|(_, clean)| clean)
+}
+
+/// Kills workers; whether only what was in them was lost.
+fn kills_of(kills: usize) -> bool {
+    let mut cluster = start();
+    let load = Load::start(cluster.address(), CLIENTS.0, CLIENTS.1);
+    let mut killed = Vec::new();
+    for round in 0..kills {
+        let_pass(&load);
+        cluster.wait_until_it_is_calm();
+        let Some(victim) = cluster.serving().get(round % 4).map(|worker| worker.pid) else { continue };
+        killed.push((victim, Instant::now()));
+        signal(victim, Signal::KILL);
+    }
+    let_pass(&load);
+    let seen = load.end();
+    let unexcused = seen.lost.iter().filter(|lost| !killed.iter().any(|killed| lost.was_in(*killed))).count();
+    let refused = seen.lost.iter().filter(|lost| lost.refused).count();
+    println!("{kills} workers of 4 killed (-9), each at work");
+    say(&seen, unexcused);
+    println!(
+        "  {} requests were in the workers that were killed; {refused} connections were refused",
+        seen.lost.len()
+    );
+    cluster.wait_until_it_is_calm();
+    cluster.stop();
+    unexcused == 0
+}
+
+fn say(seen: &Seen, failed: usize) {
+    println!(
+        "  {} answers by {} processes in {:.1} s, {failed} failed; the slowest took {:?}",
+        seen.answered,
+        seen.pids.len(),
+        seen.time.as_secs_f64(),
+        seen.slowest
+    );
+    for lost in seen.lost.iter().take(5).filter(|_| failed > 0) {
+        println!("  {lost:?}");
+    }
+}
+
+/// Load by wrk, which knows nothing of all this, if it is there.
+fn wrk(cluster: &Cluster) -> Option<Child> {
+    let url = format!("http://{}/", cluster.address());
+    let mut wrk = Command::new("wrk");
+    let started = wrk.args(["-t1", "-c32", "-d10s", &url]).stdout(Stdio::piped()).spawn();
+    if started.is_err() {
+        println!("without wrk: apt-get install wrk");
+    }
+    started.ok()
+}
+
+/// What wrk says, and whether it has seen no error.
+fn finish(wrk: Child) -> (String, bool) {
+    let output = wrk.wait_with_output().map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&output).into_owned();
+    let wanted = ["requests in", "Socket errors", "Non-2xx"];
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| wanted.iter().any(|wanted| line.contains(wanted)))
+        .collect();
+    let clean = lines.len() == 1;
+    (format!("{}{}", lines.join(", "), if clean { ", no errors" } else { "" }), clean)
+}
+
+/// What starting costs, and what processes take.
+fn costs() {
+    let hello = PathBuf::from(built("hello"));
+    if !hello.exists() {
+        return println!("without the figures of `hello`, which is not built");
+    }
+    let mut times = Vec::new();
+    let mut last = None;
+    for _ in 0..5 {
+        let started = Instant::now();
+        let mut cluster = Starting::new(&hello.display().to_string()).set("cluster.workers=4").start();
+        times.push(started.elapsed());
+        let status = cluster.status();
+        last = Some(status);
+        cluster.stop();
+    }
+    times.sort_unstable();
+    println!("`hello` with 4 workers serves after {:?} (median of 5)", times[2]);
+    let Some(status) = last else { return };
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let of = |role| status.processes.iter().filter(move |it| it.role == role).map(|it| it.memory_bytes).max();
+    println!(
+        "  resident: master {}, agent {}, worker {}",
+        mib(status.master.memory_bytes),
+        mib(of(Role::Agent).unwrap_or(0)),
+        mib(of(Role::Worker).unwrap_or(0))
+    );
+}
