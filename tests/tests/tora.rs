@@ -27,6 +27,10 @@ fn news(bus: &Bus) -> Queue<String> {
     bus.queue_with("news", QueueOptions { keep: 16, ..QueueOptions::default() }).unwrap()
 }
 
+fn count(bus: &Bus) -> usize {
+    cepa_core::test::block_on(news(bus).count()).unwrap()
+}
+
 fn app(bus: &Bus) -> App {
     App::new()
         .provide(bus.clone())
@@ -68,7 +72,7 @@ fn app(bus: &Bus) -> App {
         })
         .get("/say", async |ctx: &mut Ctx| -> Result<&str> {
             let text = ctx.querystring().to_owned();
-            news(ctx.provided()?).notify(&text).map_err(|error| Error::new(500, error.to_string()))?;
+            news(ctx.provided()?).notify(&text).await.map_err(|error| Error::new(500, error.to_string()))?;
             Ok("said")
         })
         .get("/listen", async |ctx: &mut Ctx| -> Result {
@@ -337,14 +341,14 @@ fn an_event_stream_keeps_the_connection_of_the_front_server() {
     let served = Serving::new(app(&bus)).door(Protocol::Tora).start().unwrap();
     for path in ["/listen", "/poll"] {
         let mut wire = open(&served, &get(path));
-        eventually("somebody listens", || news(&bus).count() == 1);
+        eventually("somebody listens", || count(&bus) == 1);
         let mut bytes = Vec::new();
         while !bytes.ends_with(&[Code::Listen as u8, 0, 0, 0]) {
             let mut byte = [0];
             wire.read_exact(&mut byte).unwrap();
             bytes.extend_from_slice(&byte);
         }
-        news(&bus).notify(&"rain".to_owned()).unwrap();
+        cepa_core::test::block_on(news(&bus).notify(&"rain".to_owned())).unwrap();
         let mut seen = Vec::new();
         while !String::from_utf8_lossy(&seen).contains("rain") {
             let mut some = [0; 256];
@@ -354,7 +358,7 @@ fn an_event_stream_keeps_the_connection_of_the_front_server() {
         }
         assert_eq!(seen[0], Code::Print as u8);
         drop(wire);
-        eventually("nobody listens", || news(&bus).count() == 0);
+        eventually("nobody listens", || count(&bus) == 0);
     }
 }
 
@@ -426,18 +430,18 @@ fn a_client_that_listens_may_ask_again() {
         // It listens to one more, and hears all twice; then the queue ends, and with it the connection.
         let answer = client.call(&call("/listen")).await.unwrap();
         assert!(answer.listening);
-        assert_eq!(news(&bus).count(), 2);
-        news(&bus).notify(&"twice".to_owned()).unwrap();
+        assert_eq!(count(&bus), 2);
+        news(&bus).notify(&"twice".to_owned()).await.unwrap();
         let mut heard = String::new();
         while heard.matches("twice").count() < 2 {
             if let Said::Print(text) = client.next().await.unwrap() {
                 heard.push_str(&String::from_utf8_lossy(&text));
             }
         }
-        news(&bus).stop();
+        news(&bus).stop().await.unwrap();
         while client.next().await.unwrap() != Said::Done {}
     });
-    eventually("nobody listens", || news(&bus).count() == 0);
+    eventually("nobody listens", || count(&bus) == 0);
 }
 
 #[test]
@@ -470,7 +474,7 @@ fn a_request_that_comes_too_early_waits_for_its_turn() {
     // Half a request does not keep the others waiting for ever, and one that is none ends the connection.
     wire.write_all(&[2, 1, 0, 0, b'/', 15, 0, 0, 0]).unwrap();
     assert!(said(&rest(&mut wire).0).is_err());
-    eventually("nobody listens", || news(&bus).count() == 0);
+    eventually("nobody listens", || count(&bus) == 0);
 }
 
 #[test]
@@ -486,7 +490,7 @@ fn one_that_listens_too_often_is_let_go() {
         }
         assert_eq!(listens, 17);
     });
-    eventually("nobody listens", || news(&bus).count() == 0);
+    eventually("nobody listens", || count(&bus) == 0);
 }
 
 #[test]

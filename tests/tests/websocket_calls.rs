@@ -9,13 +9,17 @@ use std::{
 };
 
 use cepa_bus::{Bus, Live, Queue, QueueOptions};
-use cepa_core::{App, Body, Ctx, Error, Result};
+use cepa_core::{App, Body, Ctx, Error, Result, test::block_on};
 use cepa_tests::{Served, serve, stats::eventually, wire::PATIENCE};
 use cepa_websocket::{Options, calls};
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, http::Response};
 
 fn news(bus: &Bus) -> Queue<String> {
     bus.queue_with("news", QueueOptions { keep: 16, ..QueueOptions::default() }).expect("the name is one")
+}
+
+fn count(bus: &Bus) -> usize {
+    block_on(news(bus).count()).expect("it is in memory")
 }
 
 /// `/chat` greets, and answers what is said; `/room` listens to a queue, and says to it what it is told.
@@ -55,7 +59,7 @@ fn chat(bus: &Bus, asked: &Arc<AtomicUsize>) -> App {
         })
         .post("/room", async |ctx: &mut Ctx| -> Result {
             let text = ctx.text().await?;
-            news(ctx.provided()?).notify(&text).map_err(|error| Error::new(500, error.to_string()))?;
+            news(ctx.provided()?).notify(&text).await.map_err(|error| Error::new(500, error.to_string()))?;
             ctx.set_status(204)
         })
 }
@@ -143,7 +147,7 @@ fn who_listens_is_told_while_it_speaks() {
     let served = served(&bus, &Arc::default());
     let (mut one, _) = open(&served, "/room").expect("it is opened");
     let (mut other, _) = open(&served, "/room").expect("it is opened");
-    eventually("both listen", || news(&bus).count() == 2);
+    eventually("both listen", || count(&bus) == 2);
     for round in 0..5 {
         one.send(Message::text(format!("round {round}"))).expect("it is sent");
         for socket in [&mut one, &mut other] {
@@ -152,9 +156,9 @@ fn who_listens_is_told_while_it_speaks() {
         }
     }
     drop(one);
-    eventually("one is left", || news(&bus).count() == 1);
-    news(&bus).stop();
-    eventually("nobody is left", || news(&bus).count() == 0);
+    eventually("one is left", || count(&bus) == 1);
+    block_on(news(&bus).stop()).expect("it is in memory");
+    eventually("nobody is left", || count(&bus) == 0);
 }
 
 #[test]
