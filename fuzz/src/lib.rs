@@ -30,7 +30,7 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("accept", accept),
     ("bus_agent", bus_agent),
     ("cookies", cookies),

@@ -51,7 +51,8 @@ fn requests(role: Role, bytes: &[u8], step: usize) -> Seen {
                 }
                 Some(Event::Request) => {
                     let request = decoder.take_request();
-                    let (rules, mut headers) = (Rules { limits: &limits, script_is_mount: false }, Headers::new());
+                    let (rules, mut headers) =
+                        (Rules { limits: &limits, script_is_mount: false }, Headers::new());
                     let head = request.read(role, &[], rules, &mut headers);
                     if let Ok(head) = &head {
                         assert!(head.target.to_string().len() <= limits.request_line);

@@ -122,51 +122,61 @@ impl Decoder {
     pub fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<Event>), Reject> {
         let mut at = 0;
         loop {
-            match self.stage {
-                Stage::Body => {
-                    self.stage = Stage::End;
-                    return Ok((at, Some(Event::Made)));
-                }
-                Stage::End => {
-                    self.stage = Stage::Answers;
-                    return Ok((at, Some(Event::End)));
-                }
-                Stage::Answers => return Ok((at, None)),
-                Stage::Over => return Ok((input.len(), None)),
-                Stage::Form if self.form.as_ref().is_some_and(Form::is_over) => {
-                    self.stage = Stage::End;
-                    self.form = self.form.take().filter(Form::has_made);
-                    if self.form.is_some() {
-                        return Ok((at, Some(Event::Made)));
-                    }
-                    continue;
-                }
-                Stage::Gathers(_) | Stage::Policy(_) | Stage::Form => {}
-            }
-            let Some(&first) = input.get(at) else { return Ok((at, None)) };
-            if let Stage::Policy(seen) = self.stage {
-                if POLICY[seen] != first {
-                    return Err(Reject::Message);
-                }
-                at += 1;
-                self.stage = Stage::Policy(seen + 1);
-                if seen + 1 == POLICY.len() {
-                    self.stage = Stage::Over;
-                    return Ok((at, Some(Event::Policy)));
-                }
-                continue;
-            }
-            if first == POLICY[0] && self.stage == Stage::Gathers(0) && self.messages.is_between() {
-                self.stage = Stage::Policy(0);
-                continue;
-            }
-            let (used, piece) = self.messages.next(&input[at..]);
-            let from = at;
-            at += used;
-            if let Some(event) = self.take(piece, &input[from..at], from)? {
+            if let Some(event) = self.due() {
                 return Ok((at, Some(event)));
             }
+            let left = &input[at..];
+            match (self.stage, left) {
+                (Stage::Over, _) => return Ok((input.len(), None)),
+                (Stage::Answers, _) | (_, []) => return Ok((at, None)),
+                (Stage::Gathers(0), [b'<', ..]) if self.messages.is_between() => {
+                    self.stage = Stage::Policy(0);
+                }
+                (Stage::Policy(seen), [byte, ..]) => {
+                    at += 1;
+                    if let Some(event) = self.take_policy(seen, *byte)? {
+                        return Ok((at, Some(event)));
+                    }
+                }
+                _ => {
+                    let (used, piece) = self.messages.next(left);
+                    let from = at;
+                    at += used;
+                    if let Some(event) = self.take(piece, &left[..used], from)? {
+                        return Ok((at, Some(event)));
+                    }
+                }
+            }
         }
+    }
+
+    /// What is known without reading on.
+    fn due(&mut self) -> Option<Event> {
+        match self.stage {
+            Stage::Body => {
+                self.stage = Stage::End;
+                Some(Event::Made)
+            }
+            Stage::Form if self.form.as_ref().is_some_and(Form::is_over) => {
+                self.stage = Stage::End;
+                Some(Event::Made)
+            }
+            Stage::End => {
+                self.stage = Stage::Answers;
+                Some(Event::End)
+            }
+            _ => None,
+        }
+    }
+
+    /// One byte of a Flash player's question.
+    fn take_policy(&mut self, seen: usize, byte: u8) -> Result<Option<Event>, Reject> {
+        if POLICY[seen] != byte {
+            return Err(Reject::Message);
+        }
+        let over = seen + 1 == POLICY.len();
+        self.stage = if over { Stage::Over } else { Stage::Policy(seen + 1) };
+        Ok(over.then_some(Event::Policy))
     }
 
     /// Whether a part of a request has come.
@@ -270,15 +280,7 @@ impl Decoder {
             });
         }
         let fields = &mut self.request.fields;
-        let is_value = matches!(code, Code::HeaderValue | Code::HeaderAddValue | Code::ParamValue);
-        if is_value
-            != matches!(
-                (fields.awaits(), code),
-                (Some(Code::HeaderKey), Code::HeaderValue | Code::HeaderAddValue)
-                    | (Some(Code::ParamKey), Code::ParamValue)
-            )
-            || fields.awaits().is_some() && !is_value
-        {
+        if !fields.fits(code) {
             return Err(Reject::Message);
         }
         let name = match code {
@@ -297,13 +299,7 @@ impl Decoder {
                 return Ok(Take::Param);
             }
             Code::PostData => {
-                if self.request.body.is_some() {
-                    return Err(Reject::Message);
-                }
-                if length as u64 > self.most.body {
-                    return Err(Reject::BodyTooLarge);
-                }
-                self.request.body = Some(Vec::new());
+                self.begin_body(length)?;
                 return Ok(Take::Body);
             }
             Code::Execute | Code::TestConnect if length == 0 => return Ok(Take::Skip),
@@ -345,6 +341,17 @@ impl Decoder {
             _ => {}
         }
         Ok(None)
+    }
+
+    fn begin_body(&mut self, length: usize) -> Result<(), Reject> {
+        if self.request.body.is_some() {
+            return Err(Reject::Message);
+        }
+        if length as u64 > self.most.body {
+            return Err(Reject::BodyTooLarge);
+        }
+        self.request.body = Some(Vec::new());
+        Ok(())
     }
 
     fn begin_param(&mut self, code: Code) {

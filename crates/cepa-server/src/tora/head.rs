@@ -33,8 +33,13 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn awaits(&self) -> Option<Code> {
-        self.awaits
+    /// Whether a message may come here: a value behind its key, and nothing else.
+    pub(super) fn fits(&self, code: Code) -> bool {
+        match self.awaits {
+            Some(Code::HeaderKey) => matches!(code, Code::HeaderValue | Code::HeaderAddValue),
+            Some(_) => code == Code::ParamValue,
+            None => !matches!(code, Code::HeaderValue | Code::HeaderAddValue | Code::ParamValue),
+        }
     }
 
     pub(super) fn await_value(&mut self, of: Option<Code>) {
@@ -137,14 +142,26 @@ impl Request {
         if role == Role::Direct {
             path = target(&path, query);
         }
+        let mut variables = self.variables(role, &path, query);
+        if let Some(length) = &length
+            && !variables.iter().any(|(name, _)| *name == b"CONTENT_LENGTH")
+        {
+            variables.push((b"CONTENT_LENGTH", length.as_bytes()));
+        }
+        variables.extend(asked.map(|host| (&b"HTTP_HOST"[..], host)));
+        let mut head = rules.read(variables.into_iter().map(Ok), headers)?;
+        head.streamed = self.form.is_some();
+        Ok(head)
+    }
+
+    /// What came, by the names that CGI has for it.
+    fn variables<'a>(&'a self, role: Role, path: &'a [u8], query: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> {
         let method: &[u8] = if self.length.is_some() || self.form.is_some() { b"POST" } else { b"GET" };
-        let method = self.fields.last(Name::Method).unwrap_or(method);
-        let address = trim(self.fields.last(Name::ClientIp).unwrap_or_default());
         let mut variables: Vec<(&[u8], &[u8])> = vec![
-            (b"REQUEST_METHOD", method),
+            (b"REQUEST_METHOD", self.fields.last(Name::Method).unwrap_or(method)),
             (b"QUERY_STRING", query),
-            (if role == Role::Direct { b"REQUEST_URI" } else { b"SCRIPT_NAME" }, &path),
-            (b"REMOTE_ADDR", address),
+            (if role == Role::Direct { b"REQUEST_URI" } else { b"SCRIPT_NAME" }, path),
+            (b"REMOTE_ADDR", trim(self.fields.last(Name::ClientIp).unwrap_or_default())),
             (b"SERVER_NAME", self.fields.last(Name::Host).unwrap_or_default()),
         ];
         for (name, value) in self.fields.headers() {
@@ -159,15 +176,7 @@ impl Request {
                 name => variables.push((name, value)),
             }
         }
-        if let Some(length) = &length
-            && !variables.iter().any(|(name, _)| *name == b"CONTENT_LENGTH")
-        {
-            variables.push((b"CONTENT_LENGTH", length.as_bytes()));
-        }
-        variables.extend(asked.map(|host| (&b"HTTP_HOST"[..], host)));
-        let mut head = rules.read(variables.into_iter().map(Ok), headers)?;
-        head.streamed = self.form.is_some();
-        Ok(head)
+        variables
     }
 
     /// The query as it came, or as the parameters make it where no query and no body came that they could be of.
