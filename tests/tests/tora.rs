@@ -541,6 +541,25 @@ fn bodies_are_bounded_before_they_come() {
     assert_eq!(body(1001).0, 413);
 }
 
+#[test]
+fn a_flood_of_messages_ends_with_the_time_for_a_head_and_holds_up_nobody() {
+    let served = with_limits(|limits| limits.header_time = Duration::from_secs(1));
+    let mut flood = messages(&[(Code::ParamKey, ""), (Code::ParamValue, "")].repeat(2_000));
+    wire::push(&mut flood, Code::File, &vec![b'x'; 100_000]);
+    let mut flooding = open(&served, b"");
+    flooding.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    let (started, mut asked) = (Instant::now(), Duration::ZERO);
+    while flooding.write_all(&flood).is_ok() {
+        if asked.is_zero() {
+            let begun = Instant::now();
+            assert_eq!(answer(&served, &get("/")).0, 200);
+            asked = begun.elapsed();
+        }
+        assert!(started.elapsed() < Duration::from_secs(90), "it goes on and on");
+    }
+    assert!(asked < Duration::from_secs(2), "{asked:?}");
+}
+
 /// How many connections this process may have to itself: each takes two descriptors, and other tests have some.
 fn most_connections() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
