@@ -11,6 +11,7 @@ mod front;
 mod http1;
 mod multipart;
 mod query;
+mod tora;
 mod websocket;
 
 pub use self::{
@@ -21,6 +22,7 @@ pub use self::{
     http1::{http1_chunked, http1_head},
     multipart::multipart,
     query::query,
+    tora::tora,
     websocket::websocket,
 };
 
@@ -28,7 +30,7 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("accept", accept),
     ("bus_agent", bus_agent),
     ("cookies", cookies),
@@ -38,5 +40,6 @@ pub const TARGETS: [Target; 10] = [
     ("multipart", multipart),
     ("query", query),
     ("scgi", scgi),
+    ("tora", tora),
     ("websocket", websocket),
 ];

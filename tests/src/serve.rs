@@ -93,6 +93,17 @@ impl Serving {
         self
     }
 
+    /// To direct clients of tora only, who may ask for these hosts.
+    #[must_use]
+    pub fn direct(mut self, hosts: &[&str]) -> Self {
+        for listen in &mut self.config.listen {
+            listen.door = Protocol::Tora;
+            listen.front = FrontServers::new(Vec::new()).expect("nobody is trusted");
+            listen.hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        }
+        self
+    }
+
     /// On a Unix socket instead of a port.
     #[must_use]
     pub fn unix(mut self, path: &Path) -> Self {

@@ -26,6 +26,7 @@ mod variables;
 pub(crate) use codec::{Codec, Event};
 pub(crate) use conn::Front;
 pub use encode::ResponseHead;
+pub(crate) use encode::is_left_out;
 pub use reject::Reject;
 pub(crate) use serve::Serve;
 pub(crate) use variables::decimal;

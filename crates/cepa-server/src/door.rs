@@ -25,6 +25,7 @@ use crate::{
     moved::MovedConnection,
     scgi,
     tls::{self, Protocol, Tls},
+    tora,
 };
 
 /// A connection that was accepted, and where.
@@ -66,6 +67,7 @@ pub(crate) enum Door {
     Https(Tls),
     FastCgi(FrontServers),
     Scgi(FrontServers),
+    Tora(FrontServers, tora::Hosts),
 }
 
 /// Serves a connection on that comes from another process.
@@ -98,6 +100,10 @@ pub(crate) fn open(arrival: Arrival, door: &Door, floor: &Rc<Floor>, seat: Seat)
         }
         Door::Scgi(front) => {
             let codec = scgi::Door::new(&floor.limits);
+            drop(spawn_local(behind(arrival, codec, front, floor, seat)));
+        }
+        Door::Tora(front, hosts) => {
+            let codec = tora::Door::new(front.trust(&arrival.peer), &floor.limits, hosts.clone());
             drop(spawn_local(behind(arrival, codec, front, floor, seat)));
         }
     }
@@ -190,6 +196,7 @@ pub(crate) fn refuse(arrival: &Arrival, door: &Door) {
     match door {
         Door::Http => http1::answer(&mut answer, StatusCode::SERVICE_UNAVAILABLE, &date::now()),
         Door::Scgi(_) => answer.extend_from_slice(scgi::BUSY),
+        Door::Tora(..) => answer.extend_from_slice(tora::BUSY),
         // There is no request yet that could be answered; a front server answers 502 or asks another one.
         Door::Https(_) | Door::FastCgi(_) => return,
     }

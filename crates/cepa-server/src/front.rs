@@ -17,6 +17,8 @@ pub enum Protocol {
     FastCgi,
     /// SCGI, behind the same.
     Scgi,
+    /// The tora protocol, behind Apache with mod_tora, and with clients that speak it themselves.
+    Tora,
 }
 
 /// The front servers that are believed what they say of their clients.

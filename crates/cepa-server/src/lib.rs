@@ -3,9 +3,9 @@
 //!
 //! In reading order: a [`Server`] binds its listeners ([`listen`], [`tls`]) and runs worker threads; each owns
 //! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
-//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`] and [`scgi`] over [`cgi`]. For servers that are one
-//! of many processes: sockets that another has bound, [`Gauges`], and connections that move from one process to another
-//! ([`moved`]).
+//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`], [`scgi`] and [`tora`] over [`cgi`]. For servers
+//! that are one of many processes: sockets that another has bound, [`Gauges`], and connections that move from one process
+//! to another ([`moved`]).
 
 mod blocking;
 pub mod cgi;
@@ -29,6 +29,7 @@ mod server;
 mod stage;
 pub mod timer;
 pub mod tls;
+pub mod tora;
 mod transport;
 mod watchers;
 mod worker;

@@ -41,7 +41,7 @@ pub struct Limits {
     /// Bytes of all HTTP/1 header lines of a request, and of headers as variables, default 32 KiB: 431.
     #[serde(with = "size")]
     pub header_bytes: usize,
-    /// Bytes of all variables of a FastCGI or SCGI request, default 64 KiB: 431. Of those that are headers the three
+    /// Bytes of all variables of a FastCGI, SCGI or tora request, default 64 KiB: 431. Of those that are headers the three
     /// limits above hold too.
     #[serde(with = "size")]
     pub variable_bytes: usize,

@@ -16,6 +16,7 @@ use crate::{
     moved::{Adopter, MovedConnection},
     stage::Stopper,
     tls::{Tls, TlsConfig, TlsError},
+    tora,
     worker::{self, Listener},
 };
 
@@ -55,13 +56,18 @@ impl ServerConfig {
 pub struct ListenConfig {
     /// `127.0.0.1:3000`, `[::1]:3000`, `unix:/run/app.sock`, `fd:3` or `fd:NAME`.
     pub address: Address,
-    /// The protocol that is spoken there: `http` (the default), `fastcgi` or `scgi`.
+    /// The protocol that is spoken there: `http` (the default), `fastcgi`, `scgi` or `tora`.
     #[serde(default)]
     pub door: Protocol,
-    /// The front servers that are believed what they say of their clients by FastCGI or SCGI: address, scheme, port.
+    /// The front servers that are believed what they say of their clients by FastCGI, SCGI or tora: address, scheme, port.
+    /// Who comes to a tora listener from elsewhere is a direct client.
     /// Addresses, blocks, `loopback`, `private` or `unix`; default `["loopback", "unix"]`.
     #[serde(default)]
     pub front: FrontServers,
+    /// The hosts that direct clients of tora may ask for, default `[]`: any. A Flash player is told that it may connect to
+    /// these, and to no others.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// Certificates, for a listener that speaks TLS, which is with HTTP only.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
@@ -72,8 +78,8 @@ pub struct ListenConfig {
 
 impl From<Address> for ListenConfig {
     fn from(address: Address) -> Self {
-        let (door, front, options) = Default::default();
-        Self { address, door, front, tls: None, options }
+        let (door, front, hosts, options) = Default::default();
+        Self { address, door, front, hosts, tls: None, options }
     }
 }
 
@@ -139,6 +145,9 @@ pub enum ServerError {
     /// A listener that speaks another protocol than HTTP has certificates.
     #[error("{0} has `tls`, which only the door `http` speaks")]
     TlsDoor(Address),
+    /// A listener that speaks another protocol than tora has hosts.
+    #[error("{0} has `hosts`, which only the door `tora` asks for")]
+    HostsDoor(Address),
     /// A limit is outside of its range.
     #[error("limits.{0}")]
     Limits(#[from] OutOfRange),
@@ -220,15 +229,23 @@ impl Server {
             if listen.tls.is_some() && listen.door != Protocol::Http {
                 return Err(ServerError::TlsDoor(listen.address));
             }
+            if !listen.hosts.is_empty() && listen.door != Protocol::Tora {
+                return Err(ServerError::HostsDoor(listen.address));
+            }
             let tls = listen.tls.as_ref().map(Tls::load).transpose()?;
             let sockets = sockets(&listen)?;
+            let endpoint = sockets.first().map(|socket| socket.local_addr().clone());
+            let port = endpoint.as_ref().and_then(Endpoint::port).unwrap_or(0);
             let door = match (listen.door, &tls) {
                 (Protocol::Http, None) => Door::Http,
                 (Protocol::Http, Some(tls)) => Door::Https(tls.clone()),
                 (Protocol::FastCgi, _) => Door::FastCgi(listen.front),
                 (Protocol::Scgi, _) => Door::Scgi(listen.front),
+                (Protocol::Tora, _) => {
+                    Door::Tora(listen.front, tora::Hosts { names: listen.hosts.into(), port })
+                }
             };
-            endpoints.extend(sockets.first().map(|socket| socket.local_addr().clone()));
+            endpoints.extend(endpoint);
             for (at, socket) in sockets.into_iter().enumerate() {
                 workers[at % count].push(Listener { socket, door: door.clone() });
             }

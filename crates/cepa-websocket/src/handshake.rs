@@ -41,11 +41,7 @@ impl WebSocketExt for Ctx {
     where
         F: AsyncFnOnce(&mut Socket) -> Result + 'static,
     {
-        let key = check(self)?;
-        if !is_allowed(self, &options.origins) {
-            return Err(Error::new(403, "pages of this origin may not open a WebSocket here"));
-        }
-        let accept = accept(key)?;
+        let accept = admit(self, options)?;
         let protocol = choose_protocol(self.request.fields(), &options.protocols);
         let (decoder, encoder) = codec(self, options);
         let headers = self.response.headers_mut();
@@ -67,6 +63,16 @@ impl WebSocketExt for Ctx {
     fn asks_websocket(&self) -> bool {
         asks(self)
     }
+}
+
+/// The answer to the key of a request that may open a WebSocket.
+#[track_caller]
+pub(crate) fn admit(ctx: &Ctx, options: &Options) -> Result<HeaderValue> {
+    let key = check(ctx)?;
+    if !is_allowed(ctx, &options.origins) {
+        return Err(Error::new(403, "pages of this origin may not open a WebSocket here"));
+    }
+    accept(key)
 }
 
 fn asks(ctx: &Ctx) -> bool {

@@ -18,8 +18,10 @@
 //!
 //! In reading order: [`WebSocketExt`] is what a handler calls, [`Options`] what is taken and how long; a [`Socket`] takes
 //! and sends [`Message`]s, the same [`Prepared`] message to many; it ends with a [`Close`] or a [`SocketError`].
+//! [`calls`] has an app answer message by message, without a handler for the socket.
 //! Underneath is a codec that knows neither sockets nor clocks: a [`Decoder`] makes [`Event`]s of bytes.
 
+mod calls;
 mod close;
 mod decode;
 #[cfg(feature = "deflate")]
@@ -34,6 +36,7 @@ mod options;
 mod socket;
 
 pub use self::{
+    calls::calls,
     close::{Close, CloseCode},
     decode::{Decoder, Limits},
     encode::Prepared,

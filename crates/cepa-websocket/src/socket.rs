@@ -192,7 +192,7 @@ impl Socket {
         self.phase == Phase::Open
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, SocketError>> {
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, SocketError>> {
         loop {
             match self.phase {
                 Phase::Ended => return Poll::Ready(self.error.take().map_or(Ok(None), Err)),

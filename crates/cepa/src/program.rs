@@ -377,6 +377,7 @@ async fn open(
     let scheme = |listen: &ListenConfig| match listen.door {
         Protocol::FastCgi => "fastcgi",
         Protocol::Scgi => "scgi",
+        Protocol::Tora => "tora",
         Protocol::Http if listen.tls.is_some() => "https",
         Protocol::Http => "http",
     };

@@ -4,6 +4,8 @@
 
 #[path = "behind/front.rs"]
 mod front;
+#[path = "behind/mod_tora.rs"]
+mod mod_tora;
 
 use std::{
     io::{Read, Write},
@@ -25,15 +27,16 @@ use cepa_tests::{
 
 use front::{Front, block};
 
-/// The app with a door for each protocol: HTTP, FastCGI, SCGI.
+/// The app with a door for each protocol: HTTP, FastCGI, SCGI, tora.
 fn app() -> Served {
     let app = doors::app().unwrap().trust("loopback".parse().unwrap());
-    Serving::new(app).and_door(Protocol::FastCgi).and_door(Protocol::Scgi).start().unwrap()
+    let doors = Serving::new(app).and_door(Protocol::FastCgi).and_door(Protocol::Scgi);
+    doors.and_door(Protocol::Tora).start().unwrap()
 }
 
 /// The app by HTTP, behind an app that passes everything on by another protocol.
 fn cepa_in_front(app: &Served, scgi: bool) -> Served {
-    let [_, fastcgi_door, scgi_door] = app.addresses() else { panic!("the app has three doors") };
+    let [_, fastcgi_door, scgi_door, _] = app.addresses() else { panic!("the app has four doors") };
     let options = |address: &SocketAddr| fastcgi_pass::Options {
         upstream: address.to_string(),
         keep: 4,
@@ -396,7 +399,7 @@ fn the_listeners_of_the_page_are_a_configuration() {
     let table: toml::Table = block("toml", "server.listen").parse().unwrap();
     let config: cepa::ServerConfig = table["server"].clone().try_into().unwrap();
     let doors: Vec<_> = config.listen.iter().map(|listen| listen.door).collect();
-    assert_eq!(doors, [Protocol::Http, Protocol::FastCgi, Protocol::Scgi]);
+    assert_eq!(doors, [Protocol::Http, Protocol::FastCgi, Protocol::Scgi, Protocol::Tora]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, rc::Rc, task::Waker, time::Duration};
 
 use cepa_core::{Headers, Peer};
 
-use super::{Codec, Head};
+use super::{Codec, Head, exchange::Parked};
 use crate::{floor::Floor, timer::Entry, transport::Transport};
 
 /// Who has connected.
@@ -25,6 +25,8 @@ pub(super) struct Conn<S, C> {
     pub(super) timer: Entry,
     /// Bytes that came and were not decoded yet.
     pub(super) left: Vec<u8>,
+    /// What goes on of earlier requests while the next one comes.
+    pub(super) parked: Option<Box<Parked>>,
     /// The request that is not handed over yet.
     pub(super) gathered: Option<Box<Gathered>>,
     pub(super) served: u32,
@@ -62,8 +64,8 @@ impl<S: Transport, C: Codec> Conn<S, C> {
     pub(super) fn new(io: S, codec: C, floor: Rc<Floor>, front: Front) -> Self {
         let timer = floor.timers.register(Waker::noop().clone());
         let born = floor.timers.now_tick();
-        let (left, gathered, served, waits) = (Vec::new(), None, 0, Waits::FirstByte);
-        let conn = Self { io, codec, floor, front, timer, left, gathered, served, born, waits };
+        let (left, parked, gathered, served, waits) = (Vec::new(), None, None, 0, Waits::FirstByte);
+        let conn = Self { io, codec, floor, front, timer, left, parked, gathered, served, born, waits };
         conn.wait_for(conn.floor.limits.first_byte);
         conn
     }

@@ -17,7 +17,7 @@ use super::{
     Codec, Event,
     conn::{Conn, Waits},
     link::Link,
-    outgoing::Outgoing,
+    outgoing::{Outgoing, Stream},
     reading::Reading,
     respond::{self, Kind, Rest},
 };
@@ -27,6 +27,9 @@ use crate::transport::Transport;
 /// of its answer. One that has closed altogether looks the same until something is sent to it, and is reset.
 const PARTING: u32 = 2;
 
+/// The most streams of one client.
+const MOST_PARKED: usize = 16;
+
 /// How often is read before others get their turn.
 const READS: u32 = 8;
 
@@ -35,6 +38,8 @@ pub(super) struct Exchange {
     kind: Kind,
     /// None where an answer is only to be written to its end.
     link: Option<Rc<Link>>,
+    /// The links of earlier requests whose streams go on.
+    others: Vec<Rc<Link>>,
     app: Option<Handling>,
     reading: Option<Reading>,
     outgoing: Outgoing,
@@ -59,6 +64,13 @@ enum Client {
     Gone,
 }
 
+/// Streams that go on while the client asks again.
+pub(super) struct Parked {
+    streams: Vec<Stream>,
+    links: Vec<Rc<Link>>,
+    kind: Kind,
+}
+
 /// What follows an exchange.
 pub(super) enum After {
     Next,
@@ -68,8 +80,8 @@ pub(super) enum After {
 impl Exchange {
     fn new(kind: Kind, link: Option<Rc<Link>>, keep: bool) -> Self {
         let (app, reading, outgoing, client) = (None, None, Outgoing::default(), Client::Here);
-        let (aborted, linger, since, checked) = (false, false, 0, 0);
-        Self { kind, link, app, reading, outgoing, keep, client, aborted, linger, since, checked }
+        let (others, aborted, linger, since, checked) = (Vec::new(), false, false, 0, 0);
+        Self { kind, link, others, app, reading, outgoing, keep, client, aborted, linger, since, checked }
     }
 
     /// Waits for a handler.
@@ -87,6 +99,15 @@ impl Exchange {
     ) -> Self {
         let mut exchange = Self { reading, ..Self::new(kind, Some(link), keep) };
         exchange.outgoing.set_rest(rest);
+        exchange
+    }
+
+    /// Goes on with the streams of earlier requests.
+    pub(super) fn resume(parked: Parked) -> Self {
+        let Parked { mut streams, mut links, kind } = parked;
+        let mut exchange = Self::new(kind, links.pop(), false);
+        exchange.others = links;
+        exchange.outgoing.add_streams(&mut streams);
         exchange
     }
 
@@ -155,6 +176,12 @@ impl Exchange {
             if !self.poll_app(cx, conn) {
                 return Poll::Ready(Ok(self.give_back(conn)));
             }
+            if let Some(ended) = self.share(conn) {
+                return Poll::Ready(ended);
+            }
+            if self.reading.as_ref().is_some_and(Reading::is_wanted) {
+                conn.codec.pull(self.outgoing.replies());
+            }
             // A handler that has just asked for the body changes what is to be read.
             if self.reading.as_ref().is_some_and(|reading| reading.is_wanted() && reading.waiting() > 0) {
                 continue;
@@ -185,6 +212,9 @@ impl Exchange {
                     continue;
                 }
             }
+            if conn.codec.listens() && self.shares(conn) {
+                continue;
+            }
             if self.app.is_none() && self.outgoing.awaits_stream() && self.is_left(conn.now()) {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
@@ -196,7 +226,38 @@ impl Exchange {
 
     fn client_gone(&mut self) {
         self.client = Client::Gone;
-        self.link.iter().for_each(|link| link.close());
+        self.close_links();
+    }
+
+    fn close_links(&self) {
+        self.link.iter().chain(&self.others).for_each(|link| link.close());
+    }
+
+    /// Has the streams of earlier requests go on beside this one's, once that is answered; leaves all of them to the next
+    /// request as soon as something of it has come.
+    fn share<S, C: Codec>(&mut self, conn: &mut Conn<S, C>) -> Option<io::Result<bool>> {
+        if !conn.codec.listens() {
+            return None;
+        }
+        if let Some(mut parked) = conn.parked.take() {
+            self.outgoing.add_streams(&mut parked.streams);
+            self.others.append(&mut parked.links);
+        }
+        if !self.shares(conn) {
+            return None;
+        }
+        let streams = self.outgoing.take_streams();
+        if streams.len() > MOST_PARKED {
+            return Some(Err(io::ErrorKind::QuotaExceeded.into()));
+        }
+        let links = self.others.drain(..).chain(self.link.take()).collect();
+        conn.parked = Some(Box::new(Parked { streams, links, kind: self.kind }));
+        Some(Ok(true))
+    }
+
+    /// Whether the next request has begun, and may be read.
+    fn shares<S, C>(&self, conn: &Conn<S, C>) -> bool {
+        !conn.left.is_empty() && self.outgoing.awaits_stream() && self.client == Client::Here
     }
 
     /// Whether the client is gone for good, and the request is one that ends with that.
@@ -249,12 +310,17 @@ impl Exchange {
     {
         for _ in 0..READS {
             // What comes behind a request belongs to the next one, and that is for a turn.
-            if self.link.is_none() || !conn.codec.is_asked() {
+            let listens = conn.codec.listens();
+            if self.link.is_none() || !conn.codec.is_asked() && !listens || listens && !conn.left.is_empty() {
                 return Ok(());
             }
             if !conn.left.is_empty() {
-                let left = std::mem::take(&mut conn.left);
-                self.decode(&left, conn)?;
+                let mut left = std::mem::take(&mut conn.left);
+                let used = self.decode(&left, conn)?;
+                if C::AHEAD {
+                    left.drain(..used);
+                    conn.left = left;
+                }
             }
             let now = conn.now();
             let body = match &mut self.reading {
@@ -271,7 +337,7 @@ impl Exchange {
             // Some take none of the answer before they have brought all of the body, so that both ends would wait.
             let ahead = if self.outgoing.waiting() > 0 { limits.body } else { 0 }.max(limits.pipeline as u64);
             let full = self.reading.as_ref().map_or(0, Reading::waiting) as u64 >= ahead
-                || self.outgoing.replies().len() >= limits.pipeline;
+                || self.outgoing.replies().len().max(conn.left.len()) >= limits.pipeline;
             if full || self.client != Client::Here || !body && !C::WATCHES {
                 return Ok(());
             }
@@ -284,7 +350,7 @@ impl Exchange {
                     }
                     self.keep = false;
                     self.client = if ended.is_ok() { Client::Parting(now) } else { Client::Gone };
-                    self.link.iter().for_each(|link| link.close());
+                    self.close_links();
                     return Ok(());
                 }
             }
@@ -293,8 +359,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Decodes what has come beside the request at hand.
-    fn decode<S: Transport, C: Codec>(&mut self, input: &[u8], conn: &mut Conn<S, C>) -> io::Result<()> {
+    /// Decodes what has come beside the request at hand, and answers how much of it that is.
+    fn decode<S: Transport, C: Codec>(&mut self, input: &[u8], conn: &mut Conn<S, C>) -> io::Result<usize> {
         let (mut at, now) = (0, conn.now());
         loop {
             let decoded = conn.codec.decode(&input[at..], self.outgoing.replies());
@@ -304,10 +370,11 @@ impl Exchange {
             let from = at;
             at += used;
             match (event, &mut self.reading) {
-                (None, _) => return Ok(()),
+                (None, _) => return Ok(at),
                 (Some(Event::Data(range)), Some(reading)) => {
                     reading.take(&input[from + range.start..from + range.end], now);
                 }
+                (Some(Event::Made), Some(reading)) => reading.take(&conn.codec.take_made(), now),
                 (Some(Event::End), Some(reading)) => reading.end(),
                 (Some(Event::Abort), reading) => {
                     if let Some(reading) = reading {
@@ -318,7 +385,7 @@ impl Exchange {
                 }
                 (Some(Event::Close), _) => self.keep = false,
                 // Of a body that nobody reads; and a request does not come before the one at hand is answered.
-                (Some(Event::Request | Event::Data(_) | Event::End), _) => {}
+                (Some(Event::Request | Event::Data(_) | Event::Made | Event::End), _) => {}
             }
             if self.app.is_none() && (self.aborted || matches!(self.client, Client::Gone)) {
                 return Err(io::ErrorKind::ConnectionAborted.into());

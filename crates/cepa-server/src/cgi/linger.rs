@@ -3,17 +3,12 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::io::ReadBuf;
 
 use super::{Codec, conn::Conn};
 use crate::transport::Transport;
-
-/// How long, and how much, the other end may go on sending after the last answer.
-const TIME: Duration = Duration::from_secs(2);
-const MOST: usize = 512 * 1024;
 
 /// Reads what still comes and throws it away: closing with unread bytes would make the kernel reset the connection, and
 /// the answer be lost.
@@ -23,8 +18,8 @@ pub(super) struct Linger {
 }
 
 impl Linger {
-    pub(super) fn new<S, C>(conn: &Conn<S, C>) -> Self {
-        conn.timer.set(TIME);
+    pub(super) fn new<S, C: Codec>(conn: &Conn<S, C>) -> Self {
+        conn.timer.set(C::PATIENCE.0);
         Self { thrown: 0, shut: false }
     }
 
@@ -49,7 +44,7 @@ impl Linger {
         let ended = loop {
             let mut into = ReadBuf::new(&mut buffers.input);
             match Pin::new(&mut conn.io).poll_read(cx, &mut into) {
-                Poll::Ready(Ok(())) if !into.filled().is_empty() && self.thrown < MOST => {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() && self.thrown < C::PATIENCE.1 => {
                     self.thrown += into.filled().len();
                 }
                 Poll::Ready(_) => break Poll::Ready(()),

@@ -36,7 +36,12 @@ pub(super) struct Outgoing {
     piece: Bytes,
     /// What is to be cut into pieces next.
     large: Bytes,
-    stream: Option<Stream>,
+    /// Mostly one; those of earlier requests that go on.
+    streams: Vec<Stream>,
+    /// The one that is asked first, so that each has its turn.
+    first: usize,
+    /// The streams have nothing to send, and the codec knows it.
+    paused: bool,
     /// Once everything is written, so is the end of the answer.
     ends: bool,
     /// What the protocol itself has to say, between two pieces.
@@ -50,7 +55,7 @@ pub(super) struct Outgoing {
     progress: bool,
 }
 
-struct Stream {
+pub(super) struct Stream {
     body: Body,
     /// Bytes that the declared length still asks for.
     left: Option<u64>,
@@ -79,8 +84,19 @@ impl Outgoing {
         match rest {
             Rest::Nothing => {}
             Rest::Bytes(bytes) => self.large = bytes,
-            Rest::Stream(body, left) => self.stream = Some(Stream { body, left }),
+            Rest::Stream(body, left) => self.streams.push(Stream { body, left }),
         }
+    }
+
+    /// Goes on with the streams of earlier requests.
+    pub(super) fn add_streams(&mut self, streams: &mut Vec<Stream>) {
+        self.ends = true;
+        self.streams.append(streams);
+    }
+
+    pub(super) fn take_streams(&mut self) -> Vec<Stream> {
+        self.ends = false;
+        mem::take(&mut self.streams)
     }
 
     /// What the protocol itself has to say.
@@ -89,12 +105,12 @@ impl Outgoing {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.stream.is_none() && self.large.is_empty() && !self.ends && !self.is_held_up()
+        self.streams.is_empty() && self.large.is_empty() && !self.ends && !self.is_held_up()
     }
 
     /// Whether everything that there is has been sent, and a stream is to bring more.
     pub(super) fn awaits_stream(&self) -> bool {
-        self.stream.is_some() && !self.is_held_up()
+        !self.streams.is_empty() && !self.is_held_up()
     }
 
     /// Whether something was written since this was last asked.
@@ -128,7 +144,7 @@ impl Outgoing {
             if !self.write_some(cx, io)? {
                 return Ok(Poll::Pending);
             }
-            if self.stream.is_none() && self.large.is_empty() && !self.ends && self.waiting() == 0 {
+            if self.streams.is_empty() && self.large.is_empty() && !self.ends && self.waiting() == 0 {
                 return self.flush(cx, io);
             }
             if !more && self.waiting() == 0 {
@@ -178,6 +194,7 @@ impl Outgoing {
             if !self.large.is_empty() {
                 let piece = self.large.split_to(self.large.len().min(C::MOST_PIECE));
                 codec.piece(piece.len(), &mut self.bytes);
+                self.paused = false;
                 if piece.len() <= COPIED {
                     self.bytes.extend_from_slice(&piece);
                 } else {
@@ -185,34 +202,37 @@ impl Outgoing {
                 }
                 continue;
             }
-            let Some(stream) = &mut self.stream else {
+            if self.streams.is_empty() {
                 if mem::take(&mut self.ends) {
                     codec.end(&mut self.bytes);
                 }
                 return Ok(false);
-            };
-            // A panic is the stream's failure, like that of a handler: it must not take the task along unheard.
-            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut stream.body).poll_frame(cx)));
-            match polled.map_err(|_| io::Error::other("the response stream panicked"))? {
-                Poll::Pending => return Ok(false),
-                Poll::Ready(Some(Ok(frame))) => {
-                    // There is no place for trailers.
-                    if let Ok(data) = frame.into_data() {
-                        stream.take(data.len() as u64)?;
-                        self.large = data;
+            }
+            match self.poll_streams(cx)? {
+                Poll::Ready(data) => self.large = data,
+                Poll::Pending => {
+                    if !mem::replace(&mut self.paused, true) {
+                        codec.pause(self.streams.iter().all(|stream| stream.left.is_none()), &mut self.bytes);
                     }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::warn!(target: "cepa::cgi", %error, "a response stream failed");
-                    return Err(io::Error::other("the response stream failed"));
-                }
-                Poll::Ready(None) => {
-                    stream.check_end()?;
-                    self.stream = None;
+                    return Ok(false);
                 }
             }
         }
         Ok(true)
+    }
+
+    /// The next piece of any stream, which is empty when one has ended.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<Bytes>> {
+        let count = self.streams.len();
+        for at in (0..count).map(|step| (self.first + step) % count) {
+            let Poll::Ready(data) = self.streams[at].poll_next(cx)? else { continue };
+            self.first = at + 1;
+            if data.is_none() {
+                self.streams.remove(at);
+            }
+            return Ok(Poll::Ready(data.unwrap_or_default()));
+        }
+        Ok(Poll::Pending)
     }
 
     /// Seconds until the other end has taken nothing for too long.
@@ -239,6 +259,29 @@ impl Outgoing {
 }
 
 impl Stream {
+    /// The next piece; `None` at the end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<Option<Bytes>>> {
+        // A panic is the stream's failure, like that of a handler: it must not take the task along unheard.
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(cx)));
+        match polled.map_err(|_| io::Error::other("the response stream panicked"))? {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Some(Ok(frame))) => {
+                // There is no place for trailers.
+                let data = frame.into_data().unwrap_or_default();
+                self.take(data.len() as u64)?;
+                Ok(Poll::Ready(Some(data)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                tracing::warn!(target: "cepa::cgi", %error, "a response stream failed");
+                Err(io::Error::other("the response stream failed"))
+            }
+            Poll::Ready(None) => {
+                self.check_end()?;
+                Ok(Poll::Ready(None))
+            }
+        }
+    }
+
     fn take(&mut self, length: u64) -> io::Result<()> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(length).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Why a request that came as CGI variables was refused.
+//! Why a request that a front server brings was refused.
 
 use http::StatusCode;
 use thiserror::Error;
@@ -28,6 +28,15 @@ pub enum Reject {
     /// The first variable is not `CONTENT_LENGTH`, or `SCGI` is not `1`.
     #[error("no SCGI request")]
     Scgi,
+    /// A message comes where it may not, or is none of the tora protocol.
+    #[error("a tora message that may not come here")]
+    Message,
+    /// A body came in chunks, which the front server does not pass on.
+    #[error("a body of unknown length, which mod_tora does not pass on")]
+    LengthRequired,
+    /// The body is longer than the limit.
+    #[error("body too large")]
+    BodyTooLarge,
     /// `REQUEST_METHOD` is missing, no token, or longer than any method in use.
     #[error("malformed REQUEST_METHOD")]
     Method,
@@ -65,6 +74,8 @@ impl Reject {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::VariablesTooLarge | Self::TooManyHeaders | Self::HeadersTooLarge => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE

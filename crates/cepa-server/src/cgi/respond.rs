@@ -52,9 +52,9 @@ pub(super) fn write<C: Codec>(
         _ if bodiless => declared(),
         length => length.or_else(declared),
     };
-    let opened = codec.open(out);
     let (reason, server) = (response.custom_reason(), floor.server.as_ref());
-    ResponseHead { status, reason, headers, content_type, length, server }.encode(out);
+    let head = ResponseHead { status, reason, headers, content_type, length, server };
+    let opened = codec.head(&head, out);
     let body = if bodiless { None } else { response.body() };
     let rest = match body.map(Body::as_bytes) {
         None => Rest::Nothing,

@@ -72,6 +72,8 @@ impl<S: Transport, C: Codec> Serve<S, C> {
     }
 
     fn close(&mut self, linger: bool) -> bool {
+        // Nobody hears of it any more.
+        self.conn.parked = None;
         self.doing = if linger { Doing::Linger(Linger::new(&self.conn)) } else { Doing::Nothing };
         linger
     }

@@ -65,7 +65,11 @@ impl<S: Transport, C: Codec> Conn<S, C> {
     }
 
     fn poll_with(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<io::Result<Turn>> {
-        if self.floor.is_draining() && !self.codec.has_begun() && self.left.is_empty() {
+        if self.floor.is_draining()
+            && self.parked.is_none()
+            && !self.codec.has_begun()
+            && self.left.is_empty()
+        {
             if self.waits != Waits::FirstByte {
                 return Poll::Ready(Ok(Turn::Close { linger: false }));
             }
@@ -78,6 +82,13 @@ impl<S: Transport, C: Codec> Conn<S, C> {
             }
         }
         for _ in 0..READS {
+            // Only if there is nothing to be read before.
+            if self.left.is_empty()
+                && !self.codec.has_begun()
+                && let Some(parked) = self.parked.take()
+            {
+                return Poll::Ready(Ok(Turn::Exchange(Box::new(Exchange::resume(*parked)))));
+            }
             let mut into = ReadBuf::new(&mut buffers.input);
             match Pin::new(&mut self.io).poll_read(cx, &mut into) {
                 Poll::Pending => return Poll::Pending,
@@ -116,6 +127,16 @@ impl<S: Transport, C: Codec> Conn<S, C> {
                 Some(Event::Data(range)) => {
                     if let Some(gathered) = &mut self.gathered {
                         gathered.body.extend_from_slice(&data[from + range.start..from + range.end]);
+                    }
+                    Step::On
+                }
+                Some(Event::Made) => {
+                    let mut made = self.codec.take_made();
+                    if let Some(gathered) = &mut self.gathered {
+                        match gathered.body.is_empty() {
+                            true => gathered.body = made,
+                            false => gathered.body.append(&mut made),
+                        }
                     }
                     Step::On
                 }
@@ -174,7 +195,8 @@ impl<S: Transport, C: Codec> Conn<S, C> {
             }
             Err(reject) => {
                 self.served = self.served.saturating_add(1);
-                let keep = self.keeps();
+                // Where more than one answer is on its way the one that fails ends all.
+                let keep = !C::AHEAD && self.keeps();
                 let turn = self.refuse(reject, output);
                 if keep { Step::Answered } else { Step::Ended(turn) }
             }
@@ -193,7 +215,7 @@ impl<S: Transport, C: Codec> Conn<S, C> {
             return if keep { Step::Answered } else { Step::Ended(turn) };
         }
         let kind = Kind::from(&head.method);
-        let link = Link::new(Rc::clone(&floor), C::DOOR, &self.front, head.client);
+        let link = Link::new(Rc::clone(&floor), self.codec.door(), &self.front, head.client);
         let limit = floor.limits.body;
         let (body, mut reading) = match length {
             Some(0) => (Body::empty(), None),
@@ -251,6 +273,9 @@ impl<S: Transport, C: Codec> Conn<S, C> {
     fn answer(&mut self, status: StatusCode, why: &str, output: &mut Vec<u8>) {
         self.gathered = None;
         if self.codec.is_asked() {
+            if self.codec.refuse(why, output) {
+                return;
+            }
             self.codec.note(why, output);
             respond::refuse(status, UNKNOWN, &self.codec, &self.floor, output);
             self.codec.end(output);

@@ -37,7 +37,7 @@ fn free_port() -> SocketAddr {
 
 /// The configuration with the addresses of the app.
 fn with_doors(text: &str, app: &Served) -> String {
-    let [http, fastcgi, scgi] = app.addresses() else { panic!("the app has three doors") };
+    let [http, fastcgi, scgi, _] = app.addresses() else { panic!("the app has four doors") };
     let text =
         text.replace("127.0.0.1:3000", &http.to_string()).replace("127.0.0.1:9000", &fastcgi.to_string());
     let text = text.replace("127.0.0.1:4000", &scgi.to_string());
@@ -80,7 +80,7 @@ impl Front {
         Self::apache_with(&block.replace("/usr/local/bin/app", program).replace("/usr/local/bin", &folder))
     }
 
-    fn apache_with(block: &str) -> Self {
+    pub(crate) fn apache_with(block: &str) -> Self {
         let (folder, address) = (tempfile::tempdir().unwrap(), free_port());
         let dir = folder.path().display();
         let modules: String = [
