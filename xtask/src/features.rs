@@ -12,8 +12,8 @@ use crate::{
 
 /// The crate whose features are independent of each other.
 const LAYERS: &str = "cepa-layers";
-/// The facade without layers, under either cryptography. That it forwards their features cargo checks by itself.
-const FACADE: [(&str, &str); 2] = [("cepa", "aws-lc-rs"), ("cepa", "ring")];
+/// The facade without layers, under either cryptography, and with the one feature that has code of its own. That it forwards their features cargo checks by itself.
+const FACADE: [(&str, &str); 3] = [("cepa", "aws-lc-rs"), ("cepa", "ring"), ("cepa", "ring,dev")];
 /// The bus, in memory only and with a file.
 const BUS: [(&str, &str); 2] = [("cepa-bus", ""), ("cepa-bus", "durable")];
 

@@ -11,7 +11,7 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
@@ -23,17 +23,19 @@ const SOURCES: [&str; 12] = [
     "crates/cepa-log/src/options/appenders.rs",
     "crates/cepa-log/src/layout.rs",
     "crates/cepa/src/boot/lifecycle/config.rs",
+    "crates/cepa/src/dev/config.rs",
     "crates/cepa-cluster/src/jobs/config.rs",
 ];
 
 /// The sections that Cepa itself reads, or has a type for, and the type of each.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("server", "ServerConfig"),
     ("log", "LogConfig"),
     ("bus", "BusConfig"),
     ("cluster", "ClusterConfig"),
     ("lifecycle", "LifecycleConfig"),
     ("jobs", "JobsConfig"),
+    ("dev", "DevConfig"),
 ];
 
 /// `guide`

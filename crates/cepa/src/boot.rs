@@ -373,11 +373,26 @@ impl std::str::FromStr for EnvName {
 impl EnvName {
     /// The name for a process that was not told one by a flag.
     fn of_process() -> Result<Self, BootError> {
-        match env::var_os("CEPA_ENV").filter(|name| !name.is_empty()) {
-            Some(name) => name.to_str().unwrap_or_default().parse().map_err(BootError::Variable),
+        Ok(match Self::of_variable()? {
+            Some(name) => name,
             // What a release build shows to strangers must be what is meant for them.
-            None if cfg!(debug_assertions) => Ok(Self("development".to_owned())),
-            None => Ok(Self("production".to_owned())),
-        }
+            None if cfg!(debug_assertions) => Self::development(),
+            None => Self("production".to_owned()),
+        })
+    }
+
+    /// The name that the variable `CEPA_ENV` says.
+    pub(crate) fn of_variable() -> Result<Option<Self>, BootError> {
+        let name = env::var_os("CEPA_ENV").filter(|name| !name.is_empty());
+        name.map(|name| name.to_str().unwrap_or_default().parse().map_err(BootError::Variable)).transpose()
+    }
+
+    pub(crate) fn development() -> Self {
+        Self("development".to_owned())
+    }
+
+    #[cfg(feature = "dev")]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }

@@ -10,6 +10,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use http::Method;
 
+#[cfg(feature = "dev")]
+use crate::dev::Wanted;
 #[cfg(feature = "cluster")]
 use crate::operate::Operation;
 use crate::{
@@ -30,6 +32,13 @@ struct CommandLine {
 enum Subcommands {
     /// Serves the app in this process until it is told to stop (the default)
     Serve(Flags),
+    /// Serves the app while it is written: builds it anew when a file changes, and has pages reload
+    #[cfg(feature = "dev")]
+    Dev(DevFlags),
+    /// What `dev` runs
+    #[cfg(feature = "dev")]
+    #[command(hide = true)]
+    ServeDev(Flags),
     #[cfg(feature = "cluster")]
     #[command(flatten)]
     Cluster(cluster::Subcommands),
@@ -63,6 +72,22 @@ struct CheckFlags {
     /// Prints the configuration as it takes effect, with the origin of each value and without secrets
     #[arg(long)]
     dump: bool,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Args)]
+struct DevFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// The package of the app, in a workspace that has several [default: that of this folder]
+    #[arg(long, short, value_name = "NAME")]
+    package: Option<String>,
+    /// The program of the package, if it has several
+    #[arg(long, value_name = "NAME")]
+    bin: Option<String>,
+    /// Arguments for `cargo build`, behind `--`
+    #[arg(last = true, value_name = "ARGUMENT")]
+    cargo: Vec<OsString>,
 }
 
 #[derive(Args)]
@@ -113,6 +138,17 @@ struct Flags {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Serve,
+    #[cfg(feature = "dev")]
+    Dev {
+        wanted: Wanted,
+        /// Arguments for `cargo build`.
+        cargo: Vec<OsString>,
+        /// Flags for the program that is built.
+        flags: Vec<OsString>,
+    },
+    /// Serve as `dev` says.
+    #[cfg(feature = "dev")]
+    ServeDev,
     Routes,
     Explain(Question),
     Check,
@@ -149,7 +185,8 @@ pub(crate) fn parse(
     let mut clap = CommandLine::command().name(name.to_owned()).version(version.to_owned());
     let matches = clap.try_get_matches_from_mut(arguments)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut clap))?;
-    let (command, behind) = match line.command {
+    #[cfg_attr(not(feature = "dev"), expect(unused_mut, reason = "only `dev` hands flags on"))]
+    let (mut command, behind) = match line.command {
         None => (Command::Serve, Flags::default()),
         Some(Subcommands::Serve(flags)) => (Command::Serve, flags),
         Some(Subcommands::Check(CheckFlags { flags, dump })) => {
@@ -162,6 +199,13 @@ pub(crate) fn parse(
         Some(Subcommands::Completions { shell }) => (Command::Completions(shell), Flags::default()),
         #[cfg(feature = "cluster")]
         Some(Subcommands::Cluster(of_cluster)) => of_cluster.command(),
+        #[cfg(feature = "dev")]
+        Some(Subcommands::Dev(DevFlags { flags, package, bin, cargo })) => {
+            let wanted = Wanted { package, program: bin, own: Some(name.to_owned()) };
+            (Command::Dev { wanted, cargo, flags: Vec::new() }, flags)
+        }
+        #[cfg(feature = "dev")]
+        Some(Subcommands::ServeDev(flags)) => (Command::ServeDev, flags),
         Some(Subcommands::Routes(RoutesFlags { flags, explain, method, host })) => {
             let question = explain.map(|path| Question { method, host, path });
             (question.map_or(Command::Routes, Command::Explain), flags)
@@ -172,7 +216,12 @@ pub(crate) fn parse(
         Command::Start | Command::Operate(_) => ["cluster", "workers"],
         _ => ["server", "workers"],
     };
-    Ok((command, line.flags.and(behind).surroundings(name, workers)))
+    let flags = line.flags.and(behind);
+    #[cfg(feature = "dev")]
+    if let Command::Dev { flags: handed_on, .. } = &mut command {
+        *handed_on = flags.arguments();
+    }
+    Ok((command, flags.surroundings(name, workers)))
 }
 
 /// The one of these command lines that asks for `what`.
@@ -204,6 +253,15 @@ impl Flags {
             set: self.place.set,
         };
         Self { place, listen: self.listen, workers: then.workers.or(self.workers) }
+    }
+
+    /// These flags as they are typed, but for those of the environment and the folder of the configuration.
+    #[cfg(feature = "dev")]
+    fn arguments(&self) -> Vec<OsString> {
+        let set = self.place.set.iter().map(|setting| ["--set".to_owned(), setting.to_flag()]);
+        let listen = self.listen.iter().map(|address| ["--listen".to_owned(), address.to_string()]);
+        let workers = self.workers.iter().map(|workers| ["--workers".to_owned(), workers.to_string()]);
+        set.chain(listen).chain(workers).flatten().map(OsString::from).collect()
     }
 
     /// The surroundings that they make; `workers` is the key that their number is set by.
@@ -308,6 +366,42 @@ mod tests {
             let script = completions(shell, "my-app");
             assert!(script.contains("my-app") && script.contains("explain"), "{shell}: {script}");
         }
+    }
+
+    #[cfg(feature = "dev")]
+    #[test]
+    fn dev_hands_its_flags_to_what_it_builds() {
+        let line = [
+            "--set",
+            "x.a=1",
+            "dev",
+            "--env",
+            "b",
+            "--bin",
+            "web",
+            "--set",
+            "x.b=[\"c = d\"]",
+            "--listen",
+            "[::1]:0",
+            "--workers",
+            "2",
+            "--",
+            "--release",
+            "--bin",
+        ];
+        let (command, surroundings) = parsed(&line).unwrap();
+        let Command::Dev { wanted, cargo, flags } = command else { panic!("{command:?}") };
+        let named =
+            Wanted { program: Some("web".to_owned()), own: Some("hello".to_owned()), ..Wanted::default() };
+        assert_eq!((wanted, surroundings.env), (named, Some("b".parse().unwrap())));
+        assert_eq!(cargo, ["--release", "--bin"]);
+        let handed_on =
+            ["--set", "x.a=1", "--set", "x.b=[\"c = d\"]", "--listen", "[::1]:0", "--workers", "2"]
+                .map(OsString::from);
+        assert_eq!(flags, handed_on);
+        let again: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()).chain(["serve-dev"]).collect();
+        let (command, again) = parsed(&again).unwrap();
+        assert_eq!((command, again.flags.len()), (Command::ServeDev, surroundings.flags.len()));
     }
 
     #[test]

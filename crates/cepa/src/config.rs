@@ -31,7 +31,7 @@ use self::{
 pub(crate) use self::{nearest::hint, text::Setting};
 
 /// Sections that Cepa itself reads.
-const OWN: [&str; 7] = ["server", "log", "cluster", "lifecycle", "plugins", "schedules", "jobs"];
+const OWN: [&str; 8] = ["server", "log", "cluster", "lifecycle", "plugins", "schedules", "jobs", "dev"];
 
 /// Where the layers come from; a later one wins over those before.
 pub(crate) struct Layers<'a> {

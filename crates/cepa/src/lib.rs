@@ -29,6 +29,11 @@
 mod boot;
 mod command;
 mod config;
+#[cfg(feature = "dev")]
+mod dev;
+#[cfg(not(feature = "dev"))]
+#[path = "no_dev.rs"]
+mod dev;
 #[cfg(any(test, doctest))]
 mod guide;
 #[cfg(feature = "cluster")]
@@ -80,12 +85,15 @@ pub use self::{
     program::Program,
     secret::Secret,
 };
+#[cfg(feature = "dev")]
+pub use self::{dev::DevConfig, program::develop};
 
 /// Makes a program of an app: does what the command line asks for, and gives the exit code.
 ///
 /// | command | does |
 /// | --- | --- |
 /// | `serve`, or none | serves the app, all workers as threads of this process |
+/// | `dev` | serves the app while it is written: builds it anew when a file changes, and has pages reload |
 /// | `start` | serves the app with many processes: a master, an agent, workers; `--daemon` leaves the terminal |
 /// | `stop`, `restart` | ends the cluster when its requests are finished; starts it again, as a daemon |
 /// | `reload`, `upgrade` | replaces the workers, or the master too, by what is on disk now, and loses no request |

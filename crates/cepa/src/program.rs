@@ -1,5 +1,7 @@
 //! A program around an app: from the command line to the exit code.
 
+#[cfg(feature = "dev")]
+use std::ffi::OsString;
 use std::{
     env, fmt,
     io::{self, Write},
@@ -26,6 +28,7 @@ use crate::{
     boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Surroundings},
     command::{self, Command},
     config::ConfigError,
+    dev,
     plugin::Erased,
     routes,
     signals::Signals,
@@ -91,11 +94,7 @@ impl Program {
         }
         let (command, mut surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
             Ok(asked) => asked,
-            Err(text) => {
-                // Nobody is left to be told that this cannot be printed.
-                let _ = text.print();
-                return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
-            }
+            Err(text) => return usage(&text),
         };
         match &command {
             Command::Completions(shell) => return self.end(Ok(command::completions(*shell, &self.name))),
@@ -124,9 +123,36 @@ impl Program {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 let _ = writeln!(io::stderr(), "error: {failure}");
+                if let Some(dev) = dev::served() {
+                    dev.failed(&failure.to_string());
+                }
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// The exit code of a program that was not asked for anything that it can do, or for its help.
+fn usage(text: &clap::Error) -> ExitCode {
+    // Nobody is left to be told that this cannot be printed.
+    let _ = text.print();
+    ExitCode::from(if text.use_stderr() { 2 } else { 0 })
+}
+
+/// The command `dev` for the package of the current directory, whose program need not have been built before.
+///
+/// The arguments are those behind `dev`, as of a program that [`run`](crate::run) makes. For programs that develop
+/// others, such as `cepa`.
+#[cfg(feature = "dev")]
+pub fn develop(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = ["cepa", "dev"].map(OsString::from).into_iter().chain(arguments);
+    let program = Program::new("cepa", env!("CARGO_PKG_VERSION"));
+    match command::parse(line, &program.name, &program.version) {
+        Ok((command, surroundings)) => {
+            // What is asked for has no app of its own.
+            program.end(perform(&command, surroundings, Vec::new(), |_| Ok(App::new())))
+        }
+        Err(text) => usage(&text),
     }
 }
 
@@ -195,6 +221,9 @@ pub(crate) enum Failure {
     Worker(#[source] io::Error),
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
+    #[cfg(feature = "dev")]
+    #[error(transparent)]
+    Dev(#[from] dev::DevError),
 }
 
 /// Does what is asked, and gives the text that answers it.
@@ -204,6 +233,18 @@ fn perform(
     plugins: Vec<Box<dyn Erased>>,
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
+    #[cfg(feature = "dev")]
+    match command {
+        Command::Dev { wanted, cargo, flags } => {
+            dev::run(wanted, cargo.clone(), flags.clone(), surroundings)?;
+            return Ok(String::new());
+        }
+        Command::ServeDev => {
+            dev::open().map_err(dev::DevError::from)?;
+            return perform(&Command::Serve, surroundings, plugins, app);
+        }
+        _ => {}
+    }
     let boot = Boot::new(surroundings)?.with_plugins(plugins);
     // What the hooks begin lives on this thread, as long as the program.
     let runtime = LocalRuntime::new().map_err(Failure::Runtime)?;
@@ -223,12 +264,16 @@ fn perform_on(
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<String, Failure> {
     let mut life = runtime.block_on(Lifecycle::configure(boot))?;
-    let Own { log, server, .. } = Own::of(life.boot())?;
+    let Own { log, mut server, .. } = Own::of(life.boot())?;
     let log = match command {
         Command::Routes | Command::Explain(_) | Command::Check | Command::Dump => Logging(None),
         _ => Logging::start(&log.0)?,
     };
-    let onion = life.build(app)?;
+    let mut onion = life.build(app)?;
+    if let Some(dev) = dev::served() {
+        dev.listen(&mut server);
+        onion = dev.around(onion).map_err(LifecycleError::from)?;
+    }
     match command {
         Command::Serve => {
             // Before there is anything that a signal would have to end in order.
@@ -261,6 +306,8 @@ pub(crate) struct Own {
 impl Own {
     pub(crate) fn of(boot: &Boot) -> Result<Self, ConfigError> {
         let settings = boot.settings();
+        #[cfg(feature = "dev")]
+        settings.section::<dev::DevConfig>("dev")?;
         Ok(Self {
             log: settings.section("log")?,
             server: settings.section("server")?,
@@ -374,13 +421,6 @@ async fn open(
     config: ServerConfig,
 ) -> Result<(Server, Vec<&'static str>), Failure> {
     life.load().await?;
-    let scheme = |listen: &ListenConfig| match listen.door {
-        Protocol::FastCgi => "fastcgi",
-        Protocol::Scgi => "scgi",
-        Protocol::Tora => "tora",
-        Protocol::Http if listen.tls.is_some() => "https",
-        Protocol::Http => "http",
-    };
     let schemes = config.listen.iter().map(scheme).collect();
     let server = Server::bind(config, onion)?;
     life.ready().await?;
@@ -399,11 +439,17 @@ async fn serve(
     let urls: Vec<_> = running.endpoints().iter().zip(schemes).map(|(at, scheme)| url(scheme, at)).collect();
     let stopper = running.stopper();
     signals.stop(stopper.clone());
+    if let Some(dev) = dev::served() {
+        dev.stops(stopper.clone());
+    }
     info!(target: "cepa", env = life.boot().env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
     let ready = life.server_ready().await;
-    match ready {
-        Ok(()) => life.begin(onion),
-        Err(_) => stopper.drain(),
+    match (&ready, dev::served()) {
+        (Ok(()), dev) => {
+            life.begin(onion);
+            dev.map(dev::Served::ready).unwrap_or_default();
+        }
+        (Err(_), _) => stopper.drain(),
     }
     // This thread stays free for what has begun on it.
     let mut ended = spawn_blocking(|| running.join());
@@ -418,8 +464,19 @@ async fn serve(
     ended.map_err(io::Error::other).flatten().map_err(Failure::Worker)
 }
 
+/// What the URL of a listener begins with.
+pub(crate) fn scheme(listen: &ListenConfig) -> &'static str {
+    match listen.door {
+        Protocol::FastCgi => "fastcgi",
+        Protocol::Scgi => "scgi",
+        Protocol::Tora => "tora",
+        Protocol::Http if listen.tls.is_some() => "https",
+        Protocol::Http => "http",
+    }
+}
+
 /// What to type into a browser; a Unix socket has no URL.
-fn url(scheme: &str, endpoint: &Endpoint) -> String {
+pub(crate) fn url(scheme: &str, endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Tcp(address) => format!("{scheme}://{address}"),
         Endpoint::Unix(_) => endpoint.to_string(),
@@ -441,6 +498,8 @@ fn dump(boot: &Boot) -> Result<String, Failure> {
     defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
     #[cfg(feature = "cluster")]
     defaults.insert("jobs".to_owned(), Value::try_from(cepa_cluster::jobs::JobsConfig::default())?);
+    #[cfg(feature = "dev")]
+    defaults.insert("dev".to_owned(), Value::try_from(dev::DevConfig::default())?);
     let log = [("level", "info"), ("zone", "local"), ("queue", "4 MiB")];
     let log = log.map(|(key, value)| (key.to_owned(), value.into()));
     defaults.insert("log".to_owned(), Value::Table(log.into_iter().collect()));

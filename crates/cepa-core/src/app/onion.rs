@@ -148,6 +148,13 @@ impl Core for Onion {
 #[derive(Clone, Debug)]
 pub struct AppHandler(pub(super) Arc<Onion>);
 
+impl From<Arc<Onion>> for AppHandler {
+    /// An app that is built already.
+    fn from(onion: Arc<Onion>) -> Self {
+        Self(onion)
+    }
+}
+
 impl Handler<()> for AppHandler {
     fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result> {
         Box::pin(async move {

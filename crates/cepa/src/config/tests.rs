@@ -330,7 +330,7 @@ fn a_section_that_nobody_reads_is_an_error() {
     let told = folder.told(&config.check_sections().unwrap_err());
     assert_eq!(
         told,
-        "flag --set workers: unknown key `workers`; the sections here are `cluster`, `jobs`, `lifecycle`, `log`, `mail`, `mial`, `plugins`, `schedules`, `serve`, `server`"
+        "flag --set workers: unknown key `workers`; the sections here are `cluster`, `dev`, `jobs`, `lifecycle`, `log`, `mail`, `mial`, `plugins`, `schedules`, `serve`, `server`"
     );
 }
 

@@ -98,6 +98,17 @@ impl Setting {
         Self { origin: Origin::Code(place), ..self }
     }
 
+    /// The setting as it is typed behind `--set`.
+    #[cfg(feature = "dev")]
+    pub(crate) fn to_flag(&self) -> String {
+        let value = match &self.values {
+            Written::Value(text) => text.to_string(),
+            // TOML has the same lists of texts as Rust, but for escapes that no flag has.
+            Written::Texts(texts) => format!("{texts:?}"),
+        };
+        format!("{}={value}", self.keys.join("."))
+    }
+
     /// Puts the value over what is there.
     pub(super) fn apply(self, root: &mut Table) {
         let node = match self.values {

@@ -1,0 +1,3 @@
+//! Layers of the app's own.
+
+pub(crate) mod powered_by;

@@ -1,0 +1,3 @@
+//! What the app does, without HTTP.
+
+pub(crate) mod greeting;

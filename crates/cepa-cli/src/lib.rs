@@ -1,0 +1,9 @@
+//! The program `cepa`: makes an app, and serves it while it is written.
+//!
+//! In reading order: [`run`] reads the command line; [`new`] makes the folder of an app. `dev` is that of every app's
+//! own program, [`cepa::develop`].
+
+mod command;
+pub mod new;
+
+pub use self::command::run;

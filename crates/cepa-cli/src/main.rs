@@ -1,0 +1,7 @@
+//! The program `cepa`.
+
+use std::{env, process::ExitCode};
+
+fn main() -> ExitCode {
+    cepa_cli::run(env::args_os())
+}
