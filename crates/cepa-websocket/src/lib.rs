@@ -18,7 +18,7 @@
 //!
 //! In reading order: [`WebSocketExt`] is what a handler calls, [`Options`] what is taken and how long; a [`Socket`] takes
 //! and sends [`Message`]s, the same [`Prepared`] message to many; it ends with a [`Close`] or a [`SocketError`].
-//! [`calls`] has an app answer message by message, without a handler for the socket.
+//! [`calls()`] has an app answer message by message, without a handler for the socket.
 //! Underneath is a codec that knows neither sockets nor clocks: a [`Decoder`] makes [`Event`]s of bytes.
 
 mod calls;

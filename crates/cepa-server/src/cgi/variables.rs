@@ -83,7 +83,8 @@ impl Rules<'_> {
     /// Reads the variables of one request, its headers into `headers`.
     ///
     /// `HTTP_NAME` is the header `name`. Those that speak of the connection between the client and the front server are
-    /// left out, and `Proxy`, which a program further down could take for a variable `HTTP_PROXY`.
+    /// left out, and `Proxy`, which a program further down could take for a variable `HTTP_PROXY`; so are names with small
+    /// letters or `-`.
     ///
     /// # Errors
     /// What is malformed, repeated or past a limit; the request deserves [`Reject::status`].
@@ -147,6 +148,10 @@ impl<'a> Slots<'a> {
         headers: &mut Headers,
         fields: &mut Fields,
     ) -> Result<(), Reject> {
+        // Front servers write no others (RFC 3875, section 4.1.18), and these would get past the names below.
+        if name.iter().any(|byte| byte.is_ascii_lowercase() || *byte == b'-') {
+            return Ok(());
+        }
         match name {
             b"HOST" => self.host = Some(trim(value)),
             b"TRANSFER_ENCODING" => self.streamed |= !value.is_empty(),

@@ -42,6 +42,9 @@ fn a_request_as_nginx_sends_it() {
         ("HTTP_CONTENT_TYPE", "text/html"),
         ("HTTP_CONTENT_LENGTH", "7"),
         ("HTTP_PROXY", "http://evil.test"),
+        ("HTTP_PRoXY", "http://evil.test"),
+        ("HTTP_TRANSFER-ENCODING", "chunked"),
+        ("HTTP_CONTENT-LENGTH", "7"),
         ("HTTP_CONNECTION", "x-one"),
     ];
     let (head, headers) = read(&variables, &Limits::default()).unwrap();
