@@ -64,7 +64,7 @@ impl Boot {
     /// ```
     ///
     /// The configuration may say otherwise: `[schedules.clean]` with `enable`, `cron`, `every` or `zone`. What ran, and
-    /// when it is due, is in [`Schedules`](cepa_cluster::schedule::Schedules), which all requests are provided with.
+    /// when it is due, is in [their list](cepa_cluster::schedule::Schedules), which all requests are provided with.
     ///
     /// # Errors
     /// A name that is none, or is taken; a configuration that is none.
