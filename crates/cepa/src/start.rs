@@ -108,9 +108,11 @@ async fn live(
         false => failure,
     };
     let (mut life, own, agent) = configure(boot).await.map_err(told)?;
-    let opened = open(&mut life, &own.log, agent, app).await.map_err(told);
+    // To the end: what closes has something to say, too.
+    let log = Logging::start(&own.log.0).map_err(Failure::from).map_err(told)?;
+    let opened = open(&mut life, agent, app).await.map_err(told);
     let served = match opened {
-        Ok((log, onion, bus)) => serve(&mut life, &worker, own.server, &log, onion, bus).await,
+        Ok((onion, bus)) => serve(&mut life, &worker, own.server, &log, onion, bus).await,
         Err(failure) => Err(failure),
     };
     worker.closing(life.close()).await;
@@ -132,16 +134,14 @@ async fn configure(mut boot: Boot) -> Result<(Lifecycle, Own, PathBuf), Failure>
 
 async fn open(
     life: &mut Lifecycle,
-    log: &SoundLog,
     agent: PathBuf,
     app: impl FnOnce(&mut Boot) -> Result<App>,
-) -> Result<(Logging, Arc<Onion>, Bus), Failure> {
-    let log = Logging::start(&log.0)?;
+) -> Result<(Arc<Onion>, Bus), Failure> {
     let onion = life.build(app)?;
     let bus = Bus::connect(&BusConfig { backend: Backend::Agent(agent), ..BusConfig::default() })?;
     life.load().await?;
     life.ready().await?;
-    Ok((log, onion, bus))
+    Ok((onion, bus))
 }
 
 async fn serve(
