@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Stdio},
@@ -53,12 +53,12 @@ fn the_units_of_the_documentation_are_understood() {
     }
 }
 
-fn ask(socket: &Path) -> String {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+fn ask(socket: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")?;
     let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    response
+    stream.read_to_string(&mut response)?;
+    Ok(response)
 }
 
 #[test]
@@ -75,12 +75,12 @@ fn a_socket_of_systemd_starts_a_cluster_and_outlasts_it() {
     let mut supervisor = Supervisor(activate.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     eventually("the socket is there", || UnixStream::connect(&socket).is_ok());
     // Who comes first starts it, as the process that systemd knows, and is served.
-    assert!(ask(&socket).starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(ask(&socket).unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
     let status = site.status();
     assert_eq!(status.master.pid, supervisor.0.id());
     for command in ["reload", "upgrade"] {
         site.run(command).done();
-        assert!(ask(&socket).starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(ask(&socket).unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
     }
     site.run("stop").done();
     assert_eq!(supervisor.0.wait().unwrap().code(), Some(0));

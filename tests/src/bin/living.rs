@@ -3,7 +3,11 @@
 
 use std::{fs, future::pending, io::Write, process, time::Duration};
 
-use cepa::{Plugin, Program, prelude::*};
+use cepa::{
+    Plugin, Program,
+    bus::{Bus, BusConfig},
+    prelude::*,
+};
 
 /// Writes a line to the diary of all processes, and does what the file `how` says of this hook.
 async fn note(who: &str, hook: &str) -> Result {
@@ -71,6 +75,11 @@ impl Plugin for Store {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a process that ends like this is what is to be seen")]
+async fn exit(ctx: &mut Ctx) -> Result<&'static str> {
+    process::exit(ctx.params()?)
+}
+
 fn app(boot: &mut Boot) -> Result<App> {
     boot.did_load(async |_: &mut Boot| note("app", "did_load").await);
     boot.will_ready(async |_: &mut Boot| note("app", "will_ready").await);
@@ -78,13 +87,30 @@ fn app(boot: &mut Boot) -> Result<App> {
     boot.server_did_ready(async |_: &Boot| note("app", "server_did_ready").await);
     boot.before_close(async |_: &Boot| note("app", "before_close").await);
     assert!(fs::read_to_string("how").unwrap_or_default() != "app panics", "at the moon");
-    Ok(App::new().get("/", async |_: &mut Ctx| process::id().to_string()).get(
-        "/slow/{ms}",
-        async |ctx: &mut Ctx| -> Result<String> {
-            tokio::time::sleep(Duration::from_millis(ctx.param("ms").unwrap_or_default().parse()?)).await;
+    let bus: BusConfig = boot.config("bus")?;
+    Ok(App::new()
+        .provide(Bus::connect(&bus)?)
+        .get("/", async |_: &mut Ctx| process::id().to_string())
+        .get("/slow/{ms}", async |ctx: &mut Ctx| -> Result<String> {
+            tokio::time::sleep(Duration::from_millis(ctx.params()?)).await;
             Ok(process::id().to_string())
-        },
-    ))
+        })
+        .get("/exit/{code}", exit)
+        // One more of what is kept by the agent: on disk, and in memory.
+        .get("/count", async |ctx: &mut Ctx| -> Result<String> {
+            let bus = ctx.provided::<Bus>()?;
+            let (written, held) = (bus.share("written", || 0_u32)?.durable(), bus.share("held", || 0_u32)?);
+            let mut counts = [0; 2];
+            for (count, share) in counts.iter_mut().zip([written, held]) {
+                *count = share
+                    .update(|count| {
+                        *count += 1;
+                        *count
+                    })
+                    .await?;
+            }
+            Ok(format!("{} {}", counts[0], counts[1]))
+        }))
 }
 
 fn main() -> ExitCode {
