@@ -12,6 +12,7 @@ use cepa_server::ServerConfig;
 use tokio::{runtime::LocalRuntime, sync::watch, task::spawn_blocking};
 
 use crate::{
+    acme::Certificates,
     boot::{Boot, Lifecycle, Surroundings},
     operate::OperateError,
     program::{Failure, LAST_WORK, Logging, Own, Program},
@@ -182,11 +183,15 @@ fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
         let log = Logging::start(&own.log.0)?;
         let written: BusConfig = boot.settings().section("bus")?;
         let bus = Bus::connect(&BusConfig { backend: Backend::Memory, ..written })?;
-        Ok((log, bus))
+        let certificates = Certificates::of(&boot, &own.server)?;
+        Ok((log, bus, certificates))
     };
     match ready() {
-        Ok((log, bus)) => {
-            let keep = async |listener| match AgentServer::serve(listener, bus).await {};
+        Ok((log, bus, certificates)) => {
+            let keep = async |listener| {
+                let serve = async { match AgentServer::serve(listener, bus).await {} };
+                tokio::join!(serve, certificates.keep());
+            };
             agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told)
         }
         Err(failure) if agent.fail(&failure.to_string()) => Err(Failure::Told),

@@ -1,6 +1,8 @@
 //! Certificates for development, signed by themselves.
 
-use super::{CertificateFiles, TlsError, TlsFolder, certificate::Certificate, name::Name, provider};
+use super::{
+    CertificateFiles, TlsError, TlsFolder, certificate::Certificate, name::Name, provider::provider,
+};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use std::{
     fmt, fs, io,
@@ -26,7 +28,7 @@ pub(super) fn kept(names: &[String], folder: &TlsFolder) -> Result<CertificateFi
     let file = folder.self_signed(&file_name(names));
     let files = CertificateFiles { cert: file.clone(), key: file.clone(), names: host_names };
     if is_old(&file).map_err(|source| TlsError::Folder { path: file.clone(), source })?
-        || Certificate::load(&files, &provider::provider()).is_err()
+        || Certificate::load(&files, &provider()).is_err()
     {
         let SelfSigned { cert, key } = self_signed(names)?;
         // One that was found wanting goes; one that another process has made meanwhile is as good as ours.
