@@ -33,16 +33,10 @@ impl Order<'_> {
     /// Gets the certificate; gives the text to keep, and what it says.
     pub(crate) async fn get(&self) -> Result<(String, Kept), OrderError> {
         let mut ordered = self.begin().await?;
-        let answers = self.answer(&mut ordered).await?;
         let patience = RetryPolicy::new().initial_delay(PAUSE).timeout(self.config.order_timeout);
-        let ready = ordered.poll_ready(&patience).await;
-        drop(answers);
-        match ready {
-            Ok(OrderStatus::Invalid) => return Err(self.reason(&mut ordered, None).await),
-            Err(Protocol::Api(problem)) => {
-                return Err(self.reason(&mut ordered, Some(of_problem(&problem))).await);
-            }
-            ready => ready.map(drop)?,
+        let seen = self.prove(&mut ordered, &patience).await;
+        if let Err(error) = seen {
+            return Err(self.reason(&mut ordered, error).await);
         }
         let key = ordered.finalize().await?;
         let chain = ordered.poll_certificate(&patience).await?;
@@ -67,7 +61,16 @@ impl Order<'_> {
         Ok(self.account.new_order(&new()).await?)
     }
 
-    /// Shows what the authority wants to see, and tells it so.
+    /// Shows what the authority wants to see for as long as it looks.
+    async fn prove(&self, ordered: &mut Ordered, patience: &RetryPolicy) -> Result<(), OrderError> {
+        let _answers = self.answer(ordered).await?;
+        match ordered.poll_ready(patience).await? {
+            OrderStatus::Invalid => Err(OrderError::Ended("invalid, and it does not say why".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows it, and tells the authority so.
     async fn answer(&self, ordered: &mut Ordered) -> Result<Vec<Answer>, OrderError> {
         let mut answers = Vec::new();
         let (kind, wanted) = match self.config.challenge {
@@ -93,8 +96,8 @@ impl Order<'_> {
         Ok(answers)
     }
 
-    /// Why the authority has not seen what it wanted to see: the challenge says so, the order seldom.
-    async fn reason(&self, ordered: &mut Ordered, of_order: Option<String>) -> OrderError {
+    /// Why a proof has failed: the challenge says so, the order and what was answered seldom.
+    async fn reason(&self, ordered: &mut Ordered, error: OrderError) -> OrderError {
         let mut authorizations = ordered.authorizations();
         while let Some(Ok(mut authorization)) = authorizations.next().await {
             let Ok(state) = authorization.refresh().await else { continue };
@@ -102,6 +105,6 @@ impl Order<'_> {
                 return OrderError::NotSeen { challenge: self.config.challenge, detail: of_problem(problem) };
             }
         }
-        OrderError::Ended(of_order.unwrap_or_else(|| "invalid, and it does not say why".to_owned()))
+        error
     }
 }

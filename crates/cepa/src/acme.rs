@@ -1,63 +1,71 @@
-//! Certificates by ACME: the part of a process in getting and showing them, where the program has that feature.
+//! Certificates by ACME: the part of a process in getting and showing them.
 
-#[cfg(feature = "acme")]
+#[cfg(feature = "cluster")]
+pub(crate) mod cluster;
+
 use cepa_acme::{AcmeConfig, AcmeError, HttpChallenges, Keeper};
 use cepa_core::App;
-#[cfg(feature = "acme")]
-use cepa_server::tls::TlsFolder;
-use cepa_server::{ServerConfig, tls::TlsError};
+use cepa_server::{
+    ServerConfig,
+    tls::{TlsError, TlsFolder},
+};
 
 use crate::{ConfigError, boot::Boot};
 
-/// Why a process cannot do its part.
+/// Why a process cannot do its part for certificates by ACME.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
     /// A name is none.
     #[error(transparent)]
     Names(#[from] TlsError),
     /// Certificates cannot be asked for.
-    #[cfg(feature = "acme")]
     #[error(transparent)]
     Acme(#[from] AcmeError),
-    /// The program has no ACME.
-    #[cfg(not(feature = "acme"))]
-    #[error("server.listen: tls.acme: this program is built without the feature `acme` of cepa")]
-    Missing,
     /// The section `acme`, or `server`, cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Workers cannot be heard.
+    #[cfg(feature = "cluster")]
+    #[error("the bus of the agent: {0}")]
+    Bus(#[from] cepa_bus::NameError),
+}
+
+/// What is to be looked after, and how.
+#[derive(PartialEq)]
+struct Wanted {
+    config: AcmeConfig,
+    env: String,
+    names: Vec<Box<str>>,
+    folder: TlsFolder,
+}
+
+impl Wanted {
+    fn of(boot: &Boot, server: &ServerConfig) -> Result<Self, CertificatesError> {
+        let (config, folder) = (boot.settings().section("acme")?, TlsFolder::new(&server.tls_dir));
+        Ok(Self { config, env: boot.env().to_owned(), names: names(server)?, folder })
+    }
+
+    fn certificates(&self) -> Result<Certificates, CertificatesError> {
+        if self.names.is_empty() {
+            return Ok(Certificates(None));
+        }
+        let (config, names, folder) = (self.config.clone(), self.names.clone(), self.folder.clone());
+        Ok(Certificates(Some(Keeper::new(config, &self.env, names, folder)?)))
+    }
 }
 
 /// Who looks after the certificates of a program, if there are any to be looked after.
-#[derive(Default)]
-pub(crate) struct Certificates {
-    #[cfg(feature = "acme")]
-    keeper: Option<Keeper>,
-}
+pub(crate) struct Certificates(Option<Keeper>);
 
 impl Certificates {
     /// For the listeners of `server`.
-    #[cfg(feature = "acme")]
     pub(crate) fn of(boot: &Boot, server: &ServerConfig) -> Result<Self, CertificatesError> {
-        let config: AcmeConfig = boot.settings().section("acme")?;
-        let names = names(server)?;
-        if names.is_empty() {
-            return Ok(Self::default());
-        }
-        let keeper = Keeper::new(config, boot.env(), names, TlsFolder::new(&server.tls_dir))?;
-        Ok(Self { keeper: Some(keeper) })
-    }
-
-    #[cfg(not(feature = "acme"))]
-    pub(crate) fn of(_: &Boot, server: &ServerConfig) -> Result<Self, CertificatesError> {
-        if names(server)?.is_empty() { Ok(Self::default()) } else { Err(CertificatesError::Missing) }
+        Wanted::of(boot, server)?.certificates()
     }
 
     /// Looks after them for as long as it is polled; returns at once if there are none.
-    #[cfg_attr(not(feature = "acme"), expect(clippy::unused_async, reason = "as with the feature"))]
     pub(crate) async fn keep(self) {
-        #[cfg(feature = "acme")]
-        if let Some(keeper) = self.keeper {
+        if let Some(keeper) = self.0 {
             keeper.keep().await;
         }
     }
@@ -77,20 +85,14 @@ fn names(server: &ServerConfig) -> Result<Vec<Box<str>>, TlsError> {
 }
 
 /// The app with what it has to answer for certificates.
-#[cfg(feature = "acme")]
 pub(crate) fn around(app: App, boot: &Boot) -> Result<App, ConfigError> {
     // Read in any case: it is a section that there is.
     boot.settings().section::<AcmeConfig>("acme")?;
     let server: ServerConfig = boot.settings().section("server")?;
-    let wanted =
+    let is_wanted =
         server.listen.iter().filter_map(|listen| listen.tls.as_ref()).any(|tls| !tls.acme.is_empty());
     // Whatever the challenge is: a change of it need not find workers that do not know.
-    Ok(if wanted { app.around(HttpChallenges::new(TlsFolder::new(server.tls_dir))) } else { app })
-}
-
-#[cfg(not(feature = "acme"))]
-pub(crate) fn around(app: App, _: &Boot) -> Result<App, ConfigError> {
-    Ok(app)
+    Ok(if is_wanted { app.around(HttpChallenges::new(TlsFolder::new(server.tls_dir))) } else { app })
 }
 
 /// In `dev` nobody asks for certificates: names get one of the program's own.

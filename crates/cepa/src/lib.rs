@@ -26,6 +26,10 @@
 //! `bus` has shares and queues, `websocket` what its name says; both are features, on by default.
 //! The feature `layers`, on by default, is for `cepa::layers`; which of them need a feature of the same name is said there.
 
+#[cfg(feature = "acme")]
+mod acme;
+#[cfg(not(feature = "acme"))]
+#[path = "no_acme.rs"]
 mod acme;
 mod boot;
 mod command;

@@ -9,10 +9,14 @@ use cepa_cluster::{
 };
 use cepa_core::{App, Onion, Result};
 use cepa_server::ServerConfig;
-use tokio::{runtime::LocalRuntime, sync::watch, task::spawn_blocking};
+use tokio::{
+    runtime::LocalRuntime,
+    sync::watch,
+    task::{spawn_blocking, spawn_local},
+};
 
 use crate::{
-    acme::Certificates,
+    acme::{Certificates, cluster},
     boot::{Boot, Lifecycle, Surroundings},
     operate::OperateError,
     program::{Failure, LAST_WORK, Logging, Own, Program},
@@ -129,6 +133,8 @@ async fn open(
     app: impl FnOnce(&mut Boot) -> Result<App>,
 ) -> Result<(Logging, Arc<Onion>, Bus), Failure> {
     let log = Logging::start(&own.log.0)?;
+    // The agent is to get them, and can no longer refuse.
+    Certificates::of(life.boot(), &own.server)?;
     let onion = life.build(app)?;
     let folder = RunFolder::new(&own.cluster.run_dir, life.boot().name()).map_err(OperateError::from)?;
     let agent = BusConfig { backend: Backend::Agent(folder.bus()), ..BusConfig::default() };
@@ -158,6 +164,8 @@ async fn serve(
         let now = *turns.borrow_and_update();
         match (now, bus.take()) {
             (Turn::Serving { started }, Some(bus)) => {
+                let agent = bus.clone();
+                spawn_local(async move { cluster::tell(&agent).await });
                 ready = life.server_ready().await;
                 life.is_one_of(bus, started);
                 if ready.is_ok() {
@@ -178,12 +186,12 @@ async fn serve(
 
 fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
     let ready = || -> Result<_, Failure> {
-        let boot = Boot::new(surroundings)?;
+        let boot = Boot::new(surroundings.clone())?;
         let own = Own::of(&boot)?;
         let log = Logging::start(&own.log.0)?;
         let written: BusConfig = boot.settings().section("bus")?;
         let bus = Bus::connect(&BusConfig { backend: Backend::Memory, ..written })?;
-        let certificates = Certificates::of(&boot, &own.server)?;
+        let certificates = cluster::Keeping::new(surroundings, &bus)?;
         Ok((log, bus, certificates))
     };
     match ready() {
