@@ -131,6 +131,8 @@ impl OrderError {
         match self {
             Self::Account(_) => true,
             Self::Protocol(Protocol::Api(_)) => self.kind() == Some("rateLimited"),
+            // It is still at work for this one.
+            Self::Protocol(Protocol::Timeout(_)) => false,
             Self::Protocol(_) => true,
             _ => false,
         }

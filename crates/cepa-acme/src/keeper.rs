@@ -47,6 +47,8 @@ pub struct Keeper {
     account: Option<Account>,
     /// Whether the authority says when it wants certificates renewed.
     suggests: Option<bool>,
+    /// Until when it is not asked again, because it has not said it.
+    silent: SystemTime,
     /// Failures in a row that were of no name in particular, and until when nothing is asked for that.
     failures: u32,
     paused: SystemTime,
@@ -105,8 +107,21 @@ impl Keeper {
         let names = names.into_iter().map(Name::new).collect::<Result<_, _>>();
         let names = names.map_err(|error| AcmeError::Random(io::Error::other(error)))?;
         let (client, external) = (Client::new(&config)?, account::external_key(&config)?);
-        let (account, suggests, failures, paused) = (None, None, 0, SystemTime::UNIX_EPOCH);
-        Ok(Self { config, directory, folder, client, external, names, account, suggests, failures, paused })
+        let (account, suggests, failures) = (None, None, 0);
+        let (silent, paused) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
+        Ok(Self {
+            config,
+            directory,
+            folder,
+            client,
+            external,
+            names,
+            account,
+            suggests,
+            silent,
+            failures,
+            paused,
+        })
     }
 
     /// Looks after them for as long as it is polled. What fails is logged, and tried again.
@@ -157,7 +172,7 @@ impl Keeper {
         let (name, now) = (&self.names[at], SystemTime::now());
         let id = name.kept.as_ref().filter(|kept| kept.directory == self.directory);
         let Some(id) = id.and_then(|kept| kept.id.clone()).filter(|_| name.ask <= now) else { return };
-        if self.suggests == Some(false) || self.paused > now {
+        if self.suggests == Some(false) || self.silent.max(self.paused) > now {
             return;
         }
         let said = match self.account().await {
@@ -180,6 +195,8 @@ impl Keeper {
             Err(OrderError::Protocol(Protocol::Unsupported(_))) => self.suggests = Some(false),
             Err(error) => {
                 tracing::debug!(target: "cepa::acme", name = %name.name, %error, "no renewal was suggested");
+                // An authority that does not answer is not waited for once for each name.
+                self.silent = now + LOOK;
             }
         }
     }

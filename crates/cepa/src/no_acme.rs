@@ -55,3 +55,19 @@ pub(crate) mod cluster {
         pub(crate) async fn keep(self) {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_for_it_are_refused() {
+        let boot = Boot::load("test").unwrap();
+        let server = |tls: &str| -> ServerConfig {
+            toml::from_str(&format!("listen = [{{ address = '127.0.0.1:443', tls = {tls} }}]")).unwrap()
+        };
+        let refused = Certificates::of(&boot, &server("{ acme = ['a.test'] }")).err().unwrap();
+        assert!(refused.to_string().contains("built without the feature `acme`"));
+        assert!(Certificates::of(&boot, &server("{ self_signed = ['a.test'] }")).is_ok());
+    }
+}

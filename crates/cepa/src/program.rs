@@ -520,7 +520,9 @@ fn dump(boot: &Boot) -> Result<String, Failure> {
     defaults.insert("server".to_owned(), Value::try_from(ServerConfig::default())?);
     defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
     #[cfg(feature = "acme")]
-    defaults.insert("acme".to_owned(), Value::try_from(cepa_acme::AcmeConfig::default())?);
+    if acme::is_wanted(boot)? {
+        defaults.insert("acme".to_owned(), Value::try_from(cepa_acme::AcmeConfig::default())?);
+    }
     #[cfg(feature = "cluster")]
     defaults.insert("jobs".to_owned(), Value::try_from(cepa_cluster::jobs::JobsConfig::default())?);
     #[cfg(feature = "dev")]

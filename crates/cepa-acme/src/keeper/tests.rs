@@ -165,6 +165,21 @@ async fn a_renewal_that_is_suggested_is_asked_for_and_a_limit_is_kept() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_suggestions() {
+    let silent = App::new().get("/dir", async |_: &mut Ctx| std::future::pending::<&str>().await);
+    let authority = Authority::new(silent);
+    let change = |config: &mut AcmeConfig| config.request_timeout = Duration::from_millis(200);
+    let mut keeper = authority.keeper(&["a.test", "b.test", "c.test"], change);
+    for name in ["a.test", "b.test", "c.test"] {
+        let path = authority.tls_folder().certificate(name).unwrap();
+        keep(&path, name, &keeper.directory, 100);
+    }
+    assert_eq!(keeper.turn().await, LOOK);
+    assert_eq!(authority.asked("/dir").len(), 1, "one that does not answer is asked for all");
+    assert_eq!(keeper.failures, 0, "nothing has failed: none is due");
+}
+
+#[tokio::test]
 async fn another_directory_means_another_certificate() {
     let authority = Authority::new(app().post("/order", async |ctx: &mut Ctx| -> Result {
         ctx.set_status(400)?;
