@@ -124,6 +124,7 @@ fn trusted(pebble: &Pebble, name: &str, port: u16, log: impl Fn() -> String) {
 #[test]
 fn a_program_gets_its_certificates_over_http_and_keeps_them() {
     needs!("pebble");
+    needs!("curl");
     let authority = Authority { bad_nonces: 20, ..Authority::default() };
     let (http, tls) = (authority.http, free_port());
     let mut pebble = authority.start();
@@ -171,6 +172,7 @@ fn a_program_gets_its_certificates_over_http_and_keeps_them() {
 #[test]
 fn a_cluster_answers_over_tls_and_renews_under_open_connections() {
     needs!("pebble");
+    needs!("curl");
     let authority = Authority { validity: 9, ..Authority::default() };
     let (http, tls) = (free_port(), authority.tls);
     let pebble = authority.start();
@@ -197,6 +199,7 @@ fn a_cluster_answers_over_tls_and_renews_under_open_connections() {
 #[test]
 fn a_reload_brings_names_and_does_not_come_where_they_cannot_be_got() {
     needs!("pebble");
+    needs!("curl");
     let authority = Authority::default();
     let (http, tls) = (authority.http, free_port());
     let pebble = authority.start();
@@ -230,6 +233,7 @@ fn a_reload_brings_names_and_does_not_come_where_they_cannot_be_got() {
 #[test]
 fn what_the_authority_does_not_see_is_told_with_what_to_do() {
     needs!("pebble");
+    needs!("curl");
     // Nobody listens where it asks.
     let pebble = Authority::default().start();
     let more = "retry = '1h'\n";
@@ -259,6 +263,7 @@ fn what_the_authority_does_not_see_is_told_with_what_to_do() {
 #[test]
 fn nothing_is_begun_before_the_terms_are_agreed_to() {
     needs!("pebble");
+    needs!("curl");
     let pebble = Authority::default().start();
     let site = Site::new(&pebble, (free_port(), free_port()), &["e.acme.test"], "");
     let config = site.path("config/default.toml");
@@ -284,6 +289,7 @@ fn nothing_is_begun_before_the_terms_are_agreed_to() {
 #[test]
 fn two_programs_of_one_folder_ask_once() {
     needs!("pebble");
+    needs!("curl");
     let authority = Authority::default();
     let (http, tls) = (authority.http, free_port());
     let pebble = authority.start();
@@ -301,6 +307,7 @@ fn two_programs_of_one_folder_ask_once() {
 #[test]
 fn an_authority_may_want_an_account_of_its_own() {
     needs!("pebble");
+    needs!("curl");
     let key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
     let external = [("kid-1".to_owned(), key.to_owned())].into();
     let authority = Authority { external, ..Authority::default() };

@@ -50,24 +50,26 @@ impl Pause {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Hears what an answer says of it; RFC 8555, section 6.6.
-    fn hear(&self, status: StatusCode, headers: &HeaderMap, now: SystemTime) {
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-            && let Some(until) = headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value, now))
-        {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    /// Hears what an answer says of it (RFC 8555, section 6.6), in words that nobody stumbles over: instant-acme adds
+    /// whatever number it finds to the time.
+    fn hear(&self, status: StatusCode, headers: &mut HeaderMap, now: SystemTime) {
+        let Some(value) = headers.remove(header::RETRY_AFTER) else { return };
+        let Some(wait) = retry_after(&value, now) else { return };
+        headers.insert(header::RETRY_AFTER, wait.as_secs().into());
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + wait);
         }
     }
 }
 
-/// Seconds, or a date; RFC 9110, section 10.2.3.
-fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<SystemTime> {
+/// How long to wait, said in seconds or by a date (RFC 9110, section 10.2.3), at most for a week.
+fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => date::parse(text)?.duration_since(now).unwrap_or_default(),
     };
-    Some(now + wait.min(LONGEST_PAUSE))
+    Some(wait.min(LONGEST_PAUSE))
 }
 
 impl Client {
@@ -141,8 +143,8 @@ impl HttpClient for Client {
                 Ok(answer) => answer.map_err(failed)?,
                 Err(_) => return Err(failed(io::Error::from(io::ErrorKind::TimedOut).into())),
             };
-            let (parts, body) = answer.into_parts();
-            client.pause.hear(parts.status, &parts.headers, SystemTime::now());
+            let (mut parts, body) = answer.into_parts();
+            client.pause.hear(parts.status, &mut parts.headers, SystemTime::now());
             Ok(BytesResponse { parts, body: Box::new(body) })
         })
     }
@@ -162,17 +164,25 @@ mod tests {
             (503, " 7 ", Some(7)),
             (429, "Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             (429, "Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            (429, "99999999999", Some(7 * 86_400)),
+            (429, "18446744073709551615", Some(7 * 86_400)),
+            (429, "18446744073709551616", None),
             (429, "soon", None),
             (429, "-1", None),
-            (200, "120", None),
-            (400, "120", None),
+            (200, "120", Some(120)),
+            (400, "120", Some(120)),
         ] {
             let pause = Pause::default();
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static(value))]);
-            pause.hear(StatusCode::from_u16(status).unwrap(), &headers, now);
-            let until = until.map(|seconds| now + Duration::from_secs(seconds));
-            assert_eq!(pause.take(), until, "{status} {value}");
+            let mut headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static(value))]);
+            pause.hear(StatusCode::from_u16(status).unwrap(), &mut headers, now);
+            let said = headers.get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(said, until.map(|seconds: u64| seconds.to_string()), "{status} {value}");
+            // Others ask for patience with this one request.
+            let until = until.filter(|_| status == 429 || status == 503);
+            assert_eq!(
+                pause.take(),
+                until.map(|seconds| now + Duration::from_secs(seconds)),
+                "{status} {value}"
+            );
             assert_eq!(pause.take(), None);
         }
     }

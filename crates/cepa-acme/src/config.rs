@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// The environment in which the default directory is one whose certificates clients trust.
 const PRODUCTION: &str = "production";
 
+/// The longest of all times: within it there is another certificate to be got anyway.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+
 /// The most addresses of an account.
 const MOST_CONTACTS: usize = 10;
 
@@ -151,6 +154,9 @@ impl AcmeConfig {
             if time.is_zero() {
                 return refuse(field, "is 0: it must be longer".to_owned());
             }
+            if time > LONGEST {
+                return refuse(field, "is longer than 30 days".to_owned());
+            }
         }
         Ok(())
     }
@@ -234,6 +240,7 @@ answer = "256 KiB"
             ("orders_per_hour = 0", "orders_per_hour is 0: it must be from 1 to 300"),
             ("answer = 1", "answer is 1 bytes"),
             ("retry = '0s'", "retry is 0"),
+            ("retry_most = '31d'", "retry_most is longer than 30 days"),
             ("order_timeout = '0s'", "order_timeout is 0"),
             ("agree = true", "unknown field `agree`"),
             ("[external_account]\nid = 'x'", "missing field `key_file`"),

@@ -73,7 +73,7 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 /// What is spoken.
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
-/// How often files are looked at that another process is about to write, or at most.
+/// How often files are looked at which another process may write at any moment.
 const AWAITED: Duration = Duration::from_secs(1);
 
 /// The TLS side of a listener; clones share certificates and ticket keys, across threads.
@@ -141,16 +141,14 @@ impl Tls {
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-        let (asked, refusal) = {
-            let hello = start.client_hello();
-            match self.shared.challenges.asked(&hello) {
-                Some(asked) => (asked.map(Some), None),
-                None => (Ok(None), self.shared.resolver.refusal(hello.server_name())),
-            }
-        };
-        let refusal = match (asked, refusal) {
-            (Ok(None), None) => return start.into_stream(Arc::clone(&self.config)).await.map(Some),
-            (Ok(Some(asked)), _) => {
+        let hello = start.client_hello();
+        let refusal = match self.shared.challenges.asked(&hello) {
+            None => match self.shared.resolver.refusal(hello.server_name()) {
+                None => return start.into_stream(Arc::clone(&self.config)).await.map(Some),
+                Some(refusal) => refusal,
+            },
+            Some(Err(refusal)) => refusal,
+            Some(Ok(asked)) => {
                 let provider = Arc::clone(&self.shared.provider);
                 match spawn_blocking(move || asked.answer(&provider)).await? {
                     Ok(config) => {
@@ -161,7 +159,6 @@ impl Tls {
                     Err(error) => return Err(io::Error::other(error)),
                 }
             }
-            (Err(refusal), _) | (Ok(None), Some(refusal)) => refusal,
         };
         start.io.write_all(&refusal.record()).await?;
         start.io.shutdown().await?;

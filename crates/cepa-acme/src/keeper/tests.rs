@@ -126,7 +126,7 @@ async fn a_renewal_that_is_suggested_is_asked_for_and_a_limit_is_kept() {
         json!({ "suggestedWindow": { "start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z" } });
     let app = app()
         .get("/renewal/{id}", async move |ctx: &mut Ctx| -> Result {
-            ctx.set("retry-after", "21600")?;
+            ctx.set("retry-after", u64::MAX.to_string())?;
             ctx.set_body(window.to_string())
         })
         .post("/order", async |ctx: &mut Ctx| -> Result {
@@ -150,6 +150,8 @@ async fn a_renewal_that_is_suggested_is_asked_for_and_a_limit_is_kept() {
         [json!({ "replaces": id, "identifiers": [{ "type": "dns", "value": "a.test" }] })],
         "b.test has none, and waits like all: the limit is that of the account"
     );
+    let ask = keeper.names[0].ask.duration_since(started).unwrap();
+    assert!(ask >= SUGGESTED.1 && ask < SUGGESTED.1 + LOOK, "{ask:?}: it says never");
     let wait = keeper.paused.duration_since(started).unwrap();
     assert!((7200..7300).contains(&wait.as_secs()), "{wait:?}");
     assert_eq!(pause, LOOK, "it looks at its files meanwhile");
