@@ -9,10 +9,14 @@ mod outbox;
 mod publishers;
 mod publishing;
 mod server;
+mod service;
 mod session;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wire;
 
 pub(crate) use self::far::AgentBackend;
-pub use self::server::AgentServer;
+pub use self::{
+    server::AgentServer,
+    service::{AgentClient, AgentService, ServiceAnswer},
+};

@@ -32,7 +32,7 @@ mod version;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisUrlError;
 pub use self::{
-    agent::AgentServer,
+    agent::{AgentClient, AgentServer, AgentService, ServiceAnswer},
     backend::{BackendError, ConnectError},
     bus::Bus,
     config::{Backend, BackendNameError, BusConfig, Role, WhileLost},
