@@ -30,7 +30,7 @@ mod share;
 mod version;
 
 #[cfg(feature = "redis")]
-pub use self::redis::RedisUrlError;
+pub use self::redis::{RedisAddress, RedisUrlError};
 pub use self::{
     agent::{AgentClient, AgentServer, AgentService, ServiceAnswer},
     backend::{BackendError, ConnectError},

@@ -5,7 +5,7 @@ use std::{io, process::ExitCode, sync::Arc};
 use cepa_bus::{AgentServer, Backend, Bus, BusConfig};
 use cepa_cluster::{
     Agent, Launch, Master, Part, Plan, Program as OnDisk, RunFolder, Seat, Turn, Worker, daemon::Starter,
-    probe,
+    jobs::JobService, probe,
 };
 use cepa_core::{App, Onion, Result};
 use cepa_server::ServerConfig;
@@ -132,6 +132,7 @@ async fn open(
     let folder = RunFolder::new(&own.cluster.run_dir, life.boot().name()).map_err(OperateError::from)?;
     let agent = BusConfig { backend: Backend::Agent(folder.bus()), ..BusConfig::default() };
     let bus = Bus::connect(&agent)?;
+    life.has_agent(bus.clone());
     life.load().await?;
     life.ready().await?;
     Ok((log, onion, bus))
@@ -186,8 +187,12 @@ fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
     };
     match ready() {
         Ok((log, bus)) => {
-            let keep = async |listener| match AgentServer::serve(listener, bus).await {};
-            agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told)
+            let jobs = JobService::new();
+            let service = Arc::new(jobs.clone());
+            let keep = async |listener| match AgentServer::serve_with(listener, bus, service).await {};
+            let served = agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told);
+            LocalRuntime::new().map_err(Failure::Runtime)?.block_on(jobs.close(LAST_WORK));
+            served
         }
         Err(failure) if agent.fail(&failure.to_string()) => Err(Failure::Told),
         Err(failure) => Err(failure),
