@@ -1,7 +1,7 @@
 //! Jobs and schedules in a cluster of real processes: workers and the agent are killed, replaced and reloaded meanwhile.
 
-#[path = "../../crates/cepa-bus/tests/servers/redis.rs"]
-mod server;
+#[path = "../../crates/cepa-bus/tests/shared/redis_server.rs"]
+mod redis_server;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -339,7 +339,7 @@ fn durable_shares_and_queues_are_the_same_after_a_reload_and_shares_after_the_ag
 #[test]
 fn jobs_in_redis_outlive_workers_and_redis() {
     cepa_programs::needs!("redis-server");
-    let mut redis = server::Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut redis = redis_server::Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let store = format!("jobs.store=redis://127.0.0.1:{}", redis.port());
     let starting = working().set(&store).set("jobs.lease=3s");
     kill_and_see_all_done(starting.start(), |cluster, round| {

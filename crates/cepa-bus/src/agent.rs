@@ -13,6 +13,7 @@ mod service;
 mod session;
 #[cfg(test)]
 mod tests;
+mod trouble;
 pub(crate) mod wire;
 
 pub(crate) use self::far::AgentBackend;

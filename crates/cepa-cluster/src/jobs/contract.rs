@@ -1,8 +1,8 @@
 //! What all places that keep jobs promise: one table of tests for the file, the agent and Redis.
 
 #[cfg(feature = "redis")]
-#[path = "../../../cepa-bus/tests/servers/redis.rs"]
-mod server;
+#[path = "../../../cepa-bus/tests/shared/redis_server.rs"]
+mod redis_server;
 
 use std::{
     path::{Path, PathBuf},
@@ -39,7 +39,7 @@ enum Kept {
     File(#[expect(dead_code, reason = "it goes with the test")] TempDir, Keeper),
     Agent(Agent),
     #[cfg(feature = "redis")]
-    Redis(Arc<server::Redis>, String),
+    Redis(Arc<redis_server::Redis>, String),
 }
 
 /// An agent on a thread of its own, so that its end is as sudden as that of a process.
@@ -109,7 +109,7 @@ impl Kept {
         if cepa_programs::find("redis-server").is_some() {
             static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
             let number = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            all.push(Self::Redis(server::shared(), format!("test{number}:")));
+            all.push(Self::Redis(redis_server::shared(), format!("test{number}:")));
         } else {
             cepa_programs::has_not_run("jobs in Redis", "no redis-server; apt-get install redis-server");
         }
@@ -128,7 +128,7 @@ impl Kept {
 }
 
 #[cfg(feature = "redis")]
-fn in_redis(server: &server::Redis, prefix: &str) -> Place {
+fn in_redis(server: &redis_server::Redis, prefix: &str) -> Place {
     Place::Near(super::redis::open(&format!("redis://127.0.0.1:{}", server.port()), prefix).unwrap())
 }
 
@@ -471,7 +471,7 @@ fn an_agent_that_stays_away_is_waited_for_so_long() {
 fn a_redis_that_is_killed_and_comes_back_has_what_it_promised() {
     cepa_programs::needs!("redis-server");
     runtime().block_on(async {
-        let mut server = server::Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+        let mut server = redis_server::Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
         let worker = Worker(in_redis(&server, "a:"));
         let (first, second) = (worker.add("a", 0).await, worker.add("a", 0).await);
         assert_eq!(worker.take(&[("a", 1)], HOUR).await, [(first, 1)]);
