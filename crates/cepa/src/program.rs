@@ -114,6 +114,15 @@ impl Program {
             _ => {}
         }
         let text = surroundings.enter_package().map_err(Failure::from);
+        #[cfg(feature = "cluster")]
+        if let (Command::RunSchedule(name), Ok(())) = (&command, &text) {
+            match operate::run_schedule(name, &surroundings) {
+                // There is no cluster: this process does it.
+                Ok(None) => {}
+                Ok(Some(outcome)) => return self.end(told_of_run(name, outcome)),
+                Err(error) => return self.end(Err(error.into())),
+            }
+        }
         let plugins = mem::take(&mut self.plugins);
         let text = text.and_then(|()| perform(&command, surroundings, plugins, app));
         self.end(text)
@@ -379,7 +388,13 @@ async fn run_schedule(mut life: Lifecycle, onion: &Arc<Onion>, name: &str) -> Re
         Err(error) => Err(error.into()),
     };
     life.close().await;
-    match outcome? {
+    told_of_run(name, outcome?)
+}
+
+/// What came of a schedule, for whoever has run it.
+#[cfg(feature = "cluster")]
+fn told_of_run(name: &str, outcome: Outcome) -> Result<String, Failure> {
+    match outcome {
         Outcome::Done => Ok(format!("{name}: done\n")),
         outcome => Err(Failure::Run(name.to_owned(), outcome)),
     }

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
 use cepa_bus::{AgentServer, Backend, Bus, BusConfig};
 use cepa_cluster::{
     Agent, Launch, Master, Part, Plan, Program as OnDisk, RunFolder, Seat, Turn, Worker, daemon::Starter,
-    probe,
+    jobs::JobService, probe,
 };
 use cepa_core::{App, Onion, Result};
 use cepa_server::ServerConfig;
@@ -147,6 +147,7 @@ async fn open(
     Certificates::of(life.boot(), server)?;
     let onion = life.build(app)?;
     let bus = Bus::connect(&BusConfig { backend: Backend::Agent(agent), ..BusConfig::default() })?;
+    life.has_agent(bus.clone());
     life.load().await?;
     life.ready().await?;
     Ok((onion, bus))
@@ -220,11 +221,15 @@ fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
     };
     match ready() {
         Ok((log, bus, certificates)) => {
+            let jobs = JobService::new();
+            let service = Arc::new(jobs.clone());
             let keep = async |listener| {
-                let serve = async { match AgentServer::serve(listener, bus).await {} };
+                let serve = async { match AgentServer::serve_with(listener, bus, service).await {} };
                 tokio::join!(serve, certificates.keep());
             };
-            agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told)
+            let served = agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told);
+            LocalRuntime::new().map_err(Failure::Runtime)?.block_on(jobs.close(LAST_WORK));
+            served
         }
         Err(failure) if agent.fail(&failure.to_string()) => Err(Failure::Told),
         Err(failure) => Err(failure),

@@ -4,8 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::Outcome;
+
 /// Which messages, and which state of a master, this program knows; another number for each change of them.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The master to an agent or a worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub(crate) enum Order {
     Cut,
     /// Open the files of the log anew.
     Reopen,
+    /// Run a schedule once, and say what came of it by this number.
+    RunSchedule { run: u64, name: String },
 }
 
 /// What a process is to be.
@@ -58,6 +62,8 @@ pub(crate) enum Report {
     Beat(Vitals),
     /// It wishes to be replaced.
     Retire { reason: String },
+    /// What came of a schedule, or why it has not run.
+    ScheduleRan { run: u64, ended: Result<Outcome, String> },
 }
 
 /// How a process is.
