@@ -18,6 +18,7 @@ use super::{
     background::{Background, Begun},
 };
 use crate::{
+    acme,
     config::ConfigError,
     plugin::{Erased, PluginError},
     told,
@@ -106,6 +107,7 @@ impl Lifecycle {
             boot.hooks.unit = unit;
             app = panicking::caught(|| plugin.extend(boot, app)).map_err(LifecycleError::App)?;
         }
+        app = acme::around(app, boot)?;
         let onion = app.provide_later(Arc::clone(&boot.provided)).build()?;
         // Only now is it known which sections there are.
         boot.config.check_sections()?;
