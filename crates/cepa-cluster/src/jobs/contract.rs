@@ -104,6 +104,7 @@ impl Kept {
         let folder = || tempfile::tempdir().unwrap();
         let file = folder();
         let keeper = in_file(&file.path().join("jobs.redb"));
+        #[cfg_attr(not(feature = "redis"), expect(unused_mut, reason = "Redis is one more"))]
         let mut all = vec![Self::File(file, keeper), Self::Agent(Agent::start(folder()))];
         #[cfg(feature = "redis")]
         if cepa_programs::find("redis-server").is_some() {
