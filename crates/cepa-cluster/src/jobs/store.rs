@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use redb::{Builder, Database, ReadableTableMetadata as _};
+use redb::{Builder, Database, ReadableTableMetadata as _, backends::FileBackend};
 
 pub(crate) use self::ask::{Answer, Ask, Slots, Taken};
 pub use self::ask::{DeadJob, JobCounts, JobId};
@@ -39,7 +39,8 @@ impl Store {
         }
         let mut open = OpenOptions::new();
         let file = open.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let database = Builder::new().set_cache_size(CACHE).create_file(file)?;
+        let backend = FileBackend::new(file)?;
+        let database = Builder::new().set_cache_size(CACHE).create_with_backend(backend)?;
         let this = Self { database };
         this.write(|tables| {
             // The tables are there from now on.
