@@ -408,8 +408,14 @@ fn the_jobs_of_a_worker_that_has_gone_are_others_at_once() {
         assert_eq!(one.take(&[("a", 9)], HOUR).await, [(first, 1), (second, 1)]);
         assert_eq!(other.take(&[("b", 9)], HOUR).await, [(third, 1)]);
         assert_eq!(one.ask(Ask::Done { id: first, attempt: 1 }).await, Answer::Noted);
+        // Taken once more, as after a sleep, before the first attempt says that it has ended.
+        let twice = one.add("c", 0).await;
+        assert_eq!(one.take(&[("c", 1)], 0).await, [(twice, 1)]);
+        assert_eq!(one.wait("c").await, [(twice, 2)]);
+        assert_eq!(one.ask(Ask::Done { id: twice, attempt: 1 }).await, Answer::Unknown);
         drop(one);
         assert_eq!(other.wait("a").await, [(second, 2)]);
+        assert_eq!(other.wait("c").await, [(twice, 3)]);
         assert_eq!(other.take(&[("b", 9)], HOUR).await, [], "what the other has is its own");
     });
 }

@@ -1,7 +1,7 @@
 //! The agent's half: files of jobs, and who works on what in them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt, mem,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -91,6 +91,9 @@ impl Files {
     }
 }
 
+/// The number of a job, and which attempt it is.
+type Attempt = (u64, u32);
+
 /// One worker.
 struct Client {
     files: Arc<Files>,
@@ -101,8 +104,9 @@ struct Client {
 #[derive(Default)]
 struct Held {
     is_gone: bool,
-    /// The files, and of each the attempts by the numbers of the jobs.
-    leases: HashMap<PathBuf, (Keeper, HashMap<u64, u32>)>,
+    /// The files, and of each the jobs by their numbers, with the attempts: the end of one may be heard of after the next
+    /// has begun.
+    leases: HashMap<PathBuf, (Keeper, HashSet<Attempt>)>,
 }
 
 impl AgentClient for Client {
@@ -165,20 +169,19 @@ async fn settle(
         Ok(answer) => change.after(answer),
         Err(_) => Default::default(),
     };
-    let is_gone = {
-        let mut held = locked(&held);
-        let has_changed = !taken.is_empty() || !dropped.is_empty();
-        if has_changed && !held.is_gone {
-            let (_, leases) = held.leases.entry(file).or_insert_with(|| (keeper.clone(), HashMap::new()));
-            leases.extend(taken.iter().copied());
-            leases.retain(|id, _| !dropped.contains(id));
-        }
-        held.is_gone
-    };
+    let mut held = locked(&held);
     // One that was cancelled does not know what it was given.
-    let unheard = reply.send(answer).err();
-    if is_gone || matches!(unheard, Some(Ok(Answer::Taken { .. }))) {
-        release(keeper, taken);
+    let is_unheard = matches!(reply.send(answer), Err(Ok(Answer::Taken { .. })));
+    if held.is_gone || is_unheard {
+        drop(held);
+        return release(keeper, taken);
+    }
+    if !taken.is_empty() || !dropped.is_empty() {
+        let (_, leases) = held.leases.entry(file).or_insert_with(|| (keeper, HashSet::new()));
+        leases.extend(taken);
+        for attempt in &dropped {
+            leases.remove(attempt);
+        }
     }
 }
 
@@ -186,8 +189,8 @@ async fn settle(
 enum Change {
     Nothing,
     Takes,
-    Extends(Vec<(u64, u32)>),
-    Ends(u64),
+    Extends(Vec<Attempt>),
+    Ends(Attempt),
 }
 
 impl Change {
@@ -195,32 +198,32 @@ impl Change {
         match ask {
             Ask::Take { .. } => Self::Takes,
             Ask::Extend { leases, .. } => Self::Extends(leases.clone()),
-            Ask::Done { id, .. } | Ask::Retry { id, .. } | Ask::Bury { id, .. } | Ask::Return { id, .. } => {
-                Self::Ends(*id)
-            }
+            Ask::Done { id, attempt }
+            | Ask::Retry { id, attempt, .. }
+            | Ask::Bury { id, attempt, .. }
+            | Ask::Return { id, attempt, .. } => Self::Ends((*id, *attempt)),
             _ => Self::Nothing,
         }
     }
 
     /// What it has from now on, and what not any more. A worker that has extended what it took from an agent before
     /// this one has it of this one.
-    fn after(self, answer: &Answer) -> (Vec<(u64, u32)>, Vec<u64>) {
+    fn after(self, answer: &Answer) -> (Vec<Attempt>, Vec<Attempt>) {
         match (self, answer) {
             (Self::Takes, Answer::Taken { jobs, .. }) => {
                 (jobs.iter().map(|job| (job.id, job.attempt)).collect(), Vec::new())
             }
             (Self::Extends(leases), Answer::Lost(lost)) => {
-                let kept = leases.into_iter().filter(|(id, _)| !lost.contains(id));
-                (kept.collect(), lost.clone())
+                leases.into_iter().partition(|(id, _)| !lost.contains(id))
             }
-            (Self::Ends(id), _) => (Vec::new(), vec![id]),
+            (Self::Ends(attempt), _) => (Vec::new(), vec![attempt]),
             _ => Default::default(),
         }
     }
 }
 
 /// Gives to others what somebody has who is gone.
-fn release(keeper: Keeper, leases: Vec<(u64, u32)>) {
+fn release(keeper: Keeper, leases: Vec<Attempt>) {
     // At the end of the agent there is nobody to give it to: the next one finds it.
     let Ok(runtime) = Handle::try_current() else { return };
     if leases.is_empty() {
