@@ -239,7 +239,9 @@ fn a_lease_that_is_not_renewed_ends_and_its_holder_can_end_nothing() {
         assert_eq!(other.take(&[("b", 1)], HOUR).await, []);
         assert_eq!(extend(lost).await, Answer::Lost(vec![lost]));
         assert_eq!(one.ask(Ask::Done { id: lost, attempt: 1 }).await, Answer::Unknown);
-        assert_eq!(other.ask(Ask::Return { id: lost, attempt: 2, now: now() }).await, Answer::Noted);
+        let back = Ask::Return { id: lost, attempt: 2, now: now() };
+        assert!(!back.may_be_repeated(), "the next attempt has the same number");
+        assert_eq!(other.ask(back).await, Answer::Noted);
         // As if the second attempt had not been. The third is the last, however it ends.
         assert_eq!(other.take(&[("a", 1)], 0).await, [(lost, 2)]);
         assert_eq!(other.wait("a").await, [(lost, 3)]);

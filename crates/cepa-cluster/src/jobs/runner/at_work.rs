@@ -99,14 +99,21 @@ impl AtWork {
         }
     }
 
-    /// Waits for what is under way, and gives back what takes too long.
+    /// Waits for what is under way, which stays this process's meanwhile, and gives back what takes too long.
     pub(super) async fn finish(mut self, jobs: &Jobs, grace: Duration) {
         if !self.tasks.is_empty() {
             info!(target: "cepa::jobs", jobs = self.tasks.len(), "waiting for jobs under way");
         }
         let all = async {
-            while let Some(ended) = self.tasks.join_next().await {
-                self.ended(ended);
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = self.tasks.join_next() => match ended {
+                        Some(ended) => self.ended(ended),
+                        None => return,
+                    },
+                    _ = self.renewal.tick() => self.renew(jobs).await,
+                }
             }
         };
         if timeout(grace, all).await.is_err() {

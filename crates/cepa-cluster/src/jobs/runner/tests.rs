@@ -267,6 +267,32 @@ fn the_end_waits_a_while_and_what_it_cuts_waits_for_the_next_start() {
 }
 
 #[test]
+fn what_is_under_way_at_the_end_is_nobody_elses() {
+    run(async {
+        let mut bench = Bench::new();
+        bench.config.lease = Duration::from_secs(3);
+        let mut runner = bench.runner(quick());
+        let jobs = runner.open(&bench.config, None).await.unwrap();
+        let (ending, told) = watch::channel(false);
+        let grace = Duration::from_secs(60);
+        let driver = spawn_local(runner.drive(jobs.clone(), Arc::clone(&bench.onion), told, grace));
+        jobs.add("mail", &mail("hang")).await.unwrap();
+        bench.eventually("hang 1").await;
+        ending.send_replace(true);
+        let end = async || take(&jobs, Vec::new()).await.unwrap().1.expect("it is leased");
+        let first = end().await;
+        let renewed = async {
+            while end().await == first {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), renewed).await.expect("its lease is renewed");
+        assert!(!driver.is_finished());
+        driver.abort();
+    });
+}
+
+#[test]
 fn what_is_taken_again_after_a_sleep_is_at_work_once() {
     run(async {
         let bench = Bench::new();

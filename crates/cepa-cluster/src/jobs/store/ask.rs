@@ -103,9 +103,17 @@ impl Ask {
         )
     }
 
-    /// Whether it may be asked again where nobody knows whether it was heard: a second time it changes nothing.
+    /// Whether it may be asked again where nobody knows whether it was heard: a second time it changes nothing. What is
+    /// returned may be another's by then, with the same number of the attempt.
     pub(crate) fn may_be_repeated(&self) -> bool {
-        !matches!(self, Self::Add { .. } | Self::Take { .. } | Self::Revive { .. } | Self::Discard { .. })
+        !matches!(
+            self,
+            Self::Add { .. }
+                | Self::Take { .. }
+                | Self::Return { .. }
+                | Self::Revive { .. }
+                | Self::Discard { .. }
+        )
     }
 }
 
