@@ -7,13 +7,13 @@ use tokio::{
     net::UnixListener,
     runtime::{Builder, LocalOptions},
     signal::unix::{SignalKind, signal},
-    task::spawn_local,
+    task::JoinSet,
     time::{interval, timeout},
 };
 use tracing::{error, info};
 
 use crate::{
-    ipc::{self, FORMAT, Order, Report, Vitals},
+    ipc::{self, FORMAT, Order, Report, Vitals, Writer},
     memory,
     seat::{self, Seat},
     worker::{self, WorkerError, reopen},
@@ -40,7 +40,8 @@ impl Agent {
     }
 
     /// Does the work of the agent until the master says otherwise, or is gone: `work`, which is given the socket on which
-    /// the bus is to be served. It is dropped at the end, on the one thread that it runs on; it need not return before.
+    /// the bus is to be served. It is dropped at the end, on the one thread that it runs on; it need not return before. If
+    /// it panics the agent ends, and another takes its place.
     ///
     /// # Errors
     /// Why it does not. The master knows of it.
@@ -59,22 +60,19 @@ impl Agent {
             let mut hangup = signal(SignalKind::hangup())?;
             let mut user1 = signal(SignalKind::user_defined1())?;
             let mut beats = interval(BEAT);
-            let mut work = Some(work);
+            let (mut work, mut working) = (Some(work), JoinSet::new());
             loop {
                 tokio::select! {
                     order = reader.receive::<Order>() => match order? {
                         Some((Order::Bus, descriptors)) => {
                             let bus = descriptors.into_iter().next().map(net::UnixListener::from);
                             if let (Some(bus), Some(work)) = (bus, work.take()) {
-                                spawn_local(work(UnixListener::from_std(bus)?));
+                                working.spawn_local(work(UnixListener::from_std(bus)?));
                             }
                         }
                         Some((Order::Begin(begin), _)) => {
                             if begin.format != FORMAT {
-                                let reason = WorkerError::Format.to_string();
-                                writer.send(&Report::Failed { reason }, Vec::new())?;
-                                let _ = timeout(BEAT, writer.flush()).await;
-                                return Err(WorkerError::Format);
+                                return failed(&writer, WorkerError::Format).await;
                             }
                             writer.send(&Report::Ready, Vec::new())?;
                         }
@@ -85,6 +83,9 @@ impl Agent {
                             error!(target: "cepa::agent", "the master is gone, and so is the agent");
                             return Ok(());
                         }
+                    },
+                    Some(worked) = working.join_next() => if let Err(error) = worked {
+                        return failed(&writer, io::Error::other(error).into()).await;
                     },
                     _ = beats.tick() => {
                         let vitals = Vitals { memory: memory::resident(), ..Vitals::default() };
@@ -99,6 +100,13 @@ impl Agent {
             }
         })
     }
+}
+
+/// Ends with the reason, once the master has it.
+async fn failed(writer: &Writer, error: WorkerError) -> Result<(), WorkerError> {
+    worker::say_failed(writer, &error.to_string());
+    let _ = timeout(BEAT, writer.flush()).await;
+    Err(error)
 }
 
 fn ended(signal: &str) -> Result<(), WorkerError> {
@@ -131,4 +139,27 @@ pub fn probe(seat: Seat, plan: Result<(), String>) -> Result<(), WorkerError> {
         let _ = timeout(BEAT, writer.flush()).await;
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::net::UnixStream, thread};
+
+    use super::*;
+
+    #[test]
+    fn an_agent_whose_work_panics_ends_and_says_so() {
+        let (master, line) = UnixStream::pair().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let bus = net::UnixListener::bind(folder.path().join("bus")).unwrap();
+        bus.set_nonblocking(true).unwrap();
+        ipc::send_now(&master, &Order::Bus, vec![bus.into()]).unwrap();
+        let serve = thread::spawn(move || Agent { line }.serve(None, async |_| panic!("at the moon")));
+        let error = serve.join().unwrap().unwrap_err().to_string();
+        assert!(error.contains("at the moon"), "{error}");
+        let said = ipc::read_all::<Report>(&master).unwrap();
+        let told =
+            said.iter().any(|(report, _)| matches!(report, Report::Failed { reason } if *reason == error));
+        assert!(told, "{said:?}");
+    }
 }

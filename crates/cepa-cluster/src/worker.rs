@@ -99,7 +99,7 @@ pub(crate) fn fail(line: &net::UnixStream, reason: &str) -> bool {
 }
 
 /// Tells the master why this process does not go on.
-fn say_failed(writer: &Writer, reason: &str) {
+pub(crate) fn say_failed(writer: &Writer, reason: &str) {
     // The master may be the one who is gone.
     let _ = writer.send(&failed(reason), Vec::new());
 }
