@@ -74,7 +74,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The master is one of another version.
-    #[error("the master that runs is of another version of this program: upgrade it, or restart")]
+    #[error("the cluster that runs is of a version that this one cannot be part of: restart")]
     Format,
     /// The master is gone, or cannot be understood.
     #[error("the line to the master: {0}")]

@@ -19,7 +19,7 @@ use crate::{
     queue::Followed,
 };
 
-/// Said in [`Up::Hello`]; another one is refused.
+/// Said in [`Up::Hello`]; another one is refused. A cluster, whose agent stays over reloads, has another format with it.
 pub(crate) const VERSION: u32 = 1;
 
 /// Most bytes of a frame.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::Outcome;
 
-/// Which messages, and which state of a master, this program knows; another number for each change of them.
+/// Which messages, and which state of a master, this program knows; another number for each change of them, and of what
+/// workers ask the agent: that stays as it is over reloads and upgrades.
 pub(crate) const FORMAT: u32 = 2;
 
 /// The master to an agent or a worker.
