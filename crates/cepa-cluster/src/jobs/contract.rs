@@ -499,3 +499,24 @@ fn a_redis_that_is_killed_and_comes_back_has_what_it_promised() {
         assert!(matches!(lost, Err(Lost::Away(_) | Lost::Unanswered)), "{lost:?}");
     });
 }
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_clock_that_is_wrong_makes_no_job_late_in_redis() {
+    cepa_programs::needs!("redis-server");
+    runtime().block_on(async {
+        let worker = Worker(in_redis(&redis_server::shared(), "clock:"));
+        for wrong in [now() - HOUR, now() + HOUR] {
+            for (due, is_due) in [(wrong, true), (wrong - 1, true), (wrong + HOUR / 2, false)] {
+                let (kind, payload) = ("a".to_owned(), "1".to_owned());
+                let add = Ask::Add { kind, payload, due, now: wrong, most: 1_000 };
+                assert!(matches!(worker.ask(add).await, Answer::Added(_)));
+                assert_eq!(
+                    worker.take(&[("a", 9)], HOUR).await.len(),
+                    usize::from(is_due),
+                    "{due} at {wrong}"
+                );
+            }
+        }
+    });
+}

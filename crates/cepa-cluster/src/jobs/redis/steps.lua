@@ -59,7 +59,10 @@ function steps.add()
     local id = string.format('%016.0f', redis.call('INCR', prefix .. 'next'))
     redis.call('INCR', prefix .. 'size')
     redis.call('HSET', job(id), 'kind', kind, 'payload', payload, 'due', due, 'added', text(now), 'attempt', 0, 'error', '')
-    enter(id, kind, 'waiting', tonumber(due))
+    local at = tonumber(due)
+    -- What is due for the one who asks is so here, in the order that it says.
+    if at > tonumber(ARGV[2]) then at = at + shift else at = math.min(at, now) end
+    enter(id, kind, 'waiting', at)
     return { 'added', id }
 end
 
