@@ -228,6 +228,7 @@ fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
                 tokio::join!(serve, certificates.keep());
             };
             let served = agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told);
+            // The connections have gone with the runtime that they were on: nobody asks any more.
             LocalRuntime::new().map_err(Failure::Runtime)?.block_on(jobs.close(LAST_WORK));
             served
         }

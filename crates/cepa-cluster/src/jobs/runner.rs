@@ -169,7 +169,11 @@ impl JobRunner {
                 biased;
                 () = ended.as_mut() => break,
                 Some(ended) = at_work.tasks.join_next() => at_work.ended(ended),
-                _ = at_work.renewal.tick() => at_work.renew(&jobs).await,
+                _ = at_work.renewal.tick() => tokio::select! {
+                    biased;
+                    () = ended.as_mut() => break,
+                    () = at_work.renew(&jobs) => {}
+                },
                 number = news.as_mut() => news.set(jobs.news(number)),
                 () = sleep(until) => {}
             }
