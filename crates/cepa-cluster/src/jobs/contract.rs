@@ -505,7 +505,8 @@ fn a_redis_that_is_killed_and_comes_back_has_what_it_promised() {
 fn a_clock_that_is_wrong_makes_no_job_late_in_redis() {
     cepa_programs::needs!("redis-server");
     runtime().block_on(async {
-        let worker = Worker(in_redis(&redis_server::shared(), "clock:"));
+        let server = redis_server::shared();
+        let worker = Worker(in_redis(&server, "clock:"));
         for wrong in [now() - HOUR, now() + HOUR] {
             for (due, is_due) in [(wrong, true), (wrong - 1, true), (wrong + HOUR / 2, false)] {
                 let (kind, payload) = ("a".to_owned(), "1".to_owned());
