@@ -1,5 +1,6 @@
 //! A worker: serves the app over the sockets of its slot, says that it is alive, and leaves when it is told to.
 
+mod figures;
 mod moving;
 mod work;
 
@@ -24,7 +25,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use self::work::Work;
+use self::{figures::Told, work::Work};
 use crate::{
     ipc::{self, Begin, FORMAT, IpcError, Order, Reader, Report, Writer},
     seat::Seat,
@@ -156,6 +157,7 @@ async fn run(
     // In a cluster more processes, and not more threads, are what uses more processors.
     config.workers = config.workers.max(1);
     let drain = config.limits.drain;
+    let mut told = Told::new(Arc::clone(&onion));
     let server = Server::with_sockets(config, onion, |listen| {
         sockets.remove(&listen.address.to_string()).unwrap_or_default()
     });
@@ -175,8 +177,10 @@ async fn run(
                 Err(error) => work.be_alone(&error.to_string()),
             },
             _ = beats.tick() => if let Some(vitals) = work.vitals() {
-                // A master that does not listen has not gone on for long.
-                let _ = writer.send(&Report::Beat(vitals), Vec::new());
+                for report in [Report::Beat(vitals)].into_iter().chain(told.news()) {
+                    // A master that does not listen has not gone on for long.
+                    let _ = writer.send(&report, Vec::new());
+                }
             },
             _ = terminate.recv() => work.retire(writer),
             _ = interrupt.recv() => work.retire(writer),

@@ -119,10 +119,11 @@ impl Hosts {
 impl Ctx {
     /// Counts an answer that is as good as finished.
     fn count(&mut self, app: &Arc<Onion>, visit: Visit<'_>) {
-        match *self.request.method() == Method::HEAD {
-            true => visit.end(self.response.status().is_server_error(), 0),
-            false => self.response.count(app, visit),
-        }
+        let bytes = match self.response.body() {
+            Some(body) if *self.request.method() != Method::HEAD => body.len(),
+            _ => Some(0),
+        };
+        self.response.count(app, visit, bytes);
     }
 }
 

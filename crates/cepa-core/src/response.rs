@@ -285,18 +285,24 @@ impl Response {
 
     /// Makes the response what goes out: a body for those that have none, none for those that may
     /// not have one.
-    pub(crate) fn finish(&mut self, method: &Method) {
+    ///
+    /// Gives the bytes of the body that is sent, where they are known.
+    pub(crate) fn finish(&mut self, method: &Method) -> Option<u64> {
         let head = *method == Method::HEAD;
         if is_bodiless(self.status) || self.status.is_informational() {
             self.remove_framing();
             self.content = Content::Null;
-            return;
+            return Some(0);
         }
         match &self.content {
+            Content::Body(body) if !head => return body.len(),
             Content::Unset if head => {}
             Content::Unset => {
                 self.headers.set_type(&TEXT);
-                self.content = Content::Body(self.status_body());
+                let body = self.status_body();
+                let length = body.len();
+                self.content = Content::Body(body);
+                return length;
             }
             Content::Null => {
                 self.remove_framing();
@@ -304,30 +310,25 @@ impl Response {
                     self.headers.map_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
                 }
             }
-            Content::Body(body) if head => {
+            Content::Body(body) => {
                 if let Some(length) = body.len() {
                     self.headers.map_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
                 }
                 self.content = Content::Null;
             }
-            Content::Body(_) => {}
         }
+        Some(0)
     }
 
-    /// Counts a finished answer for an app.
+    /// Counts an answer for an app, with the bytes of its body, or as they are sent.
     #[inline]
-    pub(crate) fn count(&mut self, onion: &Arc<Onion>, visit: Visit<'_>) {
-        let is_error = self.status.is_server_error();
-        match self.body().map_or(Some(0), Body::len) {
-            Some(bytes) => visit.end(is_error, bytes),
-            None => {
-                visit.end(is_error, 0);
-                self.count_stream(onion);
-            }
+    pub(crate) fn count(&mut self, onion: &Arc<Onion>, visit: Visit<'_>, bytes: Option<u64>) {
+        visit.end(self.status.is_server_error(), bytes.unwrap_or_default());
+        if bytes.is_none() {
+            self.count_stream(onion);
         }
     }
 
-    /// Counts the bytes of a body of unknown length as they are sent.
     #[cold]
     fn count_stream(&mut self, onion: &Arc<Onion>) {
         if let Content::Body(body) = &mut self.content {

@@ -2,10 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use cepa_core::Statistics;
 use serde::{Deserialize, Serialize};
 
 /// Which messages, and which state of a master, this program knows; another number for each change of them.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The master to an agent or a worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,6 +59,16 @@ pub(crate) enum Report {
     Beat(Vitals),
     /// It wishes to be replaced.
     Retire { reason: String },
+    /// What apps of it have done, of those in which something has changed since this was said last.
+    Figures(Vec<Figures>),
+}
+
+/// What one app of a process has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// The host it answers for; none for the app that all requests are made to.
+    pub(crate) host: Option<String>,
+    pub(crate) statistics: Statistics,
 }
 
 /// How a process is.

@@ -128,23 +128,23 @@ async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let visit = onion.tally.begin();
     let result = onion.run(ctx).await;
     // It asks the app's error for its text, and the app's body for its length.
-    if let Err(panicked) = catch(|| ctx.finish(result)) {
-        finish_panicked(ctx, panicked);
-    }
+    let bytes = match catch(|| ctx.finish(result)) {
+        Ok(bytes) => bytes,
+        Err(panicked) => finish_panicked(ctx, panicked),
+    };
     // The answer alone says now whether the body is still read.
     ctx.request.body_mut().stop();
-    ctx.response.count(&onion, visit);
+    ctx.response.count(&onion, visit, bytes);
     room
 }
 
 #[cold]
-fn finish_panicked(ctx: &mut Ctx, panicked: Error) {
-    let again = catch(|| ctx.finish(Err(panicked)));
-    // Then it is the log that panics.
-    if let Err(panicked) = again {
+fn finish_panicked(ctx: &mut Ctx, panicked: Error) -> Option<u64> {
+    catch(|| ctx.finish(Err(panicked))).unwrap_or_else(|panicked| {
+        // Then it is the log that panics.
         ctx.response.fail(&panicked);
-        ctx.response.finish(ctx.request.method());
-    }
+        ctx.response.finish(ctx.request.method())
+    })
 }
 
 impl fmt::Debug for Handling {
