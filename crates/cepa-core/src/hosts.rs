@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::Method;
 
-use crate::{Ctx, Onion, Result, Statistics, host, statistics::Visit};
+use crate::{Ctx, Onion, Result, Statistics, host, statistics::Began};
 
 /// The hosts of a program, in the order in which they are listed, and who answers for a name.
 ///
@@ -105,25 +105,19 @@ impl Hosts {
     /// When there is no such place; those from [`find`](Self::find) are.
     pub async fn enter(self: &Arc<Self>, at: usize, ctx: &mut Ctx) -> Result {
         let app = &self.list[at].app;
-        let visit = app.tally.begin();
+        let began = Began::now();
         let below = ctx.descend_to(Place { hosts: Arc::clone(self), at });
-        let result = app.run(below.ctx).await;
+        let result = app.tally.watch(app.run(below.ctx)).await;
+        let ctx = &mut *below.ctx;
         match &result {
-            Err(error) => visit.end(error.status().is_server_error(), 0),
-            Ok(()) => below.ctx.count(app, visit),
+            Err(error) => app.tally.end(began, error.status().is_server_error(), 0),
+            // It is as good as finished.
+            Ok(()) if *ctx.request.method() == Method::HEAD => {
+                app.tally.end(began, ctx.status().is_server_error(), 0);
+            }
+            Ok(()) => ctx.response.count(app, began),
         }
         result
-    }
-}
-
-impl Ctx {
-    /// Counts an answer that is as good as finished.
-    fn count(&mut self, app: &Arc<Onion>, visit: Visit<'_>) {
-        let bytes = match self.response.body() {
-            Some(body) if *self.request.method() != Method::HEAD => body.len(),
-            _ => Some(0),
-        };
-        self.response.count(app, visit, bytes);
     }
 }
 

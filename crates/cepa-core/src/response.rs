@@ -14,8 +14,9 @@ use crate::{
     Body, Error, Onion,
     connection::OnUpgrade,
     error::status_text,
+    panic::catch,
     request::WithoutSecrets,
-    statistics::{Counted, Visit},
+    statistics::{Began, Counted},
 };
 use fields::Fields;
 
@@ -285,24 +286,18 @@ impl Response {
 
     /// Makes the response what goes out: a body for those that have none, none for those that may
     /// not have one.
-    ///
-    /// Gives the bytes of the body that is sent, where they are known.
-    pub(crate) fn finish(&mut self, method: &Method) -> Option<u64> {
+    pub(crate) fn finish(&mut self, method: &Method) {
         let head = *method == Method::HEAD;
         if is_bodiless(self.status) || self.status.is_informational() {
             self.remove_framing();
             self.content = Content::Null;
-            return Some(0);
+            return;
         }
         match &self.content {
-            Content::Body(body) if !head => return body.len(),
             Content::Unset if head => {}
             Content::Unset => {
                 self.headers.set_type(&TEXT);
-                let body = self.status_body();
-                let length = body.len();
-                self.content = Content::Body(body);
-                return length;
+                self.content = Content::Body(self.status_body());
             }
             Content::Null => {
                 self.remove_framing();
@@ -310,32 +305,40 @@ impl Response {
                     self.headers.map_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
                 }
             }
-            Content::Body(body) => {
+            Content::Body(body) if head => {
                 if let Some(length) = body.len() {
                     self.headers.map_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
                 }
                 self.content = Content::Null;
             }
+            Content::Body(_) => {}
         }
-        Some(0)
     }
 
-    /// Counts an answer for an app, with the bytes of its body, or as they are sent.
+    /// Counts a finished answer for an app: a body in memory at once, another as it is sent.
     #[inline]
-    pub(crate) fn count(&mut self, onion: &Arc<Onion>, visit: Visit<'_>, bytes: Option<u64>) {
-        visit.end(self.status.is_server_error(), bytes.unwrap_or_default());
-        if bytes.is_none() {
-            self.count_stream(onion);
-        }
+    pub(crate) fn count(&mut self, onion: &Arc<Onion>, began: Began) {
+        let bytes = match &self.content {
+            Content::Body(body) => match body.as_bytes() {
+                Some(bytes) => bytes.len() as u64,
+                None => self.count_stream(onion),
+            },
+            Content::Unset | Content::Null => 0,
+        };
+        onion.tally.end(began, self.status.is_server_error(), bytes);
     }
 
+    /// Gives the length of a stream if it has one; of another the bytes are counted as they are sent.
     #[cold]
-    fn count_stream(&mut self, onion: &Arc<Onion>) {
-        if let Content::Body(body) = &mut self.content {
-            let onion = Arc::clone(onion);
-            let counted = Counted { body: std::mem::take(body), onion };
-            *body = Body::new(counted);
+    fn count_stream(&mut self, onion: &Arc<Onion>) -> u64 {
+        let Content::Body(body) = &mut self.content else { return 0 };
+        // It asks the app's body.
+        if let Ok(Some(length)) = catch(|| body.len()) {
+            return length;
         }
+        let counted = Counted { body: std::mem::take(body), onion: Arc::clone(onion) };
+        self.content = Content::Body(Body::new(counted));
+        0
     }
 
     /// The body of an answer that was only given a status: its reason phrase, or its number where it has none.

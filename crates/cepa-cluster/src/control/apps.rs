@@ -19,7 +19,7 @@ pub struct AppStatus {
     pub loads: u64,
     /// Requests that were answered.
     pub hits: u64,
-    /// Requests that are being answered.
+    /// Requests that were begun and wait for something.
     pub instances: u64,
     /// Requests of `hits` whose answer was a failure of the server (5xx).
     pub errors: u64,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::Onion;
-use crate::{Ctx, Error, Request, Response, hosts::Place, panic::catch};
+use crate::{Ctx, Error, Request, Response, hosts::Place, panic::catch, statistics::Began};
 
 /// The answer to come of [`Onion::handle`].
 ///
@@ -125,26 +125,26 @@ where
 
 async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let ctx = room.as_mut().as_mut().expect("`Handling::new` has put it there");
-    let visit = onion.tally.begin();
-    let result = onion.run(ctx).await;
+    let began = Began::now();
+    let result = onion.tally.watch(onion.run(ctx)).await;
     // It asks the app's error for its text, and the app's body for its length.
-    let bytes = match catch(|| ctx.finish(result)) {
-        Ok(bytes) => bytes,
-        Err(panicked) => finish_panicked(ctx, panicked),
-    };
+    if let Err(panicked) = catch(|| ctx.finish(result)) {
+        finish_panicked(ctx, panicked);
+    }
     // The answer alone says now whether the body is still read.
     ctx.request.body_mut().stop();
-    ctx.response.count(&onion, visit, bytes);
+    ctx.response.count(&onion, began);
     room
 }
 
 #[cold]
-fn finish_panicked(ctx: &mut Ctx, panicked: Error) -> Option<u64> {
-    catch(|| ctx.finish(Err(panicked))).unwrap_or_else(|panicked| {
-        // Then it is the log that panics.
+fn finish_panicked(ctx: &mut Ctx, panicked: Error) {
+    let again = catch(|| ctx.finish(Err(panicked)));
+    // Then it is the log that panics.
+    if let Err(panicked) = again {
         ctx.response.fail(&panicked);
-        ctx.response.finish(ctx.request.method())
-    })
+        ctx.response.finish(ctx.request.method());
+    }
 }
 
 impl fmt::Debug for Handling {

@@ -298,14 +298,12 @@ impl Ctx {
     }
 
     /// Finishes the response: the error's answer if there was one, a body where none was said.
-    /// Gives the bytes of the body that is sent, where they are known.
-    pub(crate) fn finish(&mut self, result: Result) -> Option<u64> {
+    pub(crate) fn finish(&mut self, result: Result) {
         if let Err(error) = result {
             self.fail(&error);
         }
-        let bytes = self.response.finish(self.request.method());
+        self.response.finish(self.request.method());
         self.request.reuse_headers();
-        bytes
     }
 
     /// Whether the response has a body or will not have one: what a layer asks that fills in pages.

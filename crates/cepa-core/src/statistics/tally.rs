@@ -1,22 +1,23 @@
 //! The counters of an app: for each thread its own, written by it alone, added up by whoever reads.
 
 use std::{
-    mem,
+    pin::Pin,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    task::{Context, Poll},
+    time::Duration,
 };
+
+use pin_project_lite::pin_project;
 
 use super::{
     Statistics,
+    began::Began,
     slot::{slot, slots},
     times::{BUCKETS, bucket},
 };
-
-/// So many requests of a thread are all timed; after them, about one of 64.
-const ALL_TIMED: u64 = 4096;
 
 /// The counters of one app, by the numbers of threads.
 pub(crate) struct Tally(Box<[Cells]>);
@@ -24,13 +25,10 @@ pub(crate) struct Tally(Box<[Cells]>);
 /// What one thread has counted, on a line of the cache that no other thread writes to.
 #[repr(align(64))]
 struct Cells {
-    /// How many requests begin until one is timed, that one included.
-    left: AtomicU64,
-    /// The number of that one. So many have begun, but for those left.
-    next: AtomicU64,
     hits: AtomicU64,
     bytes: AtomicU64,
     errors: AtomicU64,
+    waiting: AtomicU64,
     cut: AtomicU64,
     times: OnceLock<Box<TimeCells>>,
     /// Whether threads without a number write here, several at a time.
@@ -49,32 +47,44 @@ impl Tally {
         Self((1..=slots()).map(|number| Cells::new(number == slots())).collect())
     }
 
-    /// Notes that a request begins.
+    /// Runs what answers a request, and knows of it while it waits.
     #[inline]
-    pub(crate) fn begin(&self) -> Visit<'_> {
+    pub(crate) fn watch<F>(&self, run: F) -> Watched<'_, F> {
+        Watched { run, tally: self, waits: None }
+    }
+
+    /// Notes an answer: whether it is the server's own failure, and the bytes of its body as far as they are known.
+    #[inline]
+    pub(crate) fn end(&self, began: Began, is_error: bool, bytes: u64) {
         let cells = &self.0[slot()];
-        let left = cells.add(&cells.left, u64::MAX).wrapping_sub(1);
-        // Below nothing, where another thread that writes here has not said yet which is timed next.
-        let started = if left.cast_signed() <= 0 { Some(cells.time()) } else { None };
-        Visit { cells, started }
+        if cells.is_shared {
+            return cells.end_shared(began, is_error, bytes);
+        }
+        // The only writer needs no locked instruction.
+        cells.hits.store(cells.hits.load(Relaxed).wrapping_add(1), Relaxed);
+        cells.bytes.store(cells.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
+        if is_error {
+            cells.errors.fetch_add(1, Relaxed);
+        }
+        if let Some(time) = began.elapsed() {
+            cells.timed(time);
+        }
     }
 
     /// Counts bytes of a body whose length nobody knew before.
     pub(crate) fn add_bytes(&self, bytes: u64) {
-        let cells = &self.0[slot()];
-        cells.add(&cells.bytes, bytes);
+        self.0[slot()].bytes.fetch_add(bytes, Relaxed);
     }
 
     /// What all threads have counted. Of requests that run now, some may be in one figure and not yet in another.
     pub(crate) fn read(&self) -> Statistics {
         let mut all = Statistics { loads: 1, ..Statistics::default() };
-        let mut begun = 0u64;
         for cells in &self.0 {
             all.hits += cells.hits.load(Relaxed);
             all.cut += cells.cut.load(Relaxed);
             all.errors += cells.errors.load(Relaxed);
             all.bytes += cells.bytes.load(Relaxed);
-            begun = begun.wrapping_add(cells.next.load(Relaxed).wrapping_sub(cells.left.load(Relaxed)));
+            all.instances += cells.waiting.load(Relaxed);
             let Some(times) = cells.times.get() else { continue };
             all.time.sum += times.sum.load(Relaxed);
             all.time.max = all.time.max.max(times.max.load(Relaxed));
@@ -82,7 +92,6 @@ impl Tally {
                 all.time.gather(at, count.load(Relaxed));
             }
         }
-        all.instances = begun.saturating_sub(all.hits + all.cut);
         all
     }
 }
@@ -90,48 +99,32 @@ impl Tally {
 impl Cells {
     const fn new(is_shared: bool) -> Self {
         Self {
-            left: AtomicU64::new(1),
-            next: AtomicU64::new(1),
             hits: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             cut: AtomicU64::new(0),
             times: OnceLock::new(),
             is_shared,
         }
     }
 
-    /// Adds, and gives what was there. The only writer needs no locked instruction for that.
-    #[inline(always)]
-    fn add(&self, to: &AtomicU64, count: u64) -> u64 {
-        if self.is_shared {
-            return to.fetch_add(count, Relaxed);
+    #[cold]
+    fn end_shared(&self, began: Began, is_error: bool, bytes: u64) {
+        self.hits.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.errors.fetch_add(is_error.into(), Relaxed);
+        if let Some(time) = began.elapsed() {
+            self.timed(time);
         }
-        let before = to.load(Relaxed);
-        to.store(before.wrapping_add(count), Relaxed);
-        before
-    }
-
-    /// The time now. Which request is timed next is at a distance that is as good as random, so that nothing that clients do
-    /// in turns is seen always or never.
-    #[cold]
-    fn time(&self) -> Instant {
-        let number = self.next.load(Relaxed);
-        let distance = match number < ALL_TIMED {
-            true => 1,
-            false => 1 + (mixed(number) >> 57),
-        };
-        self.add(&self.next, distance);
-        self.add(&self.left, distance);
-        Instant::now()
     }
 
     #[cold]
-    fn timed(&self, started: Instant) {
-        let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    fn timed(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let times = self.times.get_or_init(|| Box::new(TimeCells::new()));
-        self.add(&times.buckets[bucket(nanos)], 1);
-        self.add(&times.sum, nanos);
+        times.buckets[bucket(nanos)].fetch_add(1, Relaxed);
+        times.sum.fetch_add(nanos, Relaxed);
         times.max.fetch_max(nanos, Relaxed);
     }
 }
@@ -143,89 +136,116 @@ impl TimeCells {
     }
 }
 
-/// A number that looks random, made of one that counts up (the end of SplitMix64).
-fn mixed(number: u64) -> u64 {
-    let number = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
-}
-
-/// A request that has begun. Dropped without an [`end`](Self::end), it was cut.
-pub(crate) struct Visit<'t> {
-    cells: &'t Cells,
-    started: Option<Instant>,
-}
-
-impl Visit<'_> {
-    /// Notes the answer: whether it is the server's own failure, and the bytes of its body as far as they are known.
-    #[inline]
-    pub(crate) fn end(self, is_error: bool, bytes: u64) {
-        let cells = self.cells;
-        cells.add(&cells.hits, 1);
-        cells.add(&cells.bytes, bytes);
-        if is_error {
-            cells.add(&cells.errors, 1);
-        }
-        if let Some(started) = self.started {
-            cells.timed(started);
-        }
-        mem::forget(self);
+pin_project! {
+    /// What answers a request.
+    pub(crate) struct Watched<'t, F> {
+        #[pin]
+        run: F,
+        tally: &'t Tally,
+        // Once it has not answered at once.
+        waits: Option<Waits<'t>>,
     }
 }
 
-impl Drop for Visit<'_> {
+impl<F: Future> Future for Watched<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let polled = this.run.poll(cx);
+        match (&polled, &mut *this.waits) {
+            (Poll::Pending, waits @ None) => *waits = Some(Waits::begin(this.tally)),
+            (Poll::Ready(_), Some(waits)) => waits.has_ended = true,
+            _ => {}
+        }
+        polled
+    }
+}
+
+/// A request that waits. Dropped before its end, it was cut.
+struct Waits<'t> {
+    cells: &'t Cells,
+    has_ended: bool,
+}
+
+impl<'t> Waits<'t> {
+    #[cold]
+    fn begin(tally: &'t Tally) -> Self {
+        let cells = &tally.0[slot()];
+        cells.waiting.fetch_add(1, Relaxed);
+        Self { cells, has_ended: false }
+    }
+}
+
+impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.cells.add(&self.cells.cut, 1);
+        self.cells.waiting.fetch_sub(1, Relaxed);
+        if !self.has_ended {
+            self.cells.cut.fetch_add(1, Relaxed);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{
+        future::{pending, ready},
+        pin::pin,
+        task::Waker,
+        thread,
+    };
 
     use super::*;
 
     #[test]
     fn counts_are_those_of_all_threads() {
         let tally = Tally::new();
+        let mut cx = Context::from_waker(Waker::noop());
         thread::scope(|scope| {
             for _ in 0..slots() + 3 {
                 scope.spawn(|| {
+                    let mut cx = Context::from_waker(Waker::noop());
                     for at in 0..500 {
-                        let visit = tally.begin();
-                        match at % 5 {
-                            0 => drop(visit),
-                            1 => visit.end(true, 10),
-                            _ => visit.end(false, 1),
+                        let began = Began::now();
+                        if at % 5 == 0 {
+                            assert!(pin!(tally.watch(pending::<()>())).poll(&mut cx).is_pending());
+                            continue;
                         }
+                        assert!(pin!(tally.watch(ready(()))).poll(&mut cx).is_ready());
+                        tally.end(began, at % 5 == 1, if at % 5 == 1 { 10 } else { 1 });
                     }
                 });
             }
         });
         let threads = slots() as u64 + 3;
-        let open = tally.begin();
+        let mut open = Box::pin(tally.watch(pending::<()>()));
+        assert!(open.as_mut().poll(&mut cx).is_pending());
+        assert!(open.as_mut().poll(&mut cx).is_pending());
         let all = tally.read();
         assert_eq!(
-            (all.loads, all.hits, all.cut, all.errors, all.bytes, all.instances),
-            (1, 400 * threads, 100 * threads, 100 * threads, (300 + 1000) * threads, 1)
+            (all.loads, all.hits, all.cut, all.errors, all.bytes, all.instances, all.time.count()),
+            (1, 400 * threads, 100 * threads, 100 * threads, (300 + 1000) * threads, 1, 400 * threads)
         );
-        open.end(false, 0);
-        assert_eq!(tally.read().instances, 0);
+        drop(open);
+        assert_eq!((tally.read().instances, tally.read().cut), (0, 100 * threads + 1));
     }
 
     #[test]
-    fn many_requests_are_timed_by_some_of_them() {
+    fn what_waits_and_is_answered_was_not_cut() {
         let tally = Tally::new();
-        for _ in 0..ALL_TIMED {
-            tally.begin().end(false, 0);
+        let (mut cx, mut times) = (Context::from_waker(Waker::noop()), 0);
+        let run = std::future::poll_fn(move |_| {
+            times += 1;
+            if times == 3 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let mut run = Box::pin(tally.watch(run));
+        while run.as_mut().poll(&mut cx).is_pending() {
+            assert_eq!(tally.read().instances, 1);
         }
-        assert_eq!(tally.read().time.count(), ALL_TIMED);
-        for _ in 0..160_000 {
-            tally.begin().end(false, 0);
-        }
-        let further = tally.read().time.count() - ALL_TIMED;
-        assert!((2_250..2_750).contains(&further), "one of 64 or so: {further}");
-        assert!(tally.read().time.max() >= tally.read().time.percentile(50.0));
+        drop(run);
+        tally.end(Began::now(), false, 0);
+        let all = tally.read();
+        assert_eq!((all.hits, all.instances, all.cut), (1, 0, 0));
     }
 }
