@@ -48,14 +48,11 @@ pub struct Ctx {
     policy: Policy,
     /// The prefixes below which the app, and mounted apps in it, run; empty outside of mounts.
     mount_path: String,
-    /// The app that the request was made to, once it has gone into another.
-    outermost: Option<Arc<Onion>>,
-    /// The host that answers.
-    place: Option<Place>,
+    place: Place,
 }
 
 impl Ctx {
-    pub(crate) fn new(mut request: Request, onion: Arc<Onion>, place: Option<Place>) -> Self {
+    pub(crate) fn new(mut request: Request, onion: Arc<Onion>, place: Place) -> Self {
         Self {
             mount_path: request.take_mount_path(),
             request,
@@ -64,7 +61,6 @@ impl Ctx {
             onion,
             matched: route::Matched::default(),
             policy: Policy::default(),
-            outermost: None,
             place,
         }
     }

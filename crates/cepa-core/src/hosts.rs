@@ -4,7 +4,10 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::Method;
 
-use crate::{Ctx, Onion, Result, Statistics, host, statistics::Began};
+use crate::{
+    Ctx, Onion, Result, Statistics, host,
+    statistics::{Began, watch},
+};
 
 /// The hosts of a program, in the order in which they are listed, and who answers for a name.
 ///
@@ -57,11 +60,16 @@ pub struct Host {
     app: Arc<Onion>,
 }
 
-/// Where a request is.
-#[derive(Clone)]
-pub(crate) struct Place {
-    pub(crate) hosts: Arc<Hosts>,
-    pub(crate) at: usize,
+/// Whose a request is.
+#[derive(Clone, Default)]
+pub(crate) enum Place {
+    /// That of the app that runs.
+    #[default]
+    Here,
+    /// That of this app, in which the one that runs is mounted.
+    Below(Arc<Onion>),
+    /// That of the host at this place.
+    Host(Arc<Hosts>, usize),
 }
 
 impl Hosts {
@@ -106,8 +114,8 @@ impl Hosts {
     pub async fn enter(self: &Arc<Self>, at: usize, ctx: &mut Ctx) -> Result {
         let app = &self.list[at].app;
         let began = Began::now();
-        let below = ctx.descend_to(Place { hosts: Arc::clone(self), at });
-        let result = app.tally.watch(app.run(below.ctx)).await;
+        let below = ctx.descend_to(self, at);
+        let result = watch(app.run(below.ctx), &app.tally).await;
         let ctx = &mut *below.ctx;
         match &result {
             Err(error) => app.tally.end(began, error.status().is_server_error(), 0),
@@ -135,12 +143,6 @@ impl Host {
     /// What its app has done in this process.
     pub fn statistics(&self) -> Statistics {
         self.app.statistics()
-    }
-}
-
-impl Place {
-    pub(crate) fn app(&self) -> &Arc<Onion> {
-        &self.hosts.list[self.at].app
     }
 }
 

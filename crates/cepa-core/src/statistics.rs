@@ -13,7 +13,11 @@ mod times;
 use serde::{Deserialize, Serialize};
 
 pub use self::times::Times;
-pub(crate) use self::{began::Began, counted::Counted, tally::Tally};
+pub(crate) use self::{
+    began::Began,
+    counted::Counted,
+    tally::{Tally, watch},
+};
 
 /// The figures of one app, of one process or of several [merged](Self::merge).
 ///

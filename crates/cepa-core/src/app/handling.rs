@@ -9,7 +9,12 @@ use std::{
 };
 
 use super::Onion;
-use crate::{Ctx, Error, Request, Response, hosts::Place, panic::catch, statistics::Began};
+use crate::{
+    Ctx, Error, Request, Response,
+    hosts::Place,
+    panic::catch,
+    statistics::{Began, watch},
+};
 
 /// The answer to come of [`Onion::handle`].
 ///
@@ -48,7 +53,7 @@ thread_local! {
 
 impl Handling {
     #[inline(always)]
-    pub(crate) fn new(onion: Arc<Onion>, request: Request, place: Option<Place>) -> Self {
+    pub(crate) fn new(onion: Arc<Onion>, request: Request, place: Place) -> Self {
         let spare = SPARE.with_borrow_mut(Vec::pop);
         let mut work = spare.unwrap_or_else(Work::new);
         let mut room = work.room.take().unwrap_or_default();
@@ -126,7 +131,7 @@ where
 async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let ctx = room.as_mut().as_mut().expect("`Handling::new` has put it there");
     let began = Began::now();
-    let result = onion.tally.watch(onion.run(ctx)).await;
+    let result = watch(onion.run(ctx), &onion.tally).await;
     // It asks the app's error for its text, and the app's body for its length.
     if let Err(panicked) = catch(|| ctx.finish(result)) {
         finish_panicked(ctx, panicked);

@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use super::{Handling, check, order, settings::Settings};
 use crate::{
     App, Body, Ctx, Handler, Hosts, LocalBoxFuture, Middleware, Next, Request, Result, Run, Statistics,
+    hosts::Place,
     middleware::Core,
     response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
@@ -92,13 +93,13 @@ impl Onion {
     /// status a log line; a panic becomes a 500.
     #[inline]
     pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
-        Handling::new(Arc::clone(self), request, None)
+        Handling::new(Arc::clone(self), request, Place::Here)
     }
 
     /// A ctx for work that no request asked for: the app's [provided](Self::provided) values and services are found in
     /// it, and no layer has run.
     pub fn ctx(self: &Arc<Self>, request: Request) -> Ctx {
-        Ctx::new(request, Arc::clone(self), None)
+        Ctx::new(request, Arc::clone(self), Place::Here)
     }
 
     /// What this app has done in this process, since it was built.

@@ -48,26 +48,26 @@ impl Ctx {
     }
 
     fn known_hosts(&self) -> Option<&Arc<Hosts>> {
-        self.place.as_ref().map(|place| &place.hosts).or(self.onion.hosts.as_ref())
+        match &self.place {
+            Place::Host(hosts, _) => Some(hosts),
+            Place::Here | Place::Below(_) => self.onion.hosts.as_ref(),
+        }
     }
 
-    /// Who answers for a host.
-    pub(crate) fn answers(&self, host: &str) -> Result<(Arc<Onion>, Option<Place>), Unanswered> {
+    /// Who answers for a host, and whose the request is then.
+    pub(crate) fn answers(&self, host: &str) -> Result<(Arc<Onion>, Place), Unanswered> {
         if let Some(hosts) = self.known_hosts().filter(|_| !host.is_empty()) {
             let at = hosts.find(host).ok_or_else(|| Unanswered::Host(host.to_owned()))?;
-            let place = Place { hosts: Arc::clone(hosts), at };
-            return Ok((Arc::clone(place.app()), Some(place)));
+            return Ok((Arc::clone(hosts.list()[at].app()), Place::Host(Arc::clone(hosts), at)));
         }
-        if host.is_empty()
-            || host.eq_ignore_ascii_case(self.hostname())
-            || host.eq_ignore_ascii_case(self.host())
-        {
-            let own = match &self.place {
-                Some(place) => place.app(),
-                None => self.outermost.as_ref().unwrap_or(&self.onion),
-            };
-            return Ok((Arc::clone(own), self.place.clone()));
+        let is_own = |own: &str| host.eq_ignore_ascii_case(own);
+        if !host.is_empty() && !is_own(self.hostname()) && !is_own(self.host()) {
+            return Err(Unanswered::Host(host.to_owned()));
         }
-        Err(Unanswered::Host(host.to_owned()))
+        Ok(match &self.place {
+            Place::Here => (Arc::clone(&self.onion), Place::Here),
+            Place::Below(outermost) => (Arc::clone(outermost), Place::Here),
+            Place::Host(hosts, at) => (Arc::clone(hosts.list()[*at].app()), self.place.clone()),
+        })
     }
 }

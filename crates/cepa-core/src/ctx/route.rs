@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{Ctx, request::host_of};
 use crate::{
     Error, Handler, Onion, Result, Step, Target, de, host,
-    hosts::Place,
+    hosts::{Hosts, Place},
     router::{BELOW, Found, ParamSpans, Params, Resolved, Table, append_query},
 };
 
@@ -208,16 +208,17 @@ impl Ctx {
             self.request.change_target(|target| target.set_path(&below));
         }
         let onion = onion.map(|onion| std::mem::replace(&mut self.onion, onion));
-        if let Some(onion) = &onion {
-            self.outermost.get_or_insert_with(|| Arc::clone(onion));
+        if let (Some(onion), Place::Here) = (&onion, &self.place) {
+            self.place = Place::Below(Arc::clone(onion));
         }
         Below { ctx: self, onion, target, mount_path, place: None }
     }
 
     /// Goes into the app of a host.
-    pub(crate) fn descend_to(&mut self, place: Place) -> Below<'_> {
-        let mut below = self.descend(Some(Arc::clone(place.app())), None);
-        below.place = Some(below.ctx.place.replace(place));
+    pub(crate) fn descend_to(&mut self, hosts: &Arc<Hosts>, at: usize) -> Below<'_> {
+        let mut below = self.descend(Some(Arc::clone(hosts.list()[at].app())), None);
+        let place = Place::Host(Arc::clone(hosts), at);
+        below.place = Some(std::mem::replace(&mut below.ctx.place, place));
         below
     }
 }
@@ -274,7 +275,7 @@ pub(crate) struct Below<'c> {
     target: Option<Target>,
     mount_path: usize,
     /// Where the request was, if it has gone to a host.
-    place: Option<Option<Place>>,
+    place: Option<Place>,
 }
 
 impl Drop for Below<'_> {

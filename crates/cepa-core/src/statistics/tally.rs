@@ -1,29 +1,34 @@
 //! The counters of an app: for each thread its own, written by it alone, added up by whoever reads.
 
 use std::{
+    future::poll_fn,
+    mem,
     pin::Pin,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
-
-use pin_project_lite::pin_project;
 
 use super::{
     Statistics,
     began::Began,
-    slot::{slot, slots},
+    slot::{ask, known, slots},
     times::{BUCKETS, bucket},
 };
 
 /// The counters of one app, by the numbers of threads.
-pub(crate) struct Tally(Box<[Cells]>);
+pub(crate) struct Tally {
+    own: Box<[Cells]>,
+    /// Of threads without a number.
+    shared: Cells,
+}
 
 /// What one thread has counted, on a line of the cache that no other thread writes to.
 #[repr(align(64))]
+#[derive(Default)]
 struct Cells {
     hits: AtomicU64,
     bytes: AtomicU64,
@@ -31,8 +36,6 @@ struct Cells {
     waiting: AtomicU64,
     cut: AtomicU64,
     times: OnceLock<Box<TimeCells>>,
-    /// Whether threads without a number write here, several at a time.
-    is_shared: bool,
 }
 
 /// The times of the requests that a thread has timed.
@@ -44,22 +47,13 @@ struct TimeCells {
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self((1..=slots()).map(|number| Cells::new(number == slots())).collect())
-    }
-
-    /// Runs what answers a request, and knows of it while it waits.
-    #[inline]
-    pub(crate) fn watch<F>(&self, run: F) -> Watched<'_, F> {
-        Watched { run, tally: self, waits: None }
+        Self { own: (0..slots()).map(|_| Cells::default()).collect(), shared: Cells::default() }
     }
 
     /// Notes an answer: whether it is the server's own failure, and the bytes of its body as far as they are known.
     #[inline]
     pub(crate) fn end(&self, began: Began, is_error: bool, bytes: u64) {
-        let cells = &self.0[slot()];
-        if cells.is_shared {
-            return cells.end_shared(began, is_error, bytes);
-        }
+        let Some(cells) = self.own.get(known()) else { return self.end_first(began, is_error, bytes) };
         // The only writer needs no locked instruction.
         cells.hits.store(cells.hits.load(Relaxed).wrapping_add(1), Relaxed);
         cells.bytes.store(cells.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
@@ -71,15 +65,40 @@ impl Tally {
         }
     }
 
+    /// [`end`](Self::end) of the first request of a thread, or of one that has no number.
+    #[cold]
+    fn end_first(&self, began: Began, is_error: bool, bytes: u64) {
+        let cells = self.cells();
+        cells.hits.fetch_add(1, Relaxed);
+        cells.bytes.fetch_add(bytes, Relaxed);
+        cells.errors.fetch_add(is_error.into(), Relaxed);
+        if let Some(time) = began.elapsed() {
+            cells.timed(time);
+        }
+    }
+
+    /// Those of this thread.
+    fn cells(&self) -> &Cells {
+        ask().and_then(|slot| self.own.get(slot)).unwrap_or(&self.shared)
+    }
+
+    /// Notes that a request waits, until what this gives is dropped.
+    #[cold]
+    pub(crate) fn wait(&self) -> Waits<'_> {
+        let cells = self.cells();
+        cells.waiting.fetch_add(1, Relaxed);
+        Waits { cells, has_ended: false }
+    }
+
     /// Counts bytes of a body whose length nobody knew before.
     pub(crate) fn add_bytes(&self, bytes: u64) {
-        self.0[slot()].bytes.fetch_add(bytes, Relaxed);
+        self.cells().bytes.fetch_add(bytes, Relaxed);
     }
 
     /// What all threads have counted. Of requests that run now, some may be in one figure and not yet in another.
     pub(crate) fn read(&self) -> Statistics {
         let mut all = Statistics { loads: 1, ..Statistics::default() };
-        for cells in &self.0 {
+        for cells in self.own.iter().chain([&self.shared]) {
             all.hits += cells.hits.load(Relaxed);
             all.cut += cells.cut.load(Relaxed);
             all.errors += cells.errors.load(Relaxed);
@@ -97,28 +116,6 @@ impl Tally {
 }
 
 impl Cells {
-    const fn new(is_shared: bool) -> Self {
-        Self {
-            hits: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            errors: AtomicU64::new(0),
-            waiting: AtomicU64::new(0),
-            cut: AtomicU64::new(0),
-            times: OnceLock::new(),
-            is_shared,
-        }
-    }
-
-    #[cold]
-    fn end_shared(&self, began: Began, is_error: bool, bytes: u64) {
-        self.hits.fetch_add(1, Relaxed);
-        self.bytes.fetch_add(bytes, Relaxed);
-        self.errors.fetch_add(is_error.into(), Relaxed);
-        if let Some(time) = began.elapsed() {
-            self.timed(time);
-        }
-    }
-
     #[cold]
     fn timed(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -136,46 +133,41 @@ impl TimeCells {
     }
 }
 
-pin_project! {
-    /// What answers a request.
-    pub(crate) struct Watched<'t, F> {
-        #[pin]
-        run: F,
-        tally: &'t Tally,
-        // Once it has not answered at once.
-        waits: Option<Waits<'t>>,
+/// Runs what answers a request, and has an app know of it while it waits.
+pub(crate) async fn watch<F: Future + Unpin>(mut run: F, tally: &Tally) -> F::Output {
+    // Most answer at once, and are then as quick as if they were not watched.
+    let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut run).poll(cx))).await;
+    match first {
+        Poll::Ready(output) => output,
+        Poll::Pending => Waiting { run, waits: tally.wait(), was_polled: true }.await,
     }
 }
 
-impl<F: Future> Future for Watched<'_, F> {
+/// What has not answered at once.
+struct Waiting<'t, F> {
+    run: F,
+    waits: Waits<'t>,
+    /// In this turn, which is not to be done twice.
+    was_polled: bool,
+}
+
+impl<F: Future + Unpin> Future for Waiting<'_, F> {
     type Output = F::Output;
 
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let polled = this.run.poll(cx);
-        match (&polled, &mut *this.waits) {
-            (Poll::Pending, waits @ None) => *waits = Some(Waits::begin(this.tally)),
-            (Poll::Ready(_), Some(waits)) => waits.has_ended = true,
-            _ => {}
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if mem::take(&mut self.was_polled) {
+            return Poll::Pending;
         }
-        polled
+        let output = ready!(Pin::new(&mut self.run).poll(cx));
+        self.waits.has_ended = true;
+        Poll::Ready(output)
     }
 }
 
 /// A request that waits. Dropped before its end, it was cut.
-struct Waits<'t> {
+pub(crate) struct Waits<'t> {
     cells: &'t Cells,
     has_ended: bool,
-}
-
-impl<'t> Waits<'t> {
-    #[cold]
-    fn begin(tally: &'t Tally) -> Self {
-        let cells = &tally.0[slot()];
-        cells.waiting.fetch_add(1, Relaxed);
-        Self { cells, has_ended: false }
-    }
 }
 
 impl Drop for Waits<'_> {
@@ -209,17 +201,17 @@ mod tests {
                     for at in 0..500 {
                         let began = Began::now();
                         if at % 5 == 0 {
-                            assert!(pin!(tally.watch(pending::<()>())).poll(&mut cx).is_pending());
+                            assert!(pin!(watch(pending::<()>(), &tally)).poll(&mut cx).is_pending());
                             continue;
                         }
-                        assert!(pin!(tally.watch(ready(()))).poll(&mut cx).is_ready());
+                        assert!(pin!(watch(ready(()), &tally)).poll(&mut cx).is_ready());
                         tally.end(began, at % 5 == 1, if at % 5 == 1 { 10 } else { 1 });
                     }
                 });
             }
         });
         let threads = slots() as u64 + 3;
-        let mut open = Box::pin(tally.watch(pending::<()>()));
+        let mut open = Box::pin(watch(pending::<()>(), &tally));
         assert!(open.as_mut().poll(&mut cx).is_pending());
         assert!(open.as_mut().poll(&mut cx).is_pending());
         let all = tally.read();
@@ -239,7 +231,7 @@ mod tests {
             times += 1;
             if times == 3 { Poll::Ready(()) } else { Poll::Pending }
         });
-        let mut run = Box::pin(tally.watch(run));
+        let mut run = Box::pin(watch(run, &tally));
         while run.as_mut().poll(&mut cx).is_pending() {
             assert_eq!(tally.read().instances, 1);
         }
