@@ -36,7 +36,8 @@ fn app(record: &Record) -> App {
         let _dropped = Dropped(record.clone());
         std::future::pending().await
     });
-    let list = [("one.test", one), ("two.test", two)].map(|(name, app)| (name.to_owned(), app.build().unwrap()));
+    let list =
+        [("one.test", one), ("two.test", two)].map(|(name, app)| (name.to_owned(), app.build().unwrap()));
     let hosts = Hosts::new(list, |name| match name {
         "two.test" => Some(1),
         _ => Some(0),
@@ -106,11 +107,16 @@ fn the_status_of_a_cluster_tells_what_its_app_has_done() {
     });
     let app = &site.status().apps[0];
     assert_eq!((app.errors, app.bytes, app.bytes_per_hit), (0, 3 + 3 + 9, 5));
-    assert!(app.ms.timed == 3 && app.ms.p50 > 0.0 && app.ms.p50 <= app.ms.p99 && app.ms.p99 <= app.ms.max, "{app:?}");
+    assert!(
+        app.ms.timed == 3 && app.ms.p50 > 0.0 && app.ms.p50 <= app.ms.p99 && app.ms.p99 <= app.ms.max,
+        "{app:?}"
+    );
     let json: serde_json::Value = serde_json::from_str(&site.run("status --json").done()).unwrap();
     assert_eq!(json["apps"][0]["hits"], 3);
     // What is loaded anew begins anew.
     site.run("reload").done();
-    eventually("it begins at nothing", || site.status().apps.iter().all(|app| (app.loads, app.hits) == (workers, 0)));
+    eventually("it begins at nothing", || {
+        site.status().apps.iter().all(|app| (app.loads, app.hits) == (workers, 0))
+    });
     site.run("stop").done();
 }

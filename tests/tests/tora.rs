@@ -20,7 +20,7 @@ use cepa_server::{
 };
 use cepa_tests::{
     Served, Serving,
-    stats::{eventually, pause},
+    stats::{eventually, most_connections, pause},
 };
 
 fn news(bus: &Bus) -> Queue<String> {
@@ -558,14 +558,6 @@ fn a_flood_of_messages_ends_with_the_time_for_a_head_and_holds_up_nobody() {
         assert!(started.elapsed() < Duration::from_secs(90), "it goes on and on");
     }
     assert!(asked < Duration::from_secs(2), "{asked:?}");
-}
-
-/// How many connections this process may have to itself: each takes two descriptors, and other tests have some.
-fn most_connections() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
-    let most: usize = files.split_whitespace().next().unwrap().parse().unwrap_or(1_000_000);
-    most.saturating_sub(500) / 2
 }
 
 #[test]

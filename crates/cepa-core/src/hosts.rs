@@ -4,10 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::Method;
 
-use crate::{
-    Ctx, Onion, Result, Statistics, host,
-    statistics::{Began, watch},
-};
+use crate::{Ctx, Onion, Result, Statistics, host, statistics::Began};
 
 /// The hosts of a program, in the order in which they are listed, and who answers for a name.
 ///
@@ -115,7 +112,7 @@ impl Hosts {
         let app = &self.list[at].app;
         let began = Began::now();
         let below = ctx.descend_to(self, at);
-        let result = watch(app.run(below.ctx), &app.tally).await;
+        let result = app.tally.watch(app.run(below.ctx)).await;
         let ctx = &mut *below.ctx;
         match &result {
             Err(error) => app.tally.end(began, error.status().is_server_error(), 0),

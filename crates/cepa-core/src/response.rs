@@ -319,10 +319,8 @@ impl Response {
     #[inline]
     pub(crate) fn count(&mut self, onion: &Arc<Onion>, began: Began) {
         let bytes = match &self.content {
-            Content::Body(body) => match body.as_bytes() {
-                Some(bytes) => bytes.len() as u64,
-                None => self.count_stream(onion),
-            },
+            Content::Body(body) if body.is_stream() => self.count_stream(onion),
+            Content::Body(body) => body.as_bytes().map_or(0, Bytes::len) as u64,
             Content::Unset | Content::Null => 0,
         };
         onion.tally.end(began, self.status.is_server_error(), bytes);

@@ -13,11 +13,7 @@ mod times;
 use serde::{Deserialize, Serialize};
 
 pub use self::times::Times;
-pub(crate) use self::{
-    began::Began,
-    counted::Counted,
-    tally::{Tally, watch},
-};
+pub(crate) use self::{began::Began, counted::Counted, tally::Tally};
 
 /// The figures of one app, of one process or of several [merged](Self::merge).
 ///

@@ -9,12 +9,7 @@ use std::{
 };
 
 use super::Onion;
-use crate::{
-    Ctx, Error, Request, Response,
-    hosts::Place,
-    panic::catch,
-    statistics::{Began, watch},
-};
+use crate::{Ctx, Error, Request, Response, hosts::Place, panic::catch, statistics::Began};
 
 /// The answer to come of [`Onion::handle`].
 ///
@@ -131,7 +126,7 @@ where
 async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let ctx = room.as_mut().as_mut().expect("`Handling::new` has put it there");
     let began = Began::now();
-    let result = watch(onion.run(ctx), &onion.tally).await;
+    let result = onion.tally.watch(onion.run(ctx)).await;
     // It asks the app's error for its text, and the app's body for its length.
     if let Err(panicked) = catch(|| ctx.finish(result)) {
         finish_panicked(ctx, panicked);

@@ -1,14 +1,12 @@
 //! The counters of an app: for each thread its own, written by it alone, added up by whoever reads.
 
 use std::{
-    future::poll_fn,
-    mem,
     pin::Pin,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -82,12 +80,17 @@ impl Tally {
         ask().and_then(|slot| self.own.get(slot)).unwrap_or(&self.shared)
     }
 
-    /// Notes that a request waits, until what this gives is dropped.
+    /// Runs what answers a request, and knows of it while it waits.
+    #[inline]
+    pub(crate) fn watch<F>(&self, run: F) -> Watched<'_, F> {
+        Watched { run, tally: self, waits: None }
+    }
+
     #[cold]
-    pub(crate) fn wait(&self) -> Waits<'_> {
+    fn wait(&self) -> &Cells {
         let cells = self.cells();
         cells.waiting.fetch_add(1, Relaxed);
-        Waits { cells, has_ended: false }
+        cells
     }
 
     /// Counts bytes of a body whose length nobody knew before.
@@ -117,6 +120,12 @@ impl Tally {
 
 impl Cells {
     #[cold]
+    fn cut(&self) {
+        self.waiting.fetch_sub(1, Relaxed);
+        self.cut.fetch_add(1, Relaxed);
+    }
+
+    #[cold]
     fn timed(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let times = self.times.get_or_init(|| Box::new(TimeCells::new()));
@@ -133,48 +142,37 @@ impl TimeCells {
     }
 }
 
-/// Runs what answers a request, and has an app know of it while it waits.
-pub(crate) async fn watch<F: Future + Unpin>(mut run: F, tally: &Tally) -> F::Output {
-    // Most answer at once, and are then as quick as if they were not watched.
-    let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut run).poll(cx))).await;
-    match first {
-        Poll::Ready(output) => output,
-        Poll::Pending => Waiting { run, waits: tally.wait(), was_polled: true }.await,
-    }
-}
-
-/// What has not answered at once.
-struct Waiting<'t, F> {
+/// What answers a request, and an app that knows of it while it waits.
+///
+/// Most answer at once, and are then as good as not watched. Dropped while it waits, it was cut.
+pub(crate) struct Watched<'t, F> {
     run: F,
-    waits: Waits<'t>,
-    /// In this turn, which is not to be done twice.
-    was_polled: bool,
+    tally: &'t Tally,
+    waits: Option<&'t Cells>,
 }
 
-impl<F: Future + Unpin> Future for Waiting<'_, F> {
+impl<F: Future + Unpin> Future for Watched<'_, F> {
     type Output = F::Output;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        if mem::take(&mut self.was_polled) {
-            return Poll::Pending;
+        let polled = Pin::new(&mut self.run).poll(cx);
+        if polled.is_pending() {
+            if self.waits.is_none() {
+                self.waits = Some(self.tally.wait());
+            }
+        } else if let Some(cells) = self.waits.take() {
+            cells.waiting.fetch_sub(1, Relaxed);
         }
-        let output = ready!(Pin::new(&mut self.run).poll(cx));
-        self.waits.has_ended = true;
-        Poll::Ready(output)
+        polled
     }
 }
 
-/// A request that waits. Dropped before its end, it was cut.
-pub(crate) struct Waits<'t> {
-    cells: &'t Cells,
-    has_ended: bool,
-}
-
-impl Drop for Waits<'_> {
+impl<F> Drop for Watched<'_, F> {
+    #[inline]
     fn drop(&mut self) {
-        self.cells.waiting.fetch_sub(1, Relaxed);
-        if !self.has_ended {
-            self.cells.cut.fetch_add(1, Relaxed);
+        if let Some(cells) = self.waits {
+            cells.cut();
         }
     }
 }
@@ -201,17 +199,17 @@ mod tests {
                     for at in 0..500 {
                         let began = Began::now();
                         if at % 5 == 0 {
-                            assert!(pin!(watch(pending::<()>(), &tally)).poll(&mut cx).is_pending());
+                            assert!(pin!(tally.watch(pending::<()>())).poll(&mut cx).is_pending());
                             continue;
                         }
-                        assert!(pin!(watch(ready(()), &tally)).poll(&mut cx).is_ready());
+                        assert!(pin!(tally.watch(ready(()))).poll(&mut cx).is_ready());
                         tally.end(began, at % 5 == 1, if at % 5 == 1 { 10 } else { 1 });
                     }
                 });
             }
         });
         let threads = slots() as u64 + 3;
-        let mut open = Box::pin(watch(pending::<()>(), &tally));
+        let mut open = Box::pin(tally.watch(pending::<()>()));
         assert!(open.as_mut().poll(&mut cx).is_pending());
         assert!(open.as_mut().poll(&mut cx).is_pending());
         let all = tally.read();
@@ -231,7 +229,7 @@ mod tests {
             times += 1;
             if times == 3 { Poll::Ready(()) } else { Poll::Pending }
         });
-        let mut run = Box::pin(watch(run, &tally));
+        let mut run = Box::pin(tally.watch(run));
         while run.as_mut().poll(&mut cx).is_pending() {
             assert_eq!(tally.read().instances, 1);
         }
