@@ -318,10 +318,9 @@ impl Response {
     /// Counts a finished answer for an app: a body in memory at once, another as it is sent.
     #[inline]
     pub(crate) fn count(&mut self, onion: &Arc<Onion>, began: Began) {
-        let bytes = match &self.content {
-            Content::Body(body) if body.is_stream() => self.count_stream(onion),
-            Content::Body(body) => body.as_bytes().map_or(0, Bytes::len) as u64,
-            Content::Unset | Content::Null => 0,
+        let bytes = match self.body().and_then(Body::whole) {
+            Some(bytes) => bytes.len() as u64,
+            None => self.count_stream(onion),
         };
         onion.tally.end(began, self.status.is_server_error(), bytes);
     }

@@ -2,7 +2,7 @@
 //!
 //! Every [`Onion`](crate::Onion) that is called counts; [`Onion::statistics`](crate::Onion::statistics) reads. Each thread
 //! writes counters of its own, so that counting costs a request some forty instructions, and no lock, no allocation and
-//! no look at the clock: of the requests of a thread the first few thousand are timed, and later about one of 64.
+//! no look at the clock: of the requests of a thread the first few thousand are timed, and later about one of 128.
 
 mod began;
 mod counted;

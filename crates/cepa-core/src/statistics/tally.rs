@@ -86,13 +86,6 @@ impl Tally {
         Watched { run, tally: self, waits: None }
     }
 
-    #[cold]
-    fn wait(&self) -> &Cells {
-        let cells = self.cells();
-        cells.waiting.fetch_add(1, Relaxed);
-        cells
-    }
-
     /// Counts bytes of a body whose length nobody knew before.
     pub(crate) fn add_bytes(&self, bytes: u64) {
         self.cells().bytes.fetch_add(bytes, Relaxed);
@@ -158,13 +151,29 @@ impl<F: Future + Unpin> Future for Watched<'_, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let polled = Pin::new(&mut self.run).poll(cx);
         if polled.is_pending() {
-            if self.waits.is_none() {
-                self.waits = Some(self.tally.wait());
-            }
-        } else if let Some(cells) = self.waits.take() {
-            cells.waiting.fetch_sub(1, Relaxed);
+            self.begin();
+        } else if self.waits.is_some() {
+            self.end();
         }
         polled
+    }
+}
+
+impl<F> Watched<'_, F> {
+    #[cold]
+    fn begin(&mut self) {
+        if self.waits.is_none() {
+            let cells = self.tally.cells();
+            cells.waiting.fetch_add(1, Relaxed);
+            self.waits = Some(cells);
+        }
+    }
+
+    #[cold]
+    fn end(&mut self) {
+        if let Some(cells) = self.waits.take() {
+            cells.waiting.fetch_sub(1, Relaxed);
+        }
     }
 }
 
