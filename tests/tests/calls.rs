@@ -54,7 +54,7 @@ fn served(record: &Record, change: impl FnOnce(&mut Limits)) -> Served {
 
 /// The status and the body, by HTTP and by FastCGI.
 fn ask(served: &Served, path: &str) -> [(u16, String); 2] {
-    let mut wire = Wire::open(served.address(), &format!("GET {path} HTTP/1.1\r\nhost: one.test\r\n\r\n"));
+    let mut wire = Wire::open(served.address(), format!("GET {path} HTTP/1.1\r\nhost: one.test\r\n\r\n"));
     let http = wire.response();
     let fastcgi = Answer::read(&mut open(served.addresses()[1], &get(1, path)), 1).unwrap();
     [(http.status, String::from_utf8(http.body).unwrap()), (fastcgi.status, fastcgi.text())]
@@ -98,7 +98,7 @@ fn the_status_of_a_cluster_tells_what_its_app_has_done() {
     let status = site.status();
     let mut wire = Wire::open(status.master.listen[0].parse().unwrap(), "");
     for path in ["/", "/", "/none"] {
-        wire.send(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        wire.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
         wire.response();
     }
     let workers = status.processes.len() as u64 - 1;

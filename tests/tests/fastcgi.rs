@@ -14,7 +14,8 @@ use cepa_tests::{
     Served, Serving,
     fastcgi::{Answer, begin, get, open, pairs, post, read_record, record, stream, variables},
     probe::Record,
-    stats::{eventually, most_connections, pause},
+    stats::{eventually, pause},
+    wire::idle,
 };
 
 fn app() -> App {
@@ -512,14 +513,7 @@ fn a_drain_ends_idle_connections_and_lets_requests_finish() {
 fn ten_thousand_idle_connections_hold_up_nobody() {
     let served = served();
     let request = get(1, "/");
-    let mut idle = Vec::new();
-    for at in 0..most_connections().min(10_000) {
-        let mut stream = TcpStream::connect(served.address()).unwrap();
-        if at % 10 == 0 {
-            stream.write_all(&request[..at % request.len()]).unwrap();
-        }
-        idle.push(stream);
-    }
+    let _idle = idle(served.address(), &request);
     let started = Instant::now();
     let mut wire = open(served.address(), &request);
     assert_eq!(Answer::read(&mut wire, 1).unwrap().status, 200);

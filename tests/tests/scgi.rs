@@ -3,7 +3,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,8 @@ use cepa_server::{Protocol, limits::Limits};
 use cepa_tests::{
     Served, Serving,
     fastcgi::{Answer, open, variables},
-    stats::{most_connections, pause},
+    stats::pause,
+    wire::idle,
 };
 
 fn app() -> App {
@@ -215,14 +216,7 @@ fn a_front_server_that_goes_in_the_middle_takes_nothing_along() {
 fn ten_thousand_idle_connections_hold_up_nobody() {
     let served = served();
     let get = request(&variables("GET", "/"), "");
-    let mut idle = Vec::new();
-    for at in 0..most_connections().min(10_000) {
-        let mut stream = TcpStream::connect(served.address()).unwrap();
-        if at % 10 == 0 {
-            stream.write_all(&get[..at % get.len()]).unwrap();
-        }
-        idle.push(stream);
-    }
+    let _idle = idle(served.address(), &get);
     let started = Instant::now();
     assert_eq!(ask(served.address(), &get).0.status, 200);
     assert!(started.elapsed() < Duration::from_secs(2));
