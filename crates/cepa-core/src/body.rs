@@ -138,6 +138,15 @@ impl Body {
         }
     }
 
+    /// The bytes, if there are some and all of them are in memory.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// The bytes, if the whole body is in memory; otherwise the body itself back.
     pub fn try_into_bytes(self) -> Result<Bytes, Self> {
         match self.kind {

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use cepa_core::Statistics;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::Outcome;
@@ -64,6 +65,16 @@ pub(crate) enum Report {
     Retire { reason: String },
     /// What came of a schedule, or why it has not run.
     ScheduleRan { run: u64, ended: Result<Outcome, String> },
+    /// What apps of it have done, of those in which something has changed since this was said last.
+    Figures(Vec<Figures>),
+}
+
+/// What one app of a process has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// The host it answers for; none for the app that all requests are made to.
+    pub(crate) host: Option<String>,
+    pub(crate) statistics: Statistics,
 }
 
 /// How a process is.

@@ -182,6 +182,10 @@ impl Connection for Link {
         self.deferred.add(&self.floor, work)
     }
 
+    fn calls_left(&self) -> u32 {
+        self.floor.limits.call_depth
+    }
+
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
     }
