@@ -11,12 +11,13 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
     "crates/cepa-server/src/limits.rs",
     "crates/cepa-bus/src/config.rs",
+    "crates/cepa-server/src/proxy_protocol.rs",
     "crates/cepa-bus/src/limits.rs",
     "crates/cepa-cluster/src/config.rs",
     "crates/cepa-log/src/options.rs",

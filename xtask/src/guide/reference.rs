@@ -208,7 +208,7 @@ fn kind(name: &str) -> Option<&'static str> {
         "usize" | "u64" | "u32" | "u16" => "number",
         "bool" => "true or false",
         "String" | "PathBuf" | "Address" | "Backend" | "FileMode" | "Level" | "Levels" | "Mode"
-        | "Protocol" | "Simple" | "WhileLost" | "Zone" => "text",
+        | "Protocol" | "Simple" | "Version" | "WhileLost" | "Zone" => "text",
         "FrontServers" => "list",
         _ => return None,
     })
