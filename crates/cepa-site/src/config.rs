@@ -66,8 +66,8 @@ pub struct HostConfig {
     /// of all addresses; default any. A host that is limited goes before those that are not. Listeners that are Unix
     /// sockets have no address.
     pub listen: Vec<At>,
-    /// The folder that it is made of where it says nothing else, default `.`: `public` at `/`, `cgi` at `/cgi-bin`, and the
-    /// pages of `errors`.
+    /// The folder that it is made of where it names no mounts, default `.`, which is that of the site: `public` at `/`, `cgi`
+    /// at `/cgi-bin`, and the pages of `errors`. Relative folders of its mounts lie below it.
     pub folder: PathBuf,
     /// What answers below which path, the longest path first; default `public` and `cgi` of the folder.
     pub mounts: Vec<MountConfig>,
@@ -118,15 +118,21 @@ pub struct HostLimits {
 pub struct HostLog {
     /// The category of the log that its lines are in, default `access`; one below it, such as `access.shop`, can have
     /// appenders of its own. Empty: there are no lines.
-    pub category: String,
+    #[serde(deserialize_with = "category")]
+    pub category: Option<logger::Category>,
     /// The form of a line, default `common`.
     pub format: logger::Format,
 }
 
 impl Default for HostLog {
     fn default() -> Self {
-        Self { category: "access".to_owned(), format: logger::Format::default() }
+        Self { category: Some(logger::Category::default()), format: logger::Format::default() }
     }
+}
+
+fn category<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<logger::Category>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
 }
 
 /// Where the certificate of a host comes from.
@@ -190,7 +196,7 @@ pub struct MountConfig {
     pub path: String,
     /// The name of an app that the program has.
     pub app: Option<String>,
-    /// A folder of files, with the options of the layer `static_files`; `files.root` lies below the folder of the site.
+    /// A folder of files, with the options of the layer `static_files`.
     pub files: Option<static_files::Options>,
     /// Whether folders among the `files` that have no index are listed, default no.
     pub listing: bool,
@@ -232,9 +238,15 @@ impl<'de> Deserialize<'de> for MountConfig {
 
 impl MountConfig {
     /// Files below a root at a path, without a listing.
-    pub fn files(path: &str, root: PathBuf) -> Self {
+    pub(crate) fn files(path: &str, root: PathBuf) -> Self {
         let files = Some(static_files::Options { root, ..Default::default() });
         Self { path: path.to_owned(), files, ..Self::default() }
+    }
+
+    /// The programs of a folder at a path.
+    pub(crate) fn cgi(path: &str, root: PathBuf) -> Self {
+        let cgi = Some(cgi::Options { root, ..Default::default() });
+        Self { path: path.to_owned(), cgi, ..Self::default() }
     }
 
     /// What serde cannot see. A text begins with the key at fault.
