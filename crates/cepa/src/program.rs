@@ -16,7 +16,10 @@ use cepa_cluster::schedule::{Outcome, ScheduleError};
 use cepa_core::{App, Onion, Result};
 use cepa_log::{Log, LogConfig, LogConfigError, LogError};
 use cepa_server::{
-    ListenConfig, Protocol, Server, ServerConfig, ServerError, cgi::process, listen::Endpoint, tls::Tls,
+    ListenConfig, Protocol, Server, ServerConfig, ServerError,
+    cgi::process,
+    listen::Endpoint,
+    tls::{Tls, TlsConfig, TlsFolder},
 };
 use serde::Deserialize;
 use tokio::{runtime::LocalRuntime, task::spawn_blocking};
@@ -501,8 +504,13 @@ pub(crate) fn url(scheme: &str, endpoint: &Endpoint) -> String {
 
 /// Looks at what only serving would find, and says what there is.
 fn check(boot: &Boot, onion: &Onion, server: &ServerConfig) -> Result<String, Failure> {
-    for listen in &server.listen {
-        listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
+    let folder = TlsFolder::new(&server.tls_dir);
+    for tls in server.listen.iter().filter_map(|listen| listen.tls.as_ref()) {
+        // What serving makes is not made here.
+        let tls = TlsConfig { self_signed: Vec::new(), ..tls.clone() };
+        if !(tls.certificates.is_empty() && tls.acme.is_empty()) {
+            Tls::load(&tls, &folder).map_err(ServerError::from)?;
+        }
     }
     Ok(summary(boot, onion))
 }
