@@ -20,7 +20,9 @@ pub(crate) struct MountFault {
 }
 
 impl MountFault {
-    pub(crate) fn of<E: Into<Box<dyn std::error::Error + Send + Sync>>>(key: &'static str) -> impl Fn(E) -> Self {
+    pub(crate) fn of<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        key: &'static str,
+    ) -> impl Fn(E) -> Self {
         move |fault| Self { key, fault: fault.into() }
     }
 }

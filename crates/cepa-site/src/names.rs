@@ -122,8 +122,11 @@ impl FromStr for HostName {
         let bracketed = name.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
         let name = normal(bracketed.as_deref().unwrap_or(name)).into_owned();
         // Also refuses a port, a scheme and a second `*`.
-        let is_name =
-            !name.is_empty() && !name.starts_with('.') && !name.contains("..") && !name.contains('%');
+        let is_name = !name.is_empty()
+            && !name.starts_with('.')
+            && !name.ends_with('.')
+            && !name.contains("..")
+            && !name.contains('%');
         let is_name = is_name && !name.contains('*') && host::hostname(&name) == name;
         if is_name { Ok(kind(name)) } else { Err(invalid()) }
     }

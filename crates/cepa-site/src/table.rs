@@ -128,7 +128,10 @@ impl Names {
     fn add(&mut self, name: &HostName, place: usize) -> Result<(), usize> {
         let put = |map: &mut HashMap<String, usize>, name: &String| match map.get(name) {
             Some(known) => Err(*known),
-            None => Ok(drop(map.insert(name.clone(), place))),
+            None => {
+                map.insert(name.clone(), place);
+                Ok(())
+            }
         };
         match name {
             HostName::Exact(name) => put(&mut self.exact, name),
