@@ -20,7 +20,7 @@ pub use self::{
     settings::{Proxies, Settings},
 };
 use crate::{
-    Handler, Middleware,
+    Handler, Hosts, Middleware,
     cookie::Keys,
     forwarded::Trust,
     router::{BuildError, Endpoint, Layer, Router, What},
@@ -61,6 +61,7 @@ pub struct App {
     pub(crate) settings: Settings,
     pub(crate) provided: Provided,
     pub(crate) later: Option<Arc<OnceLock<Provided>>>,
+    pub(crate) hosts: Option<Arc<Hosts>>,
 }
 
 impl App {
@@ -117,6 +118,14 @@ impl App {
     #[must_use]
     pub fn provide_later(mut self, values: Arc<OnceLock<Provided>>) -> Self {
         self.later = Some(values);
+        self
+    }
+
+    /// Tells the app of the hosts among which a handler or layer of it chooses: [`Ctx::call`](crate::Ctx::call) finds them,
+    /// and so does who asks for [statistics](Onion::statistics) of each.
+    #[must_use]
+    pub fn hosts(mut self, hosts: Arc<Hosts>) -> Self {
+        self.hosts = Some(hosts);
         self
     }
 

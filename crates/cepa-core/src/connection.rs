@@ -130,6 +130,11 @@ pub trait Connection {
         Err(work)
     }
 
+    /// How many calls deep a request may still [call](crate::Ctx::call) for others.
+    fn calls_left(&self) -> u32 {
+        Memory::CALL_DEPTH
+    }
+
     /// Whether this server is about to close the connection because it drains.
     fn is_draining(&self) -> bool {
         false
@@ -155,6 +160,11 @@ pub struct Memory {
     pub peer: Peer,
     /// Whether such requests claim to have come over TLS.
     pub tls: Option<TlsInfo>,
+}
+
+impl Memory {
+    /// How deep calls may be nested where no server says so; as a server's `limits.call_depth`.
+    pub const CALL_DEPTH: u32 = 8;
 }
 
 impl Connection for Memory {

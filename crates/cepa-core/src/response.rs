@@ -2,7 +2,7 @@
 
 mod fields;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -10,7 +10,13 @@ use http::{
     header::{self, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use crate::{Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets};
+use crate::{
+    Body, Error, Onion,
+    connection::OnUpgrade,
+    error::status_text,
+    request::WithoutSecrets,
+    statistics::{Counted, Visit},
+};
 use fields::Fields;
 
 /// A response: status, headers and body.
@@ -305,6 +311,29 @@ impl Response {
                 self.content = Content::Null;
             }
             Content::Body(_) => {}
+        }
+    }
+
+    /// Counts a finished answer for an app.
+    #[inline]
+    pub(crate) fn count(&mut self, onion: &Arc<Onion>, visit: Visit<'_>) {
+        let is_error = self.status.is_server_error();
+        match self.body().map_or(Some(0), Body::len) {
+            Some(bytes) => visit.end(is_error, bytes),
+            None => {
+                visit.end(is_error, 0);
+                self.count_stream(onion);
+            }
+        }
+    }
+
+    /// Counts the bytes of a body of unknown length as they are sent.
+    #[cold]
+    fn count_stream(&mut self, onion: &Arc<Onion>) {
+        if let Content::Body(body) = &mut self.content {
+            let onion = Arc::clone(onion);
+            let counted = Counted { body: std::mem::take(body), onion };
+            *body = Body::new(counted);
         }
     }
 

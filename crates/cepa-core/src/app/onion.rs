@@ -10,11 +10,12 @@ use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::{Handling, check, order, settings::Settings};
 use crate::{
-    App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Result, Run,
+    App, Body, Ctx, Handler, Hosts, LocalBoxFuture, Middleware, Next, Request, Result, Run, Statistics,
     middleware::Core,
     response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
     state::Provided,
+    statistics::Tally,
 };
 
 /// An [`App`] with its layers and routes resolved. It is shared by all threads; doors call
@@ -25,6 +26,8 @@ pub struct Onion {
     pub(crate) table: Table,
     pub(crate) fallback: Option<Endpoint>,
     pub(crate) settings: Settings,
+    pub(crate) hosts: Option<Arc<Hosts>>,
+    pub(crate) tally: Tally,
     provided: Vec<Arc<Provided>>,
     later: Option<Arc<OnceLock<Provided>>>,
 }
@@ -35,6 +38,7 @@ struct Outer<'a> {
     settings: Settings,
     provided: &'a [Arc<Provided>],
     later: Option<&'a Arc<OnceLock<Provided>>>,
+    hosts: Option<&'a Arc<Hosts>>,
     fallback: Option<&'a Endpoint>,
 }
 
@@ -53,11 +57,13 @@ impl Onion {
         let mut provided = vec![Arc::new(app.provided)];
         provided.extend_from_slice(outer.provided);
         let later = app.later.or_else(|| outer.later.cloned());
+        let hosts = app.hosts.or_else(|| outer.hosts.cloned());
         let fallback = app.fallback.or_else(|| outer.fallback.cloned());
         let this = Outer {
             settings: settings.clone(),
             provided: &provided,
             later: later.as_ref(),
+            hosts: hosts.as_ref(),
             fallback: fallback.as_ref(),
         };
         let mut mount =
@@ -68,7 +74,8 @@ impl Onion {
         faults.extend(new_faults);
         let places = app.router.layers;
         let layers = places.iter().map(|layer| layer.layer.clone()).collect();
-        Self { layers, places, table, fallback, settings, provided, later }
+        let tally = Tally::new();
+        Self { layers, places, table, fallback, settings, hosts, tally, provided, later }
     }
 
     /// A value that the app [provides](App::provide), or one around it, or that was provided
@@ -85,13 +92,23 @@ impl Onion {
     /// status a log line; a panic becomes a 500.
     #[inline]
     pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
-        Handling::new(Arc::clone(self), request)
+        Handling::new(Arc::clone(self), request, None)
     }
 
     /// A ctx for work that no request asked for: the app's [provided](Self::provided) values and services are found in
     /// it, and no layer has run.
     pub fn ctx(self: &Arc<Self>, request: Request) -> Ctx {
-        Ctx::new(request, Arc::clone(self))
+        Ctx::new(request, Arc::clone(self), None)
+    }
+
+    /// What this app has done in this process, since it was built.
+    pub fn statistics(&self) -> Statistics {
+        self.tally.read()
+    }
+
+    /// The hosts that the app [was told of](App::hosts).
+    pub fn hosts(&self) -> Option<&Arc<Hosts>> {
+        self.hosts.as_ref()
     }
 
     pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {
