@@ -1,7 +1,14 @@
 //! The program `cepa` as it hosts folders: who answers which host and path, over real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixStream,
+    },
+    process::{Child, Command, Stdio},
+};
 
 use cepa_tests::{
     hosted::{self, Folder, Hosted},
@@ -385,6 +392,123 @@ fn each_host_has_its_certificate() {
     assert_eq!(ask("two.test", "two.test.pem"), "home");
     assert_eq!(ask("two.test", "one.test.pem"), "", "it is not that of the other host");
     assert_eq!(ask("own.test", "one.test.pem"), "");
+}
+
+#[test]
+fn the_welcome_page_is_for_everybody() {
+    let served = folder().serve();
+    cepa_tests::browser::browse(
+        "welcome.js",
+        serde_json::json!({ "home": format!("http://{}", served.address()) }),
+    );
+}
+
+/// A process that is ended with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Its own processes end with it only if it is asked.
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// php-fpm that listens at `sock` in a folder, which its users may enter.
+fn php_fpm(folder: &Folder) -> Option<Ended> {
+    let program =
+        ["php-fpm8.4", "php-fpm8.2", "php-fpm"].iter().find_map(|name| cepa_programs::find(name))?;
+    let dir = folder.path("").display().to_string();
+    let dir = dir.trim_end_matches('/');
+    // It refuses to run as root, and otherwise to become somebody else.
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let user = if is_root { "user = www-data\ngroup = www-data\n" } else { "" };
+    let config = format!(
+        "[global]\npid = {dir}/pid\nerror_log = {dir}/log\ndaemonize = no\n[www]\n{user}listen = {dir}/sock\n\
+         listen.mode = 0666\npm = static\npm.max_children = 2\n"
+    );
+    folder.write("php.conf", &config);
+    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-F").arg("-y").arg(folder.path("php.conf")).stdin(Stdio::null());
+    let process = Ended(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    eventually("php-fpm listens", || UnixStream::connect(folder.path("sock")).is_ok());
+    Some(process)
+}
+
+#[test]
+fn php_runs_below_a_path_and_never_shows_itself() {
+    let folder = folder();
+    let Some(_php) = php_fpm(&folder) else {
+        return cepa_programs::has_not_run("php_runs_below_a_path", "no php-fpm; apt-get install php-fpm");
+    };
+    let says = "<?php /* secret */ echo $_SERVER['SCRIPT_NAME'], '|', $_SERVER['PATH_INFO'] ?? '', '|', \
+                $_SERVER['HTTP_HOST'];";
+    for (name, text) in [
+        ("www/index.html", "main"),
+        ("www/blog/index.php", says),
+        ("www/blog/sub/index.php", says),
+        ("www/blog/style.css", "css"),
+        ("www/blog/page/index.html", "page"),
+        ("www/blog/UPPER.PHP", says),
+    ] {
+        folder.write(name, text);
+    }
+    let sock = folder.path("sock");
+    folder.write(
+        "cepa.toml",
+        &format!(
+            r#"
+            [[hosts]]
+            names = ["a.test"]
+            [[hosts.mounts]]
+            files.root = "www"
+            [[hosts.mounts]]
+            path = "/blog"
+            files.root = "www/blog"
+            fastcgi = {{ upstream = "unix:{}", root = "www/blog", front_controller = "/index.php" }}
+            [[hosts.mounts]]
+            path = "/plain"
+            fastcgi = {{ upstream = "unix:{0}", root = "www/blog" }}
+            "#,
+            sock.display()
+        ),
+    );
+    let served = folder.serve();
+    for (path, status, text) in [
+        ("/", 200, "main"),
+        ("/blog/", 200, "/blog/index.php||a.test"),
+        ("/blog/index.php/x/y", 200, "/blog/index.php|/x/y|a.test"),
+        ("/blog/sub/", 200, "/blog/sub/index.php||a.test"),
+        ("/blog/style.css", 200, "css"),
+        ("/blog/page/", 200, "page"),
+        // What is not there is for the front controller.
+        ("/blog/any/thing", 200, "/blog/index.php|/any/thing|a.test"),
+        ("/plain/sub/index.php", 200, "/plain/sub/index.php||a.test"),
+        ("/plain/any", 404, ""),
+        ("/plain/style.css", 404, ""),
+    ] {
+        let answer = served.get("a.test", path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(status != 200 || answer.text() == text, "{path}: {}", answer.text());
+    }
+    // Ways to the same file that are none of its own.
+    for path in [
+        "/%62log/index.php",
+        "//blog/index.php",
+        "/x/../blog/index.php",
+        "/blog%2findex.php",
+        "/blog/index.ph%70",
+        "/blog/index.php.",
+        "/blog/index.php%00",
+        "/blog/UPPER.PHP",
+        "/blog/sub%2Findex.php",
+        "/plain/UPPER.PHP",
+        "/blog\\index.php",
+    ] {
+        let answer = served.get("a.test", path);
+        assert!(!answer.text().contains("secret"), "{path}: {} {}", answer.status, answer.text());
+    }
 }
 
 #[test]
