@@ -62,14 +62,18 @@ fn definition() -> clap::Command {
     let of_sites =
         OF_SITES.map(|(name, about)| clap::Command::new(name).about(about).disable_help_flag(true));
     let line = CommandLine::command().subcommands(of_sites).override_usage("cepa [COMMAND] [SITE]");
-    line.after_help("SITE is a folder, this one by default. `cepa COMMAND --help` lists the flags of a command.")
+    line.after_help(
+        "SITE is a folder, this one by default. `cepa COMMAND --help` lists the flags of a command.",
+    )
 }
 
-/// Whether a command line is read here: it asks for an own command, for the help, or for the version.
+/// Whether a command line is read here: it asks for an own command, for the help, the version, or what is no command.
 fn is_own(first: Option<&OsString>) -> bool {
     let Some(first) = first.and_then(|first| first.to_str()) else { return false };
-    matches!(first, "--help" | "-h" | "--version" | "-V")
-        || CommandLine::command().find_subcommand(first).is_some()
+    match first.starts_with('-') {
+        true => matches!(first, "--help" | "-h" | "--version" | "-V"),
+        false => OF_SITES.iter().all(|(name, _)| *name != first),
+    }
 }
 
 /// Does what a command line asks for, the program's own name first, and gives the exit code: 0 if all is well, 1 if
@@ -120,13 +124,13 @@ mod tests {
     #[test]
     fn what_is_about_a_site_is_read_elsewhere() {
         let is_own = |first: &str| super::is_own(Some(&first.into()));
-        for first in ["new", "dev", "--help", "-h", "--version", "-V"] {
+        for first in ["new", "dev", "nwe", "--help", "-h", "--version", "-V"] {
             assert!(is_own(first), "{first}");
         }
         for (first, _) in OF_SITES {
             assert!(!is_own(first), "{first}");
         }
-        assert!(!is_own("--env") && !is_own("nwe") && !super::is_own(None));
+        assert!(!is_own("--env") && !super::is_own(None));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What answers below one path of a host.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
-use cepa_core::{App, BuildError, Ctx, percent, router::Mount};
+use cepa_core::{App, Ctx, Handler, LocalBoxFuture, Result, percent, router::Mount};
 use cepa_layers::{When, cgi, directory, fastcgi_pass, proxy, scgi_pass, static_files};
+use http::{Method, StatusCode, header};
 
 use crate::{
     config::{MountConfig, is_script},
@@ -36,7 +40,7 @@ pub(crate) struct Placed {
 impl Placed {
     /// A mount, with its relative folders below `folder`.
     pub(crate) fn new(mut config: MountConfig, folder: &Path) -> Self {
-        let place = |root: &mut PathBuf| *root = folder.join(&*root);
+        let place = |root: &mut PathBuf| *root = below(folder, root);
         config.files.iter_mut().for_each(|files| place(&mut files.root));
         config.cgi.iter_mut().for_each(|cgi| place(&mut cgi.root));
         let scripts = config.fastcgi.iter_mut().chain(config.scgi.iter_mut());
@@ -50,6 +54,15 @@ impl Placed {
             "" => "/",
             path => path,
         }
+    }
+
+    /// What answers, in a word, with where it is.
+    fn what(&self) -> String {
+        let MountConfig { files, fastcgi, scgi, .. } = &self.config;
+        let files = files.iter().map(|files| format!("files {}", files.root.display()));
+        let fastcgi = fastcgi.iter().map(|options| format!("fastcgi {}", options.upstream));
+        let scgi = scgi.iter().map(|options| format!("scgi {}", options.upstream));
+        files.chain(fastcgi).chain(scgi).collect::<Vec<_>>().join(", ")
     }
 
     /// What answers. `app` is the one that is named, `roots` are the folders of all hosts.
@@ -80,10 +93,11 @@ impl Placed {
         if let Some(options) = config.proxy {
             let proxy = proxy::proxy(options).map_err(MountFault::of("proxy"))?;
             return Ok(match &config.files {
-                Some(_) => Mount::new(around.fallback(proxy)),
+                Some(_) => Mount::new(around.mount("/", proxy)),
                 None => Mount::new(proxy),
             });
         }
+        let rest = Rest { what: self.what(), reads_only: config.fastcgi.is_none() && config.scgi.is_none() };
         if let Some(options) = config.fastcgi {
             around = around.with(fastcgi_pass(options).map_err(MountFault::of("fastcgi"))?);
         }
@@ -95,8 +109,36 @@ impl Placed {
             let options = directory::Options { root, hidden, symlinks, ..Default::default() };
             around = around.with(directory(options).map_err(MountFault::of("listing"))?);
         }
-        Ok(Mount::new(around))
+        Ok(Mount::new(around.mount("/", rest)))
     }
+}
+
+/// What no layer of a mount has answered: it is not there. It has the mount's name in the list of routes.
+struct Rest {
+    what: String,
+    /// Whether there are files only.
+    reads_only: bool,
+}
+
+impl Handler<()> for Rest {
+    fn call<'a>(&'a self, ctx: &'a mut Ctx) -> LocalBoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            if self.reads_only && !matches!(*ctx.method(), Method::GET | Method::HEAD) {
+                ctx.set(header::ALLOW, "GET, HEAD")?;
+                ctx.set_status(StatusCode::METHOD_NOT_ALLOWED)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        self.what.clone().into()
+    }
+}
+
+/// A path from a folder on, without the `.` in it.
+pub(crate) fn below(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path).components().collect()
 }
 
 /// Whether a part of a path, decoded, is a script by its name.
@@ -104,12 +146,6 @@ fn has_script(path: &str, suffixes: &[String]) -> bool {
     let path = percent::decode(path);
     let path = String::from_utf8_lossy(&path);
     path.split(['/', '\\']).any(|part| is_script(part, suffixes))
-}
-
-impl From<BuildError> for MountFault {
-    fn from(error: BuildError) -> Self {
-        Self { key: "app", fault: error.into() }
-    }
 }
 
 #[cfg(test)]

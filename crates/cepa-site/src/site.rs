@@ -9,11 +9,11 @@ use cepa::{Boot, Error, Program};
 use cepa_core::{App, Result, forwarded::Trust};
 
 use crate::{
-    certificates::Certificates,
+    certificates::{self, Certificates},
     config::{HostConfig, SiteConfig},
     errors::Pages,
     host,
-    mount::Placed,
+    mount::{Placed, below},
     roots::Roots,
     sites::Sites,
     welcome,
@@ -76,12 +76,13 @@ impl Site {
         if !is_named {
             hosts.push(HostConfig::default());
         }
+        certificates::listeners(boot)?;
         let folder = boot.root().to_owned();
         let mut roots = Roots::of_site(&folder);
         let mut all = Vec::new();
         for host in &hosts {
             host.tls.iter().for_each(|tls| roots.add_tls(tls));
-            let mounts = host::mounts(host, &folder.join(&host.folder));
+            let mounts = host::mounts(host, &below(&folder, &host.folder));
             mounts.iter().for_each(|mount| roots.add(mount));
             all.push(mounts);
         }
@@ -109,7 +110,7 @@ impl Site {
         mounts: &[Placed],
         roots: &Roots,
     ) -> Result<App> {
-        let folder = boot.root().join(&host.folder);
+        let folder = below(boot.root(), &host.folder);
         let pages =
             pages(host, &folder).map_err(|fault| boot.config_fault(&format!("{key}.errors"), fault))?;
         let mut app = host::layers(host, pages, mounts)?;

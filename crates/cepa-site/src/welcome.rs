@@ -13,7 +13,7 @@ use http::header;
 const PAGE: &str = include_str!("welcome.html");
 
 /// The page has its style in it and runs nothing; the style is named by its SHA-256.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-Aj86i78dwc9JuDlPyRHyW5dRO5jdMQvgpYWF+Bc4fuY='; base-uri 'none'; \
+const POLICY: &str = "default-src 'none'; style-src 'sha256-Bh2NMGEHJ4BMBHiA/Xeje18R9h+HTPj/C1R4HK1kK8M='; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 /// An app that says what to put into the folder, on a page and at start on the terminal.
