@@ -3,14 +3,17 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use cepa::server::cgi::process;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::new::{Name, New};
+use crate::{
+    import_apache,
+    new::{Name, New},
+};
 
 #[derive(Parser)]
 #[command(name = "cepa", version, disable_help_subcommand = true)]
@@ -31,6 +34,14 @@ enum Command {
         /// Where the sources of Cepa are [default: where this program was built, while they are there]
         #[arg(long, value_name = "FOLDER")]
         cepa: Option<PathBuf>,
+    },
+    /// Prints the configuration of a site that answers as Apache does, and what of Apache's is not in it
+    ImportApache {
+        /// The file of Apache: all of it, such as /etc/apache2/apache2.conf, or that of one virtual host
+        file: PathBuf,
+        /// A name that the configuration asks for by `<IfDefine>` or `${NAME}`, as apache2 -D has it
+        #[arg(short = 'D', long = "define", value_name = "NAME[=VALUE]")]
+        defines: Vec<String>,
     },
     /// Serves the app of the package in this folder while it is written
     #[command(disable_help_flag = true)]
@@ -94,6 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match line.command {
+        Command::ImportApache { file, defines } => import(&file, defines),
         Command::Dev { arguments } => cepa::develop(arguments),
         Command::New { name, path, cepa } => match (New { name, path, cepa }).make() {
             Ok(made) => {
@@ -109,6 +121,31 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+/// Prints what becomes of a configuration of Apache, and notes what does not.
+fn import(file: &Path, defines: Vec<String>) -> ExitCode {
+    let defines = defines.into_iter().map(|define| match define.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (define, String::new()),
+    });
+    let imported = match import_apache::import(file, defines.collect()) {
+        Ok(imported) => imported,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for note in &imported.notes {
+        let _ = writeln!(io::stderr(), "{note}");
+    }
+    match io::stdout().write_all(imported.text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: cannot write to standard output: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

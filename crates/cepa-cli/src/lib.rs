@@ -4,6 +4,7 @@
 //! own program, [`cepa::develop`]; all that hosts a site is [`cepa_site::program`].
 
 mod command;
+pub mod import_apache;
 pub mod new;
 
 pub use self::command::run;
