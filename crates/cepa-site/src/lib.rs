@@ -6,6 +6,8 @@
 mod certificates;
 mod config;
 mod errors;
+#[cfg(any(test, doctest))]
+mod guide;
 mod host;
 mod mount;
 mod names;
