@@ -1,156 +1,23 @@
 //! The configuration of a site that answers as Apache did.
 
+mod tables;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
 use cepa_site::{HostName, MountConfig};
-use serde::Serialize;
 
+use self::tables::{
+    Bind, Empty, FastCgiTable, FilesTable, FolderTable, HostTable, HostTables, Listener, Listeners, LogTable,
+    LogTables, MountTable, ProxyTable, RedirectTable, ServerTable, TlsTable, logs,
+};
 use super::{
     ImportError, Note,
     routes::{Target, routes},
     scope::{Host, Listen, Scope, Server, is_ip},
 };
-
-#[derive(Serialize)]
-struct ServerTable {
-    server: Listeners,
-}
-
-#[derive(Serialize)]
-struct Listeners {
-    listen: Vec<Listener>,
-}
-
-#[derive(Serialize)]
-struct Listener {
-    address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    options: Option<Bind>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<Empty>,
-}
-
-#[derive(Serialize)]
-struct Bind {
-    ipv6_only: bool,
-}
-
-#[derive(Serialize)]
-struct Empty {}
-
-#[derive(Serialize)]
-struct HostTables {
-    hosts: [HostTable; 1],
-}
-
-#[derive(Serialize)]
-struct HostTable {
-    names: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    listen: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<PathBuf>,
-    log: LogTable,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<TlsTable>,
-    mounts: Vec<MountTable>,
-}
-
-#[derive(Serialize)]
-struct LogTable {
-    category: String,
-    format: &'static str,
-}
-
-#[derive(Serialize)]
-struct TlsTable {
-    cert: PathBuf,
-    key: PathBuf,
-}
-
-#[derive(Serialize, Default)]
-struct MountTable {
-    path: String,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    listing: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    files: Option<FilesTable>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cgi: Option<FolderTable>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proxy: Option<ProxyTable>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fastcgi: Option<FastCgiTable>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redirect: Option<RedirectTable>,
-}
-
-#[derive(Serialize)]
-struct FilesTable {
-    root: PathBuf,
-    index: String,
-}
-
-#[derive(Serialize)]
-struct FolderTable {
-    root: PathBuf,
-}
-
-#[derive(Serialize)]
-struct ProxyTable {
-    upstreams: Vec<String>,
-    host: &'static str,
-}
-
-#[derive(Serialize)]
-struct FastCgiTable {
-    upstream: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    root: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct RedirectTable {
-    to: String,
-    status: u16,
-}
-
-#[derive(Serialize)]
-struct LogTables {
-    log: LogSection,
-}
-
-#[derive(Serialize)]
-struct LogSection {
-    appenders: BTreeMap<String, Appender>,
-    categories: BTreeMap<String, Category>,
-}
-
-#[derive(Serialize)]
-struct Appender {
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    filename: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    layout: Option<Layout>,
-}
-
-#[derive(Serialize)]
-struct Layout {
-    r#type: &'static str,
-}
-
-#[derive(Serialize)]
-struct Category {
-    appenders: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inherit: Option<bool>,
-}
 
 /// The text; `None` where nothing would answer.
 pub(super) fn write(
@@ -473,21 +340,4 @@ fn is_listed(root: &Path, scope: &Scope, base: &Scope) -> bool {
     let about = base.listing.iter().chain(&scope.listing).filter(|(folder, _)| root.starts_with(folder));
     // Of the same folder the last counts.
     about.max_by_key(|(folder, _)| folder.components().count()).is_some_and(|(_, lists)| *lists)
-}
-
-/// Files for the lines of requests, and standard error for everything else.
-fn logs(files: &[(String, String)]) -> LogSection {
-    let console = Appender { r#type: "stderr", filename: None, layout: None };
-    let mut appenders = BTreeMap::from([("console".to_owned(), console)]);
-    let default = Category { appenders: vec!["console".to_owned()], level: Some("info"), inherit: None };
-    let mut categories = BTreeMap::from([("default".to_owned(), default)]);
-    for (category, file) in files {
-        let name = category.replace('.', "_");
-        let layout = Some(Layout { r#type: "message_pass_through" });
-        let appender = Appender { r#type: "file", filename: Some(file.clone()), layout };
-        appenders.insert(name.clone(), appender);
-        let own = Category { appenders: vec![name], level: None, inherit: Some(false) };
-        categories.insert(category.clone(), own);
-    }
-    LogSection { appenders, categories }
 }
