@@ -5,6 +5,7 @@ pub mod acme;
 pub mod browser;
 pub mod cluster;
 pub mod fastcgi;
+pub mod hosted;
 pub mod http;
 pub mod koa;
 pub mod load;

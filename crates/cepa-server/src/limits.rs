@@ -49,7 +49,7 @@ pub struct Limits {
     /// Bytes of a request body, default 10 MiB, which a route may override: 413.
     #[serde(with = "size")]
     pub body: u64,
-    /// Time for the TLS handshake, default 10 s: close.
+    /// Time for the header of the PROXY protocol, and then for the TLS handshake, default 10 s each: close.
     #[serde(with = "duration")]
     pub handshake: Duration,
     /// Time from the start of a connection (after TLS) to the first byte of its first request, default 30 s: close.

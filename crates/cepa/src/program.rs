@@ -65,6 +65,8 @@ use crate::{
 pub struct Program {
     pub(crate) name: String,
     pub(crate) version: String,
+    /// The configuration file of the folder that it works in, if that is named on its command line.
+    file: Option<&'static str>,
     plugins: Vec<Box<dyn Erased>>,
 }
 
@@ -79,7 +81,15 @@ macro_rules! program {
 impl Program {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into(), plugins: Vec::new() }
+        Self { name: name.into(), version: version.into(), file: None, plugins: Vec::new() }
+    }
+
+    /// A program that hosts folders: one may be named behind each command, and the program works in it as if it had been
+    /// started there. `file`, of that folder, is the lowest layer of the configuration.
+    #[must_use]
+    pub fn hosts_folders(mut self, file: &'static str) -> Self {
+        self.file = Some(file);
+        self
     }
 
     /// Adds a plugin. The order is that of what they need, else that in which they were added.
@@ -99,12 +109,17 @@ impl Program {
         if process::is_cgi() {
             return self.run_for_cgi(app);
         }
-        let (command, mut surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
+        let hosts = self.file.is_some();
+        let asked = command::parse(env::args_os(), &self.name, &self.version, hosts);
+        let (command, mut surroundings) = match asked {
             Ok(asked) => asked,
             Err(text) => return usage(&text),
         };
+        surroundings.file = self.file;
         match &command {
-            Command::Completions(shell) => return self.end(Ok(command::completions(*shell, &self.name))),
+            Command::Completions(shell) => {
+                return self.end(Ok(command::completions(*shell, &self.name, hosts)));
+            }
             #[cfg(feature = "cluster")]
             Command::Start => return start::start(self, surroundings, app),
             #[cfg(feature = "cluster")]
@@ -113,7 +128,7 @@ impl Program {
             }
             _ => {}
         }
-        let text = surroundings.enter_package().map_err(Failure::from);
+        let text = surroundings.enter().map_err(Failure::from);
         #[cfg(feature = "cluster")]
         if let (Command::RunSchedule(name), Ok(())) = (&command, &text) {
             match operate::run_schedule(name, &surroundings) {
@@ -163,7 +178,7 @@ fn usage(text: &clap::Error) -> ExitCode {
 pub fn develop(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = ["cepa", "dev"].map(OsString::from).into_iter().chain(arguments);
     let program = Program::new("cepa", env!("CARGO_PKG_VERSION"));
-    match command::parse(line, &program.name, &program.version) {
+    match command::parse(line, &program.name, &program.version, false) {
         Ok((command, surroundings)) => {
             // What is asked for has no app of its own.
             program.end(perform(&command, surroundings, Vec::new(), |_| Ok(App::new())))
@@ -176,7 +191,8 @@ impl Program {
     /// Answers the one request that a front server has started the program for. Its arguments are those of the client
     /// (RFC 3875, section 4.4), so they are no command line.
     fn run_for_cgi(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
-        let surroundings = Surroundings { name: self.name, env: None, dir: None, flags: Vec::new() };
+        let (folder, env, dir, flags) = (None, None, None, Vec::new());
+        let surroundings = Surroundings { name: self.name, folder, file: self.file, env, dir, flags };
         match perform(&Command::Cgi, surroundings, self.plugins, app) {
             Ok(_) => ExitCode::SUCCESS,
             Err(failure) => {

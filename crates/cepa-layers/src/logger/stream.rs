@@ -35,7 +35,7 @@ impl Counted {
         let facts = Facts { ctx, status, hidden: &logger.hidden, sent: None };
         let line = Line::new(&logger.pattern, &facts, String::new());
         let declared = ctx.response.headers().get(CONTENT_LENGTH).cloned();
-        let counted = Self { body, writer: logger.writer, line, started, length: 0, is_open: true };
+        let counted = Self { body, writer: logger.writer.clone(), line, started, length: 0, is_open: true };
         ctx.response.replace_body(Body::new(counted));
         // The length that was declared still holds.
         if let Some(length) = declared {

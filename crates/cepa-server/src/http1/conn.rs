@@ -18,6 +18,8 @@ pub(crate) struct Conn<S> {
     pub(super) waits: Waits,
     /// `left` may hold a whole request, left by an exchange.
     pub(super) unread: bool,
+    /// Another process would not know who the client is.
+    pub(super) stays: bool,
 }
 
 /// What an idle connection waits for; says which limit its deadline is.
@@ -46,6 +48,7 @@ impl<S: Transport> Conn<S> {
             born,
             waits: Waits::FirstByte,
             unread,
+            stays: false,
         };
         conn.wait_for(conn.floor().limits.first_byte);
         conn
@@ -68,7 +71,7 @@ impl<S: Transport> Conn<S> {
 
     /// Whether a drain means that this connection goes on in another process.
     pub(super) fn moves(&self) -> bool {
-        self.floor().heir().is_some() && !self.link.is_tls()
+        self.floor().heir().is_some() && !self.link.is_tls() && !self.stays
     }
 
     /// Whether this connection has to end with what it is at, because the server drains.

@@ -59,6 +59,13 @@ impl<S: Transport> Serve<S> {
         Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
     }
 
+    /// Serves a connection whose client only this process knows: the socket alone does not tell.
+    pub(crate) fn staying(io: S, link: Rc<Link>) -> Self {
+        let mut conn = Conn::new(io, link);
+        conn.stays = true;
+        Self { conn: Some(conn), doing: Doing::Nothing }
+    }
+
     /// Goes on with a connection that has served requests in another process.
     pub(crate) fn resumed(io: S, link: Rc<Link>, served: u32, age: u32) -> Self {
         Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing }

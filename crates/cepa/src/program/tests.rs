@@ -10,6 +10,8 @@ fn check(settings: &[&str], app: impl FnOnce(&mut Boot) -> Result<App>) -> Strin
 
 fn performed(command: &Command, settings: &[&str], app: impl FnOnce(&mut Boot) -> Result<App>) -> String {
     let surroundings = Surroundings {
+        folder: None,
+        file: None,
         name: "hello".to_owned(),
         env: Some("test".parse().unwrap()),
         dir: None,
@@ -84,6 +86,8 @@ fn the_operator_reads_what_is_at_fault_and_where() {
 #[test]
 fn a_folder_that_was_asked_for_must_be_there() {
     let surroundings = Surroundings {
+        folder: None,
+        file: None,
         name: String::new(),
         env: None,
         dir: Some("/no/such/folder".into()),
