@@ -392,7 +392,7 @@ fn each_host_has_its_certificate() {
     assert_eq!(ask("two.test", "two.test.pem"), "home");
     assert_eq!(ask("two.test", "one.test.pem"), "", "it is not that of the other host");
     assert_eq!(ask("own.test", "one.test.pem"), "", "nobody has told the client of it");
-    let made = fs::read_dir(folder.path("data/tls")).unwrap().flatten().map(|entry| entry.path());
+    let made = fs::read_dir(folder.path("data/tls/self-signed")).unwrap().flatten().map(|entry| entry.path());
     let made = made.filter(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("BEGIN CERTIFICATE")));
     let made: Vec<_> = made.collect();
     assert_eq!(made.len(), 1, "{made:?}");
