@@ -45,6 +45,7 @@ pub use config::{CertificateFiles, Protocol, TlsConfig};
 pub use error::TlsError;
 pub use folder::TlsFolder;
 pub use peer::{PeerInfo, authority_matches, peer_info};
+pub use provider::provider;
 #[cfg(feature = "self-signed")]
 pub use self_signed::{SelfSigned, self_signed};
 
@@ -72,7 +73,7 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 /// What is spoken.
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
-/// How often a certificate is looked for that is awaited.
+/// How often files are looked at which another process may write at any moment.
 const AWAITED: Duration = Duration::from_secs(1);
 
 /// The TLS side of a listener; clones share certificates and ticket keys, across threads.
@@ -98,8 +99,6 @@ pub struct Reload {
     pub changed: usize,
     /// Why others could not be read anew; their old form goes on to be served.
     pub errors: Vec<TlsError>,
-    /// How many have never been there.
-    pub awaited: usize,
 }
 
 impl Tls {
@@ -109,7 +108,7 @@ impl Tls {
     /// # Errors
     /// See [`TlsError`]; each names the file or the name at fault.
     pub fn load(config: &TlsConfig, folder: &TlsFolder) -> Result<Self, TlsError> {
-        let provider = provider::provider();
+        let provider = provider();
         let acme = config.acme_names()?;
         let load = |files| Certificate::load(files, &provider);
         let mut certificates = config.certificates.iter().map(load).collect::<Result<Vec<_>, _>>()?;
@@ -142,16 +141,14 @@ impl Tls {
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-        let (asked, refusal) = {
-            let hello = start.client_hello();
-            match self.shared.challenges.asked(&hello) {
-                Some(asked) => (asked.map(Some), None),
-                None => (Ok(None), self.shared.resolver.refusal(hello.server_name())),
-            }
-        };
-        let refusal = match (asked, refusal) {
-            (Ok(None), None) => return start.into_stream(Arc::clone(&self.config)).await.map(Some),
-            (Ok(Some(asked)), _) => {
+        let hello = start.client_hello();
+        let refusal = match self.shared.challenges.asked(&hello) {
+            None => match self.shared.resolver.refusal(hello.server_name()) {
+                None => return start.into_stream(Arc::clone(&self.config)).await.map(Some),
+                Some(refusal) => refusal,
+            },
+            Some(Err(refusal)) => refusal,
+            Some(Ok(asked)) => {
                 let provider = Arc::clone(&self.shared.provider);
                 match spawn_blocking(move || asked.answer(&provider)).await? {
                     Ok(config) => {
@@ -162,7 +159,6 @@ impl Tls {
                     Err(error) => return Err(io::Error::other(error)),
                 }
             }
-            (Err(refusal), _) | (Ok(None), Some(refusal)) => refusal,
         };
         start.io.write_all(&refusal.record()).await?;
         start.io.shutdown().await?;
@@ -187,25 +183,22 @@ impl Tls {
         if reload.changed > 0 {
             self.shared.resolver.swap(Table::new(&certificates, self.shared.is_strict));
         }
-        reload.awaited = certificates.iter().filter(|certificate| certificate.key.is_none()).count();
         reload
     }
 
     /// Calls [`reload_if_changed`](Self::reload_if_changed) every so often (not under a second), on a thread for
-    /// blocking work, and every second while a certificate is awaited; logs what has changed, and each error once for as
+    /// blocking work, and every second if certificates come by ACME; logs what has changed, and each error once for as
     /// long as it lasts. Spawn it once per process.
     pub async fn watch(self, every: Duration) {
+        let every = if self.shared.challenges.is_empty() { every.max(AWAITED) } else { AWAITED };
         let mut known = Vec::new();
-        // Nobody knows before the first look.
-        let mut pause = AWAITED;
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(every).await;
             let tls = self.clone();
             let Ok(reload) = spawn_blocking(move || tls.reload_if_changed()).await else {
                 // The runtime is shutting down.
                 return;
             };
-            pause = if reload.awaited > 0 { AWAITED } else { every.max(AWAITED) };
             if reload.changed > 0 {
                 tracing::info!(
                     count = reload.changed,

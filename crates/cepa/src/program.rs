@@ -22,13 +22,17 @@ use cepa_server::{
     tls::{Tls, TlsConfig, TlsFolder},
 };
 use serde::Deserialize;
-use tokio::{runtime::LocalRuntime, task::spawn_blocking};
+use tokio::{
+    runtime::LocalRuntime,
+    task::{JoinSet, spawn_blocking},
+};
 use toml::Value;
 use tracing::{dispatcher, info};
 
 use crate::{
-    Plugin,
-    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Surroundings},
+    CertificatesError, Plugin,
+    acme::{self, Certificates},
+    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Settle, Surroundings},
     command::{self, Command},
     config::ConfigError,
     dev,
@@ -63,6 +67,7 @@ pub struct Program {
     pub(crate) version: String,
     /// The configuration file of the folder that it works in, if that is named on its command line.
     file: Option<&'static str>,
+    settle: Option<Settle>,
     plugins: Vec<Box<dyn Erased>>,
 }
 
@@ -77,7 +82,7 @@ macro_rules! program {
 impl Program {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into(), file: None, plugins: Vec::new() }
+        Self { name: name.into(), version: version.into(), file: None, settle: None, plugins: Vec::new() }
     }
 
     /// A program that hosts folders: one may be named behind each command, and the program works in it as if it had been
@@ -92,6 +97,14 @@ impl Program {
     #[must_use]
     pub fn plugin(mut self, plugin: impl Plugin) -> Self {
         self.plugins.push(Box::new(plugin));
+        self
+    }
+
+    /// Changes the configuration by [`Boot::set`] before anybody reads it, in every process of a cluster: in the master and
+    /// the agent too, which have no [`Plugin`].
+    #[must_use]
+    pub fn settle(mut self, settle: fn(&mut Boot) -> Result) -> Self {
+        self.settle = Some(settle);
         self
     }
 
@@ -111,7 +124,7 @@ impl Program {
             Ok(asked) => asked,
             Err(text) => return usage(&text),
         };
-        surroundings.file = self.file;
+        (surroundings.file, surroundings.settle) = (self.file, self.settle);
         match &command {
             Command::Completions(shell) => {
                 return self.end(Ok(command::completions(*shell, &self.name, hosts)));
@@ -179,7 +192,8 @@ impl Program {
     /// (RFC 3875, section 4.4), so they are no command line.
     fn run_for_cgi(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
         let (folder, env, dir, flags) = (None, None, None, Vec::new());
-        let surroundings = Surroundings { name: self.name, folder, file: self.file, env, dir, flags };
+        let surroundings =
+            Surroundings { name: self.name, folder, file: self.file, settle: self.settle, env, dir, flags };
         match perform(&Command::Cgi, surroundings, self.plugins, app) {
             Ok(_) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -213,6 +227,8 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Server(#[from] ServerError),
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[cfg(feature = "cluster")]
@@ -290,6 +306,7 @@ fn perform_on(
     };
     let mut onion = life.build(app)?;
     if let Some(dev) = dev::served() {
+        acme::made_in_dev(&mut server);
         dev.listen(&mut server);
         onion = dev.around(onion).map_err(LifecycleError::from)?;
     }
@@ -297,7 +314,9 @@ fn perform_on(
         Command::Serve => {
             // Before there is anything that a signal would have to end in order.
             let signals = Signals::take(log.0.clone()).map_err(Failure::Signals)?;
-            runtime.block_on(live(life, onion, server, &signals)).map(|()| String::new())
+            let certificates = Certificates::of(life.boot(), &server)?;
+            let lived = runtime.block_on(live(life, onion, server, certificates, &signals));
+            lived.map(|()| String::new())
         }
         Command::Cgi => answer_cgi(runtime, life, onion, &server),
         Command::Routes => Ok(routes::table(&onion)),
@@ -416,6 +435,7 @@ async fn live(
     mut life: Lifecycle,
     onion: Arc<Onion>,
     config: ServerConfig,
+    certificates: Certificates,
     signals: &Signals,
 ) -> Result<(), Failure> {
     let opened = tokio::select! {
@@ -424,7 +444,7 @@ async fn live(
         opened = open(&mut life, Arc::clone(&onion), config) => opened.map(Some),
     };
     let ended = match opened {
-        Ok(Some(server)) => serve(&mut life, &onion, server, signals).await,
+        Ok(Some(server)) => serve(&mut life, &onion, server, certificates, signals).await,
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };
@@ -451,6 +471,7 @@ async fn serve(
     life: &mut Lifecycle,
     onion: &Arc<Onion>,
     (server, schemes): (Server, Vec<&'static str>),
+    certificates: Certificates,
     signals: &Signals,
 ) -> Result<(), Failure> {
     let workers = server.workers();
@@ -462,14 +483,23 @@ async fn serve(
         dev.stops(stopper.clone());
     }
     info!(target: "cepa", env = life.boot().env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
-    let ready = life.server_ready().await;
+    let ready = tokio::select! {
+        biased;
+        // Nobody waits for a hook that has not ended by then.
+        () = signals.told() => None,
+        ready = life.server_ready() => Some(ready),
+    };
     match (&ready, dev::served()) {
-        (Ok(()), dev) => {
+        (Some(Ok(())), dev) => {
             life.begin(onion);
             dev.map(dev::Served::ready).unwrap_or_default();
         }
-        (Err(_), _) => stopper.drain(),
+        (Some(Err(_)), _) => stopper.drain(),
+        (None, _) => {}
     }
+    // Ends with this function.
+    let mut kept = JoinSet::new();
+    kept.spawn_local(certificates.keep());
     // This thread stays free for what has begun on it.
     let mut ended = spawn_blocking(|| running.join());
     let ended = tokio::select! {
@@ -479,7 +509,7 @@ async fn serve(
             ended.await
         }
     };
-    ready?;
+    ready.transpose()?;
     ended.map_err(io::Error::other).flatten().map_err(Failure::Worker)
 }
 
@@ -512,6 +542,7 @@ fn check(boot: &Boot, onion: &Onion, server: &ServerConfig) -> Result<String, Fa
             Tls::load(&tls, &folder).map_err(ServerError::from)?;
         }
     }
+    Certificates::of(boot, server)?;
     Ok(summary(boot, onion))
 }
 
@@ -520,6 +551,10 @@ fn dump(boot: &Boot) -> Result<String, Failure> {
     let mut defaults = toml::Table::new();
     defaults.insert("server".to_owned(), Value::try_from(ServerConfig::default())?);
     defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
+    #[cfg(feature = "acme")]
+    if acme::is_wanted(boot)? {
+        defaults.insert("acme".to_owned(), Value::try_from(cepa_acme::AcmeConfig::default())?);
+    }
     #[cfg(feature = "cluster")]
     defaults.insert("jobs".to_owned(), Value::try_from(cepa_cluster::jobs::JobsConfig::default())?);
     #[cfg(feature = "dev")]

@@ -1,13 +1,13 @@
 //! The ways into a room: a stream of events, long polls, a WebSocket; and out of the mouth.
 
 use cepa::{
-    bus::{Delivery, EventId, Live, SseOptions, Subscriber},
+    bus::{Delivery, EventId, Live, SseOptions},
     prelude::*,
     websocket::{self, Message, Socket, WebSocketExt},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::room::{Event, Line, Room, Rooms};
+use crate::room::{Event, Line, Rooms};
 
 /// Who comes, and what they have heard last.
 #[derive(Deserialize)]
@@ -17,26 +17,26 @@ struct Visitor {
 }
 
 impl Visitor {
-    async fn enter(ctx: &Ctx, room: &Room) -> Result<Subscriber<Event>> {
-        let Self { who, after } = ctx.query()?;
-        // What is no id of ours is an id that we do not know: all that is there.
-        let last = ctx.last_event_id().or_else(|| after?.parse::<EventId>().ok());
-        room.enter(&who, last).await
+    /// The id of what they have heard last; one that is none of ours is as if there were none: they hear all that is there.
+    fn last(&self) -> Option<EventId> {
+        self.after.as_ref()?.parse().ok()
     }
 }
 
 /// `GET /rooms/{room}`: a stream of events.
 pub(crate) async fn stream(ctx: &mut Ctx) -> Result {
     let room = Rooms::of(ctx)?;
-    let subscriber = Visitor::enter(ctx, &room).await?;
+    let visitor: Visitor = ctx.query()?;
+    let last = ctx.last_event_id().or_else(|| visitor.last());
+    let subscriber = room.enter(&visitor.who, last).await?;
     ctx.sse_with(subscriber, SseOptions { retry: Duration::from_millis(500), ..SseOptions::default() })
 }
 
 /// `GET /rooms/{room}/poll`. Who polls comes and goes all the time, and is not told to be here.
 pub(crate) async fn poll(ctx: &mut Ctx) -> Result {
     let room = Rooms::of(ctx)?;
-    let Visitor { after, .. } = ctx.query()?;
-    let subscriber = room.hear(after.and_then(|after| after.parse().ok()))?;
+    let visitor: Visitor = ctx.query()?;
+    let subscriber = room.hear(visitor.last())?;
     ctx.long_poll_with(subscriber, Duration::from_secs(30))
 }
 
@@ -50,9 +50,11 @@ pub(crate) async fn say(ctx: &mut Ctx) -> Result<StatusCode> {
 /// `GET /rooms/{room}/socket`: both ways at once.
 pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
     let room = Rooms::of(ctx)?;
-    let mut subscriber = Visitor::enter(ctx, &room).await?;
+    let visitor: Visitor = ctx.query()?;
     let options = websocket::Options { message: 16 << 10, ..websocket::Options::default() };
+    // Who is not let in has not come.
     ctx.websocket(&options, async move |socket: &mut Socket| {
+        let mut subscriber = room.enter(&visitor.who, visitor.last()).await?;
         loop {
             tokio::select! {
                 heard = socket.recv() => match heard? {
@@ -69,7 +71,8 @@ pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
 }
 
 fn line(message: &Message) -> Result<Line> {
-    Ok(serde_json::from_slice(message.as_bytes())?)
+    let line = serde_json::from_slice(message.as_bytes());
+    line.map_err(|cause| Error::new(422, "A message is a line, as JSON").with_cause(cause))
 }
 
 /// A message with the id to come back with, as an answer to a poll has it.

@@ -226,8 +226,8 @@ fn kind(name: &str) -> Option<&'static str> {
         "duration" => "time",
         "usize" | "u64" | "u32" | "u16" => "number",
         "bool" => "true or false",
-        "String" | "PathBuf" | "Address" | "Backend" | "FileMode" | "Level" | "Levels" | "Mode"
-        | "Protocol" | "Simple" | "WhileLost" | "Zone" | "Category" | "Format" | "Forwarded"
+        "String" | "PathBuf" | "Address" | "Backend" | "Challenge" | "FileMode" | "Level" | "Levels"
+        | "Mode" | "Protocol" | "Simple" | "WhileLost" | "Zone" | "Category" | "Format" | "Forwarded"
         | "HostPolicy" | "Http" | "Symlinks" | "Unknown" => "text",
         "HostTls" => "text or table",
         "FrontServers" => "list",

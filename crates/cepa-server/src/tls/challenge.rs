@@ -24,6 +24,10 @@ impl Challenges {
         Self { names: names.iter().cloned().collect(), folder: folder.clone() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Where the answer is, if somebody has given one; `None` for any other handshake.
     pub(super) fn asked(&self, hello: &ClientHello<'_>) -> Option<Result<Asked, Refusal>> {
         let mut protocols = hello.alpn()?;

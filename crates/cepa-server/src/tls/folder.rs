@@ -74,13 +74,9 @@ impl TlsFolder {
     /// Puts a file where there is none; if there is one already, it stays.
     #[cfg(feature = "self-signed")]
     pub(super) fn write_first(path: &Path, text: &[u8]) -> Result<(), TlsError> {
-        Self::put(path, text, |part| {
-            let linked = fs::hard_link(part, path);
-            fs::remove_file(part)?;
-            linked.or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(()),
-                _ => Err(error),
-            })
+        Self::put(path, text, |part| match fs::hard_link(part, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(part, path),
+            _ => fs::remove_file(part),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Certificates for development, signed by themselves.
 
-use super::{CertificateFiles, TlsError, TlsFolder, certificate::Certificate, name::Name, provider};
+use super::{
+    CertificateFiles, TlsError, TlsFolder, certificate::Certificate, name::Name, provider::provider,
+};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use std::{
     fmt, fs, io,
@@ -25,13 +27,12 @@ pub(super) fn kept(names: &[String], folder: &TlsFolder) -> Result<CertificateFi
     host_names.iter().try_for_each(|name| Name::parse(name).map(drop))?;
     let file = folder.self_signed(&file_name(names));
     let files = CertificateFiles { cert: file.clone(), key: file.clone(), names: host_names };
-    if is_old(&file).map_err(|source| TlsError::Folder { path: file.clone(), source })?
-        || Certificate::load(&files, &provider::provider()).is_err()
-    {
-        let SelfSigned { cert, key } = self_signed(names)?;
-        // One that was found wanting goes; one that another process has made meanwhile is as good as ours.
-        let _ = fs::remove_file(&file);
-        TlsFolder::write_first(&file, format!("{cert}{key}").as_bytes())?;
+    let failed = |source| TlsError::Folder { path: file.clone(), source };
+    if !file.try_exists().map_err(failed)? {
+        // One that another process makes at this moment is as good.
+        TlsFolder::write_first(&file, made(names)?.as_bytes())?;
+    } else if is_old(&file).map_err(failed)? || Certificate::load(&files, &provider()).is_err() {
+        TlsFolder::write(&file, made(names)?.as_bytes())?;
     }
     tracing::info!(
         target: "cepa::tls",
@@ -42,14 +43,17 @@ pub(super) fn kept(names: &[String], folder: &TlsFolder) -> Result<CertificateFi
     Ok(files)
 }
 
-/// Whether a file is not there, or was written long ago.
+/// A new certificate with its key.
+fn made(names: &[String]) -> Result<String, TlsError> {
+    let SelfSigned { cert, key } = self_signed(names)?;
+    Ok(cert + &key)
+}
+
+/// Whether a file was written long ago.
 fn is_old(file: &Path) -> io::Result<bool> {
-    match fs::metadata(file).and_then(|metadata| metadata.modified()) {
-        // In the future is not long ago.
-        Ok(written) => Ok(written.elapsed().is_ok_and(|age| age > OLD)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
-    }
+    let written = fs::metadata(file)?.modified()?;
+    // In the future is not long ago.
+    Ok(written.elapsed().is_ok_and(|age| age > OLD))
 }
 
 /// A name for the file: that of the first host, and what makes other lists have another (FNV-1a, 64 bits).
