@@ -1,7 +1,7 @@
 //! Gives listeners the certificates of hosts.
 
 use cepa::{
-    Boot, Plugin, ServerConfig,
+    Boot, ServerConfig,
     server::{ListenConfig, tls::CertificateFiles},
 };
 use cepa_core::Result;
@@ -11,23 +11,13 @@ use crate::{
     names::HostName,
 };
 
-/// Adds the certificates of the section `hosts` to each listener with TLS.
-///
-/// It is a part of [`program`](crate::program); a program that makes itself one has to add it.
-#[derive(Clone, Copy, Debug)]
-pub struct Certificates;
-
-impl Plugin for Certificates {
-    fn name(&self) -> &str {
-        "certificates"
-    }
-
-    async fn config_will_load(&mut self, boot: &mut Boot) -> Result {
-        match listeners(boot) {
-            Ok(Some(listen)) => boot.set(&format!("server.listen={}", toml::Value::try_from(listen)?)),
-            // What is wrong with it is said when the app is made.
-            Ok(None) | Err(_) => Ok(()),
-        }
+/// Adds the certificates of the section `hosts` to each listener with TLS: in the configuration, since an agent gets some
+/// of them by ACME, which knows no app.
+pub(crate) fn settle(boot: &mut Boot) -> Result {
+    match listeners(boot) {
+        Ok(Some(listen)) => boot.set(&format!("server.listen={}", toml::Value::try_from(listen)?)),
+        // What is wrong with it is said when the app is made, and is no reason not to stop what serves.
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 

@@ -20,7 +20,6 @@ mod table;
 mod welcome;
 
 pub use self::{
-    certificates::Certificates,
     config::{CertificateConfig, HostConfig, HostLimits, HostLog, HostTls, MountConfig, SiteConfig, Unknown},
     names::{HostName, InvalidHostName, Pattern},
     redirect::RedirectConfig,

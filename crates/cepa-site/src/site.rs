@@ -9,7 +9,7 @@ use cepa::{Boot, Error, Program};
 use cepa_core::{App, Result, forwarded::Trust};
 
 use crate::{
-    certificates::{self, Certificates},
+    certificates,
     config::{HostConfig, SiteConfig},
     errors::Pages,
     host,
@@ -37,7 +37,7 @@ pub const CONFIG: &str = "cepa.toml";
 /// }
 /// ```
 pub fn program(name: impl Into<String>, version: impl Into<String>) -> Program {
-    Program::new(name, version).hosts_folders(CONFIG).plugin(Certificates)
+    Program::new(name, version).hosts_folders(CONFIG).settle(certificates::settle)
 }
 
 /// A site: the sections `site` and `hosts` of the configuration, and the apps that they may name.

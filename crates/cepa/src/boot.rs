@@ -124,6 +124,9 @@ pub struct Boot {
     provided: Arc<OnceLock<Provided>>,
 }
 
+/// Changes a configuration that was just read, in every process of a cluster.
+pub(crate) type Settle = fn(&mut Boot) -> Result;
+
 /// What a [`Boot`] is made from.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
@@ -132,6 +135,8 @@ pub(crate) struct Surroundings {
     pub(crate) folder: Option<PathBuf>,
     /// A configuration file of that folder.
     pub(crate) file: Option<&'static str>,
+    /// What the program makes of the configuration before anybody reads it.
+    pub(crate) settle: Option<Settle>,
     pub(crate) env: Option<EnvName>,
     /// The folder of configuration files; it must exist if it was asked for.
     pub(crate) dir: Option<PathBuf>,
@@ -185,8 +190,8 @@ impl Boot {
     pub fn load_with(env: &str, settings: &[&str]) -> Result<Self> {
         let env = Some(env.parse()?);
         let flags = settings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let (folder, file, dir) = (None, None, None);
-        Ok(Self::new(Surroundings { name: process_name(), folder, file, env, dir, flags })?)
+        let (folder, file, settle, dir) = (None, None, None, None);
+        Ok(Self::new(Surroundings { name: process_name(), folder, file, settle, env, dir, flags })?)
     }
 
     pub(crate) fn new(from: Surroundings) -> Result<Self, BootError> {
@@ -205,7 +210,7 @@ impl Boot {
             variables: env::vars_os().collect(),
             flags: from.flags,
         })?;
-        Ok(Self {
+        let mut boot = Self {
             name: from.name,
             background: Background::new(&env.0),
             env: env.0,
@@ -216,7 +221,11 @@ impl Boot {
             hooks: Hooks::default(),
             providing: Provided::default(),
             provided: Arc::default(),
-        })
+        };
+        match from.settle {
+            Some(settle) => settle(&mut boot).map(|()| boot).map_err(BootError::Settle),
+            None => Ok(boot),
+        }
     }
 
     /// Adds a plugin, as [`Program::plugin`](crate::Program::plugin) does.
@@ -378,6 +387,8 @@ pub(crate) enum BootError {
     NoFolder(PathBuf),
     #[error("{}: {}; name a folder", .0.display(), .1)]
     Folder(PathBuf, #[source] io::Error),
+    #[error("{}", crate::told(.0))]
+    Settle(Error),
     #[error("the current directory cannot be used: {0}")]
     Root(#[source] io::Error),
 }

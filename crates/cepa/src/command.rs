@@ -300,7 +300,7 @@ impl Flags {
             flags.push(Setting::value("--workers", workers, &number.to_string()));
         }
         let Place { env, config: dir, .. } = self.place;
-        Surroundings { name: name.to_owned(), folder: None, file: None, env, dir, flags }
+        Surroundings { name: name.to_owned(), folder: None, file: None, settle: None, env, dir, flags }
     }
 }
 

@@ -32,7 +32,7 @@ use tracing::{dispatcher, info};
 use crate::{
     CertificatesError, Plugin,
     acme::{self, Certificates},
-    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Surroundings},
+    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Settle, Surroundings},
     command::{self, Command},
     config::ConfigError,
     dev,
@@ -67,6 +67,7 @@ pub struct Program {
     pub(crate) version: String,
     /// The configuration file of the folder that it works in, if that is named on its command line.
     file: Option<&'static str>,
+    settle: Option<Settle>,
     plugins: Vec<Box<dyn Erased>>,
 }
 
@@ -81,7 +82,7 @@ macro_rules! program {
 impl Program {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into(), file: None, plugins: Vec::new() }
+        Self { name: name.into(), version: version.into(), file: None, settle: None, plugins: Vec::new() }
     }
 
     /// A program that hosts folders: one may be named behind each command, and the program works in it as if it had been
@@ -96,6 +97,14 @@ impl Program {
     #[must_use]
     pub fn plugin(mut self, plugin: impl Plugin) -> Self {
         self.plugins.push(Box::new(plugin));
+        self
+    }
+
+    /// Changes the configuration by [`Boot::set`] before anybody reads it, in every process of a cluster: in the master and
+    /// the agent too, which have no [`Plugin`].
+    #[must_use]
+    pub fn settle(mut self, settle: fn(&mut Boot) -> Result) -> Self {
+        self.settle = Some(settle);
         self
     }
 
@@ -115,7 +124,7 @@ impl Program {
             Ok(asked) => asked,
             Err(text) => return usage(&text),
         };
-        surroundings.file = self.file;
+        (surroundings.file, surroundings.settle) = (self.file, self.settle);
         match &command {
             Command::Completions(shell) => {
                 return self.end(Ok(command::completions(*shell, &self.name, hosts)));
@@ -192,7 +201,8 @@ impl Program {
     /// (RFC 3875, section 4.4), so they are no command line.
     fn run_for_cgi(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
         let (folder, env, dir, flags) = (None, None, None, Vec::new());
-        let surroundings = Surroundings { name: self.name, folder, file: self.file, env, dir, flags };
+        let surroundings =
+            Surroundings { name: self.name, folder, file: self.file, settle: self.settle, env, dir, flags };
         match perform(&Command::Cgi, surroundings, self.plugins, app) {
             Ok(_) => ExitCode::SUCCESS,
             Err(failure) => {

@@ -12,6 +12,7 @@ fn performed(command: &Command, settings: &[&str], app: impl FnOnce(&mut Boot) -
     let surroundings = Surroundings {
         folder: None,
         file: None,
+        settle: None,
         name: "hello".to_owned(),
         env: Some("test".parse().unwrap()),
         dir: None,
@@ -88,6 +89,7 @@ fn a_folder_that_was_asked_for_must_be_there() {
     let surroundings = Surroundings {
         folder: None,
         file: None,
+        settle: None,
         name: String::new(),
         env: None,
         dir: Some("/no/such/folder".into()),
