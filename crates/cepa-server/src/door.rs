@@ -22,7 +22,7 @@ use crate::{
     http1::{self, End, Link, date},
     http2,
     listen::{Accepted, Endpoint, Stream},
-    moved::MovedConnection,
+    moved::{MovedConnection, Unfinished},
     scgi,
     tls::{self, Protocol, Tls},
     tora,
@@ -72,7 +72,7 @@ pub(crate) enum Door {
 
 /// Serves a connection on that comes from another process.
 pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
-    let MovedConnection { socket, served, age } = moved;
+    let MovedConnection { socket, served, age, unfinished } = moved;
     let arrival = Stream::from_socket(socket).and_then(|stream| {
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         let local = if let Endpoint::Tcp(address) = local { Some(address) } else { None };
@@ -81,7 +81,7 @@ pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
     match arrival {
         Ok(arrival) => {
             let seat = Seat::of_adopted(floor);
-            drop(spawn_local(plain(arrival, Some((served, age)), Rc::clone(floor), seat)));
+            drop(spawn_local(plain(arrival, Some((served, age, unfinished)), Rc::clone(floor), seat)));
         }
         // The client has reset it on the way.
         Err(error) => tracing::debug!(target: "cepa::server", %error, "a connection was not adopted"),
@@ -128,7 +128,7 @@ fn behind<C: Codec>(
 
 fn plain(
     arrival: Arrival,
-    before: Option<(u32, u32)>,
+    before: Option<(u32, u32, Option<Box<Unfinished>>)>,
     floor: Rc<Floor>,
     seat: Seat,
 ) -> impl Future<Output = ()> {
@@ -137,7 +137,7 @@ fn plain(
     let link = Link::new(floor, ends);
     let mut speaks = Speaks::Http1(match before {
         None => http1::Serve::new(stream, link),
-        Some((served, age)) => http1::Serve::resumed(stream, link, served, age),
+        Some((served, age, unfinished)) => http1::Serve::resumed(stream, link, (served, age), unfinished),
     });
     // Not an `async` block: it would hold the connection twice, and every idle one is one of these.
     poll_fn(move |cx| {

@@ -34,6 +34,7 @@ mod preface;
 mod reading;
 mod reject;
 mod respond;
+mod resume;
 mod scan;
 mod serve;
 mod set;

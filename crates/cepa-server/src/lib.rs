@@ -18,6 +18,7 @@ mod front;
 mod gauges;
 pub mod http1;
 mod http2;
+mod leaving;
 pub mod limits;
 pub mod listen;
 pub mod moved;

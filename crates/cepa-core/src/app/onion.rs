@@ -2,7 +2,9 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     fmt,
+    rc::Rc,
     sync::{Arc, OnceLock},
 };
 
@@ -10,7 +12,7 @@ use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::{Handling, check, order, settings::Settings};
 use crate::{
-    App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Result, Run,
+    App, Body, Connection, Ctx, Handler, LocalBoxFuture, Middleware, Next, Parked, Request, Result, Run,
     middleware::Core,
     response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
@@ -27,6 +29,8 @@ pub struct Onion {
     pub(crate) settings: Settings,
     provided: Vec<Arc<Provided>>,
     later: Option<Arc<OnceLock<Provided>>>,
+    /// What goes on with connections of other processes, by name.
+    resumes: HashMap<String, Arc<Onion>>,
 }
 
 /// What a mounted app has from those around it.
@@ -62,13 +66,18 @@ impl Onion {
         };
         let mut mount =
             |mount: Mount, faults: &mut Vec<Fault>| mount.resolve(|app| Self::resolve(app, &this, faults));
+        let resumes = app.resumes.into_iter().map(|(name, endpoint)| {
+            let core = App { fallback: Some(endpoint), ..App::default() };
+            (name, Arc::new(Self::resolve(core, &this, faults)))
+        });
+        let resumes = resumes.collect();
         let mut builder = TableBuilder::default();
         builder.add_app(app.router.entries, app.router.options, &mut mount);
         let (table, new_faults) = builder.finish();
         faults.extend(new_faults);
         let places = app.router.layers;
         let layers = places.iter().map(|layer| layer.layer.clone()).collect();
-        Self { layers, places, table, fallback, settings, provided, later }
+        Self { layers, places, table, fallback, settings, provided, later, resumes }
     }
 
     /// A value that the app [provides](App::provide), or one around it, or that was provided
@@ -86,6 +95,13 @@ impl Onion {
     #[inline]
     pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
         Handling::new(Arc::clone(self), request)
+    }
+
+    /// Has the handler of that name go on with a connection of another process, see [`App::resume`]; `None` if there is
+    /// none, or what it would get is no request.
+    pub fn resume(&self, parked: Parked, connection: Rc<dyn Connection>) -> Option<Handling> {
+        let onion = self.resumes.get(&parked.handler)?;
+        Some(onion.handle(parked.request(connection)?))
     }
 
     /// A ctx for work that no request asked for: the app's [provided](Self::provided) values and services are found in

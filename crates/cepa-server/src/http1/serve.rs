@@ -11,17 +11,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use cepa_core::LocalBoxFuture;
+use cepa_core::{LocalBoxFuture, OnUpgrade};
 
 use super::{
     conn::Conn,
     exchange::{After, Exchange},
     linger::Linger,
     link::Link,
+    resume::{Resume, Resumed},
     turn::Turn,
     upgrade::Raw,
 };
-use crate::transport::Transport;
+use crate::{moved::Unfinished, transport::Transport};
 
 /// How many things a connection does before others get their turn: a client that never stops sending requests must not
 /// hold up the thread.
@@ -47,7 +48,9 @@ pub(crate) struct Serve<S: Transport> {
 
 /// What a connection is at.
 enum Doing {
-    Nothing,
+    /// Nothing yet; it comes from another process if there is something to go on with.
+    Nothing(Option<Box<Unfinished>>),
+    Resume(Box<Resume>),
     Turns,
     Exchange(Box<Exchange>),
     Linger(Linger),
@@ -56,12 +59,17 @@ enum Doing {
 
 impl<S: Transport> Serve<S> {
     pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
-        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
+        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing(None) }
     }
 
     /// Goes on with a connection that has served requests in another process.
-    pub(crate) fn resumed(io: S, link: Rc<Link>, served: u32, age: u32) -> Self {
-        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing }
+    pub(crate) fn resumed(
+        io: S,
+        link: Rc<Link>,
+        (served, age): (u32, u32),
+        unfinished: Option<Box<Unfinished>>,
+    ) -> Self {
+        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing(unfinished) }
     }
 
     /// Does one thing; ready with how the connection ended, or `None` to go on.
@@ -71,12 +79,23 @@ impl<S: Transport> Serve<S> {
             return run.as_mut().poll(cx).map(|()| Ok(Some(End::Closed)));
         };
         match &mut self.doing {
-            Doing::Nothing => {
+            Doing::Nothing(unfinished) => {
+                let unfinished = unfinished.take();
                 conn.link.set_task(cx.waker());
                 // Not expired yet: this tells the timer which task to wake.
                 let _ = conn.timer.poll_expired(cx);
-                self.doing = Doing::Turns;
+                self.doing = match unfinished {
+                    None => Doing::Turns,
+                    Some(unfinished) => Doing::Resume(Box::new(Resume::new(*unfinished, conn))),
+                };
             }
+            Doing::Resume(resume) => match ready!(resume.poll(cx, conn)) {
+                Resumed::Exchange(mut exchange) => {
+                    exchange.begin(conn);
+                    self.doing = Doing::Exchange(exchange);
+                }
+                Resumed::Upgrade(run) => self.upgrade(run),
+            },
             Doing::Turns => match ready!(conn.poll_turn(cx))? {
                 Turn::Again => {}
                 Turn::Exchange(mut exchange) => {
@@ -98,10 +117,11 @@ impl<S: Transport> Serve<S> {
             Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
                 After::Next => self.doing = Doing::Turns,
                 After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
-                After::Upgrade(run) => {
+                After::Upgrade(run) => self.upgrade(run),
+                After::Leave(left) => {
                     let conn = self.conn.take().expect("it was there above");
-                    conn.link.upgrade();
-                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
+                    conn.leave(*left)?;
+                    return Poll::Ready(Ok(Some(End::Closed)));
                 }
             },
             Doing::Linger(linger) => {
@@ -111,6 +131,13 @@ impl<S: Transport> Serve<S> {
             Doing::Upgraded(_) => return Poll::Ready(Ok(Some(End::Closed))),
         }
         Poll::Ready(Ok(None))
+    }
+
+    fn upgrade(&mut self, run: OnUpgrade) {
+        if let Some(conn) = self.conn.take() {
+            conn.link.upgrade();
+            self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
+        }
     }
 
     fn close(&mut self, linger: bool) -> Option<End<S>> {

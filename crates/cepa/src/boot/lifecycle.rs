@@ -104,6 +104,8 @@ impl Lifecycle {
             boot.hooks.unit = unit;
             app = plugin.extend(boot, app).map_err(LifecycleError::App)?;
         }
+        #[cfg(feature = "bus")]
+        let app = cepa_bus::resume(app);
         let onion = app.provide_later(Arc::clone(&boot.provided)).build()?;
         // Only now is it known which sections there are.
         boot.config.check_sections()?;
