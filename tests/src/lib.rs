@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod fastcgi;
 pub mod http;
 pub mod koa;
+pub mod listeners;
 pub mod load;
 pub mod probe;
 mod serve;

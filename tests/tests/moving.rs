@@ -190,8 +190,14 @@ fn what_is_no_connection_is_not_adopted() {
     let pair = Pair::new();
     let (server, adopter) = pair.start("it", Limits::default());
     let file = OwnedFd::from(tempfile::tempfile().unwrap());
-    adopter.adopt(MovedConnection { socket: file, served: 0, age: 0 });
-    adopter.adopt(MovedConnection { socket: pair.socket.descriptor().unwrap(), served: 1, age: 9 });
+    adopter.adopt(MovedConnection { socket: file, served: 0, age: 0, unfinished: None, receipt: None });
+    adopter.adopt(MovedConnection {
+        socket: pair.socket.descriptor().unwrap(),
+        served: 1,
+        age: 9,
+        unfinished: None,
+        receipt: None,
+    });
     let mut wire = Wire::open(pair.address, get("/"));
     assert_eq!(wire.response().text(), "it");
     drop(adopter);

@@ -9,4 +9,4 @@ mod message;
 
 pub(crate) use codec::{IpcError, MOST_DESCRIPTORS};
 pub(crate) use line::{Reader, Writer, open, read_all, send_now};
-pub(crate) use message::{Begin, FORMAT, Moved, MovedConnections, Order, Report, Vitals};
+pub(crate) use message::{Arrived, Begin, FORMAT, Moved, MovedConnections, Order, Report, Vitals};

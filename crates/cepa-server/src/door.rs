@@ -19,10 +19,10 @@ use crate::{
     fastcgi,
     floor::{Floor, Seat},
     front::FrontServers,
-    http1::{self, End, Link, date},
+    http1::{self, Arriving, End, Link, date},
     http2,
     listen::{Accepted, Endpoint, Stream},
-    moved::{MovedConnection, Unfinished},
+    moved::MovedConnection,
     scgi,
     tls::{self, Protocol, Tls},
     tora,
@@ -72,7 +72,8 @@ pub(crate) enum Door {
 
 /// Serves a connection on that comes from another process.
 pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
-    let MovedConnection { socket, served, age, unfinished } = moved;
+    let MovedConnection { socket, served, age, unfinished, receipt } = moved;
+    let arriving = unfinished.map(|unfinished| Box::new(Arriving { unfinished: *unfinished, receipt }));
     let arrival = Stream::from_socket(socket).and_then(|stream| {
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         let local = if let Endpoint::Tcp(address) = local { Some(address) } else { None };
@@ -81,7 +82,7 @@ pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
     match arrival {
         Ok(arrival) => {
             let seat = Seat::of_adopted(floor);
-            drop(spawn_local(plain(arrival, Some((served, age, unfinished)), Rc::clone(floor), seat)));
+            drop(spawn_local(plain(arrival, Some((served, age, arriving)), Rc::clone(floor), seat)));
         }
         // The client has reset it on the way.
         Err(error) => tracing::debug!(target: "cepa::server", %error, "a connection was not adopted"),
@@ -128,7 +129,7 @@ fn behind<C: Codec>(
 
 fn plain(
     arrival: Arrival,
-    before: Option<(u32, u32, Option<Box<Unfinished>>)>,
+    before: Option<(u32, u32, Option<Box<Arriving>>)>,
     floor: Rc<Floor>,
     seat: Seat,
 ) -> impl Future<Output = ()> {
@@ -137,7 +138,7 @@ fn plain(
     let link = Link::new(floor, ends);
     let mut speaks = Speaks::Http1(match before {
         None => http1::Serve::new(stream, link),
-        Some((served, age, unfinished)) => http1::Serve::resumed(stream, link, (served, age), unfinished),
+        Some((served, age, arriving)) => http1::Serve::resumed(stream, link, (served, age), arriving),
     });
     // Not an `async` block: it would hold the connection twice, and every idle one is one of these.
     poll_fn(move |cx| {

@@ -57,6 +57,7 @@ pub use host::is_valid_host;
 pub(crate) use link::Link;
 pub use preface::{PREFACE, Preface};
 pub use reject::{Reject, answer};
+pub(crate) use resume::Arriving;
 pub use scan::HeadScan;
 pub(crate) use serve::{End, Serve};
 pub use stamp::Stamp;

@@ -122,7 +122,7 @@ mod tests {
 
     fn moved() -> MovedConnection {
         let socket = File::open("/dev/null").unwrap().into();
-        MovedConnection { socket, served: 0, age: 0, unfinished: None }
+        MovedConnection { socket, served: 0, age: 0, unfinished: None, receipt: None }
     }
 
     /// A connection that leaves as soon as it may; whether it has.

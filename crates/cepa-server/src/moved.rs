@@ -27,6 +27,26 @@ pub struct MovedConnection {
     pub age: u32,
     /// What it was at, if it is not idle.
     pub unfinished: Option<Box<Unfinished>>,
+    /// Goes when the answer goes on where the connection has come to, or the connection ends.
+    pub receipt: Option<Receipt>,
+}
+
+/// Tells that a connection has arrived, by being dropped.
+#[derive(Debug)]
+pub struct Receipt(UnboundedSender<()>);
+
+impl Receipt {
+    /// One that is told by this.
+    pub fn new(tell: UnboundedSender<()>) -> Self {
+        Self(tell)
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        // Who is gone does not wait for it.
+        let _ = self.0.send(());
+    }
 }
 
 impl MovedConnection {
@@ -95,7 +115,8 @@ impl From<UnboundedSender<MovedConnection>> for Heir {
 }
 
 impl Heir {
-    /// Gives those with an unfinished answer too, as many at a time as the channel has room for.
+    /// Gives those with an unfinished answer too, as many at a time as the channel has room for. What happens while they are
+    /// on their way they hear of later.
     #[must_use]
     pub fn with_unfinished(self, unfinished: Sender<MovedConnection>) -> Self {
         Self { unfinished: Some(unfinished), ..self }

@@ -77,6 +77,11 @@ pub(crate) struct Vitals {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct MovedConnections(pub(crate) Vec<Moved>);
 
+/// The one that takes its place to a worker that leaves: so many more connections with an unfinished answer have arrived,
+/// and hear what happens.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Arrived(pub(crate) usize);
+
 /// What goes with a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {

@@ -82,7 +82,13 @@ impl<S: Transport> Conn<S> {
         let floor = Rc::clone(self.floor());
         let socket = self.io.into_socket()?;
         if let Some(heir) = floor.heir() {
-            heir.give_idle(MovedConnection { socket, served: self.served, age, unfinished: None });
+            heir.give_idle(MovedConnection {
+                socket,
+                served: self.served,
+                age,
+                unfinished: None,
+                receipt: None,
+            });
         }
         Ok(())
     }
@@ -94,7 +100,7 @@ impl<S: Transport> Conn<S> {
         // Who waits for its end has nothing left to wait for here.
         self.link.close();
         let (socket, unfinished) = (self.io.into_socket()?, Some(Box::new(unfinished)));
-        pass.send(MovedConnection { socket, served: self.served, age, unfinished });
+        pass.send(MovedConnection { socket, served: self.served, age, unfinished, receipt: None });
         Ok(())
     }
 

@@ -13,9 +13,15 @@ use http::StatusCode;
 use super::{Framing, conn::Conn, exchange::Exchange};
 use crate::{
     floor::Floor,
-    moved::{Rest, Unfinished},
+    moved::{Receipt, Rest, Unfinished},
     transport::Transport,
 };
+
+/// An answer that has come.
+pub(crate) struct Arriving {
+    pub(crate) unfinished: Unfinished,
+    pub(crate) receipt: Option<Receipt>,
+}
 
 /// What waits for the app to say how the answer goes on.
 pub(super) struct Resume {
@@ -24,6 +30,7 @@ pub(super) struct Resume {
     rest: Rest,
     keep: bool,
     end: Vec<u8>,
+    receipt: Option<Receipt>,
 }
 
 /// How it goes on.
@@ -34,7 +41,8 @@ pub(super) enum Resumed {
 
 impl Resume {
     /// Asks the app.
-    pub(super) fn new<S: Transport>(unfinished: Unfinished, conn: &mut Conn<S>) -> Self {
+    pub(super) fn new<S: Transport>(arriving: Arriving, conn: &mut Conn<S>) -> Self {
+        let Arriving { unfinished, receipt } = arriving;
         let end = unfinished.end();
         let Unfinished { parked, rest, keep, unread } = unfinished;
         conn.left = unread;
@@ -49,10 +57,15 @@ impl Resume {
         if handling.is_none() {
             tracing::warn!(target: "cepa::http1", handler, "nothing goes on with a connection that came from another process");
         }
-        Self { handling, rest, keep, end }
+        Self { handling, rest, keep, end, receipt }
     }
 
-    pub(super) fn poll<S>(&mut self, cx: &mut Context<'_>, conn: &Conn<S>) -> Poll<Resumed> {
+    /// Ready with how the answer goes on, and what is to be dropped once it does.
+    pub(super) fn poll<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &Conn<S>,
+    ) -> Poll<(Resumed, Option<Receipt>)> {
         let response = match &mut self.handling {
             Some(_) if conn.timer.expired() => None,
             Some(handling) => Some(ready!(Pin::new(handling).poll(cx))),
@@ -60,7 +73,8 @@ impl Resume {
         };
         self.handling = None;
         conn.timer.clear();
-        Poll::Ready(response.and_then(|response| self.go_on(response)).unwrap_or_else(|| self.end()))
+        let resumed = response.and_then(|response| self.go_on(response)).unwrap_or_else(|| self.end());
+        Poll::Ready((resumed, self.receipt.take()))
     }
 
     /// What the app has answered, if that can go on from where the answer was.

@@ -18,11 +18,11 @@ use super::{
     exchange::{After, Exchange},
     linger::Linger,
     link::Link,
-    resume::{Resume, Resumed},
+    resume::{Arriving, Resume, Resumed},
     turn::Turn,
     upgrade::Raw,
 };
-use crate::{moved::Unfinished, transport::Transport};
+use crate::transport::Transport;
 
 /// How many things a connection does before others get their turn: a client that never stops sending requests must not
 /// hold up the thread.
@@ -49,7 +49,7 @@ pub(crate) struct Serve<S: Transport> {
 /// What a connection is at.
 enum Doing {
     /// Nothing yet; it comes from another process if there is something to go on with.
-    Nothing(Option<Box<Unfinished>>),
+    Nothing(Option<Box<Arriving>>),
     Resume(Box<Resume>),
     Turns,
     Exchange(Box<Exchange>),
@@ -67,9 +67,9 @@ impl<S: Transport> Serve<S> {
         io: S,
         link: Rc<Link>,
         (served, age): (u32, u32),
-        unfinished: Option<Box<Unfinished>>,
+        arriving: Option<Box<Arriving>>,
     ) -> Self {
-        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing(unfinished) }
+        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing(arriving) }
     }
 
     /// Does one thing; ready with how the connection ended, or `None` to go on.
@@ -79,23 +79,30 @@ impl<S: Transport> Serve<S> {
             return run.as_mut().poll(cx).map(|()| Ok(Some(End::Closed)));
         };
         match &mut self.doing {
-            Doing::Nothing(unfinished) => {
-                let unfinished = unfinished.take();
+            Doing::Nothing(arriving) => {
+                let arriving = arriving.take();
                 conn.link.set_task(cx.waker());
                 // Not expired yet: this tells the timer which task to wake.
                 let _ = conn.timer.poll_expired(cx);
-                self.doing = match unfinished {
+                self.doing = match arriving {
                     None => Doing::Turns,
-                    Some(unfinished) => Doing::Resume(Box::new(Resume::new(*unfinished, conn))),
+                    Some(arriving) => Doing::Resume(Box::new(Resume::new(*arriving, conn))),
                 };
             }
-            Doing::Resume(resume) => match ready!(resume.poll(cx, conn)) {
-                Resumed::Exchange(mut exchange) => {
-                    exchange.begin(conn);
-                    self.doing = Doing::Exchange(exchange);
+            Doing::Resume(resume) => {
+                let (resumed, receipt) = ready!(resume.poll(cx, conn));
+                match resumed {
+                    Resumed::Exchange(mut exchange) => {
+                        exchange.begin(conn);
+                        self.doing = Doing::Exchange(exchange);
+                    }
+                    Resumed::Upgrade(run) => self.upgrade(run),
                 }
-                Resumed::Upgrade(run) => self.upgrade(run),
-            },
+                // It has arrived when it hears what happens.
+                let polled = self.poll_next(cx);
+                drop(receipt);
+                return polled;
+            }
             Doing::Turns => match ready!(conn.poll_turn(cx))? {
                 Turn::Again => {}
                 Turn::Exchange(mut exchange) => {

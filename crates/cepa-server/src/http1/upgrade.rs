@@ -113,7 +113,7 @@ impl<S: Transport> Io for Raw<S> {
             Ok(socket) => {
                 let (unread, rest) = (std::mem::take(&mut self.left), Rest::Upgraded);
                 let unfinished = Some(Box::new(Unfinished { parked, rest, keep: false, unread }));
-                pass.send(MovedConnection { socket, served: 0, age: 0, unfinished });
+                pass.send(MovedConnection { socket, served: 0, age: 0, unfinished, receipt: None });
             }
             // It is closed by that: there is nobody to tell.
             Err(error) => tracing::debug!(target: "cepa::http1", %error, "a connection could not be moved"),
