@@ -65,9 +65,12 @@ impl WebSocketExt for Ctx {
     }
 }
 
+/// Both halves of the codec.
+type Codec = (Decoder, Encoder);
+
 /// Answers the handshake: with what codec and which subprotocol the WebSocket is open then.
 #[track_caller]
-fn shake_hands(ctx: &mut Ctx, options: &Options) -> Result<((Decoder, Encoder), Option<Box<str>>)> {
+fn shake_hands(ctx: &mut Ctx, options: &Options) -> Result<(Codec, Option<Box<str>>)> {
     let accept = admit(ctx, options)?;
     let protocol = choose_protocol(ctx.request.fields(), &options.protocols);
     let codec = codec(ctx, options);
@@ -156,7 +159,7 @@ fn choose_protocol(fields: &Headers, ours: &[String]) -> Option<Box<str>> {
 
 /// The codec, with the compression that is agreed on.
 #[cfg(feature = "deflate")]
-fn codec(ctx: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
+fn codec(ctx: &mut Ctx, options: &Options) -> Codec {
     let decoder = Decoder::new(options.limits());
     let offers = texts(ctx.request.fields(), "sec-websocket-extensions");
     let agreed = options.deflate.as_ref().and_then(|deflate| crate::deflate::negotiate(offers, deflate));
@@ -168,7 +171,7 @@ fn codec(ctx: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
 
 /// The codec.
 #[cfg(not(feature = "deflate"))]
-fn codec(_: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
+fn codec(_: &mut Ctx, options: &Options) -> Codec {
     (Decoder::new(options.limits()), Encoder::default())
 }
 

@@ -16,20 +16,56 @@ struct Visitor {
     after: Option<String>,
 }
 
-impl Visitor {
-    async fn enter(ctx: &Ctx, room: &Room) -> Result<Subscriber<Event>> {
-        let Self { who, after } = ctx.query()?;
+/// Where somebody is: what a worker that takes over needs to know of a visitor.
+#[derive(Clone, Serialize, Deserialize)]
+struct Place {
+    room: String,
+    who: String,
+    /// The id of what they have heard last, where the connection does not know it.
+    heard: Option<String>,
+}
+
+/// The handlers that go on with visitors of a worker that has left.
+pub(crate) const STREAM: &str = "stream";
+pub(crate) const SOCKET: &str = "socket";
+
+impl Place {
+    /// Lets the visitor in.
+    async fn enter(ctx: &Ctx) -> Result<(Self, Room, Subscriber<Event>)> {
+        let (room, Visitor { who, after }) = (ctx.params::<String>()?, ctx.query()?);
         // What is no id of ours is an id that we do not know: all that is there.
         let last = ctx.last_event_id().or_else(|| after?.parse::<EventId>().ok());
-        room.enter(&who, last).await
+        let place = Self { room, who, heard: None };
+        let room = Rooms::named(ctx, &place.room)?;
+        let subscriber = room.enter(&place.who, last).await?;
+        Ok((place, room, subscriber))
+    }
+
+    /// Goes on with a visitor, who has never been away.
+    fn resume(ctx: &Ctx) -> Result<(Self, Room, Subscriber<Event>)> {
+        let place: Self = ctx.resumed()?;
+        let last = ctx.last_event_id().or_else(|| place.heard.as_ref()?.parse().ok());
+        let room = Rooms::named(ctx, &place.room)?;
+        let subscriber = room.stay(&place.who, last)?;
+        Ok((place, room, subscriber))
     }
 }
 
 /// `GET /rooms/{room}`: a stream of events.
 pub(crate) async fn stream(ctx: &mut Ctx) -> Result {
-    let room = Rooms::of(ctx)?;
-    let subscriber = Visitor::enter(ctx, &room).await?;
-    ctx.sse_with(subscriber, SseOptions { retry: Duration::from_millis(500), ..SseOptions::default() })
+    let (place, _, subscriber) = Place::enter(ctx).await?;
+    send_events(ctx, &place, subscriber)
+}
+
+/// A stream that another worker has begun.
+pub(crate) async fn go_on_streaming(ctx: &mut Ctx) -> Result {
+    let (place, _, subscriber) = Place::resume(ctx)?;
+    send_events(ctx, &place, subscriber)
+}
+
+fn send_events(ctx: &mut Ctx, place: &Place, subscriber: Subscriber<Event>) -> Result {
+    let options = SseOptions { retry: Duration::from_millis(500), ..SseOptions::default() };
+    ctx.sse_with(subscriber.resumed_by(STREAM, place)?, options)
 }
 
 /// `GET /rooms/{room}/poll`. Who polls comes and goes all the time, and is not told to be here.
@@ -49,15 +85,24 @@ pub(crate) async fn say(ctx: &mut Ctx) -> Result<StatusCode> {
 
 /// `GET /rooms/{room}/socket`: both ways at once.
 pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
-    let room = Rooms::of(ctx)?;
-    let mut subscriber = Visitor::enter(ctx, &room).await?;
+    let entered = Place::enter(ctx).await?;
+    talk(ctx, entered)
+}
+
+/// A WebSocket that another worker has opened.
+pub(crate) async fn go_on_talking(ctx: &mut Ctx) -> Result {
+    let resumed = Place::resume(ctx)?;
+    talk(ctx, resumed)
+}
+
+fn talk(ctx: &mut Ctx, (place, room, mut subscriber): (Place, Room, Subscriber<Event>)) -> Result {
     let options = websocket::Options { message: 16 << 10, ..websocket::Options::default() };
     ctx.websocket(&options, async move |socket: &mut Socket| {
         loop {
             tokio::select! {
                 heard = socket.recv() => match heard? {
                     Some(message) => room.say(line(&message)?).await.map(drop)?,
-                    None => return Ok(()),
+                    None => break,
                 },
                 told = subscriber.next() => match told {
                     Some(told) => tell(socket, &told).await?,
@@ -65,6 +110,10 @@ pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
                 },
             }
         }
+        if socket.resumed_by(SOCKET, &Place { heard: Some(subscriber.last().to_string()), ..place })? {
+            subscriber.moved();
+        }
+        Ok(())
     })
 }
 

@@ -1,7 +1,7 @@
 //! A room: a queue of the bus, and what is published there.
 
 use cepa::{
-    bus::{Bus, EventId, Queue, QueueOptions, Subscriber},
+    bus::{Bus, EventId, Queue, QueueOptions, Stopped, Subscriber},
     prelude::*,
 };
 use serde::{Deserialize, Serialize};
@@ -63,10 +63,13 @@ impl Rooms {
 
     /// The room in the path.
     pub(crate) fn of(ctx: &Ctx) -> Result<Room> {
+        Self::named(ctx, &ctx.params::<String>()?)
+    }
+
+    pub(crate) fn named(ctx: &Ctx, name: &str) -> Result<Room> {
         let rooms = ctx.provided::<Self>()?;
         let options = QueueOptions { keep: rooms.keep, ..QueueOptions::default() };
-        let name: String = ctx.params()?;
-        Ok(Room(rooms.bus.queue_with("chat", options)?.room(&name)?))
+        Ok(Room(rooms.bus.queue_with("chat", options)?.room(name)?))
     }
 }
 
@@ -87,15 +90,20 @@ impl Room {
 
     /// [Hears](Self::hear), and is here until that is dropped.
     pub(crate) async fn enter(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
-        let room = self.clone();
-        let subscriber = self.hear(last)?.named(who)?.on_stop(move |_| {
-            // A server that ends has nobody to run it any more.
-            if Handle::try_current().is_ok() {
-                spawn_local(async move { room.tell_who_is_here().await });
-            }
-        });
+        let subscriber = self.stay(who, last)?;
         self.tell_who_is_here().await;
         Ok(subscriber)
+    }
+
+    /// [Enters](Self::enter) without a word, as one who was here all the time.
+    pub(crate) fn stay(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
+        let room = self.clone();
+        Ok(self.hear(last)?.named(who)?.on_stop(move |why| {
+            // A server that ends has nobody to run it any more.
+            if why != Stopped::Moved && Handle::try_current().is_ok() {
+                spawn_local(async move { room.tell_who_is_here().await });
+            }
+        }))
     }
 
     /// Not heard of, it is told by whoever comes or goes next: no reason to fail.

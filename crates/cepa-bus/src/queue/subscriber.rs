@@ -266,6 +266,12 @@ impl<T> Subscriber<T> {
 
     /// Ends the subscription, as dropping it does.
     pub fn stop(self) {}
+
+    /// Ends the subscription because another process goes on with it, after the [last](Self::last) message read, for a
+    /// connection that has left by other means than [`resumed_by`](Self::resumed_by): what runs when it stops is told so.
+    pub fn moved(mut self) {
+        self.stopped = Some(Stopped::Moved);
+    }
 }
 
 impl<T> Drop for Subscriber<T> {
