@@ -31,9 +31,34 @@ fn ticks(stat: &str) -> Option<u64> {
 /// Without `/proc`.
 pub fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux has /proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
-    let kib: usize = line.trim_end_matches("kB").trim().parse().expect("VmRSS is a number");
-    kib * 1024
+    line(&status, "VmRSS:").expect("a process has memory") as usize
+}
+
+/// What a process takes of the memory, in bytes, see proc(5).
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// All of its pages that are in memory, also those of the program's file that other processes have as well.
+    pub resident: u64,
+    /// The same, with its part only of what it shares: what the processes of a cluster take together is the sum.
+    pub share: u64,
+    /// Those that no other process has and that are in no file.
+    pub own: u64,
+}
+
+/// The memory of a process.
+///
+/// # Panics
+/// Without `/proc`, or such a process.
+pub fn memory(pid: u32) -> Memory {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is there");
+    let of = |name| line(&rollup, name).expect("Linux says so since 5.9");
+    Memory { resident: of("Rss:"), share: of("Pss:"), own: of("Anonymous:") }
+}
+
+/// Bytes, by a line that says `Name:  number kB`.
+fn line(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Does nothing for a time: a test, unlike a worker, has its thread to itself.

@@ -166,3 +166,28 @@ impl Wire {
 pub fn is_reset(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
+
+/// Ten thousand connections, or as many as this process may have, that ask for nothing; each tenth has sent a part of a
+/// request.
+///
+/// # Panics
+/// When the server takes none of them.
+pub fn idle(address: SocketAddr, request: &[u8]) -> Vec<TcpStream> {
+    let connect = |at: usize| {
+        let mut stream = TcpStream::connect(address).expect("the server listens");
+        if at.is_multiple_of(10) {
+            stream.write_all(&request[..at % request.len()]).expect("it is taken");
+        }
+        stream
+    };
+    (0..most_connections().min(10_000)).map(connect).collect()
+}
+
+/// How many connections this process may have to itself: each takes two descriptors, and other tests have some.
+fn most_connections() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux has /proc");
+    let files =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit of files");
+    let most: usize = files.split_whitespace().next().and_then(|most| most.parse().ok()).unwrap_or(1_000_000);
+    most.saturating_sub(500) / 2
+}

@@ -15,6 +15,7 @@ use cepa_tests::{
     fastcgi::{Answer, begin, get, open, pairs, post, read_record, record, stream, variables},
     probe::Record,
     stats::{eventually, pause},
+    wire::idle,
 };
 
 fn app() -> App {
@@ -484,26 +485,11 @@ fn a_drain_ends_idle_connections_and_lets_requests_finish() {
     served.join().unwrap();
 }
 
-/// How many connections this process may have to itself: each takes two descriptors, and other tests have some.
-fn most_connections() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
-    let most: usize = files.split_whitespace().next().unwrap().parse().unwrap_or(1_000_000);
-    most.saturating_sub(500) / 2
-}
-
 #[test]
 fn ten_thousand_idle_connections_hold_up_nobody() {
     let served = served();
     let request = get(1, "/");
-    let mut idle = Vec::new();
-    for at in 0..most_connections().min(10_000) {
-        let mut stream = TcpStream::connect(served.address()).unwrap();
-        if at % 10 == 0 {
-            stream.write_all(&request[..at % request.len()]).unwrap();
-        }
-        idle.push(stream);
-    }
+    let _idle = idle(served.address(), &request);
     let started = Instant::now();
     let mut wire = open(served.address(), &request);
     assert_eq!(Answer::read(&mut wire, 1).unwrap().status, 200);

@@ -2,16 +2,21 @@
 
 use std::{
     net::TcpStream,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use cepa_bus::{Bus, Live, Queue, QueueOptions};
 use cepa_core::{App, Body, Ctx, Error, Result, test::block_on};
+use cepa_layers::compress;
 use cepa_tests::{Served, serve, stats::eventually, wire::PATIENCE};
 use cepa_websocket::{Options, calls};
+use http_body::Frame;
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, http::Response};
 
 fn news(bus: &Bus) -> Queue<String> {
@@ -22,10 +27,23 @@ fn count(bus: &Bus) -> usize {
     block_on(news(bus).count()).expect("it is in memory")
 }
 
+/// A stream that always has something.
+struct Flood;
+
+impl http_body::Body for Flood {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"drop")))))
+    }
+}
+
 /// `/chat` greets, and answers what is said; `/room` listens to a queue, and says to it what it is told.
 fn chat(bus: &Bus, asked: &Arc<AtomicUsize>) -> App {
     let asked = Arc::clone(asked);
     App::new()
+        .with(compress(Default::default()).expect("the options are good"))
         .provide(bus.clone())
         .get("/chat", async move |ctx: &mut Ctx| -> Result<String> {
             asked.fetch_add(1, SeqCst);
@@ -50,6 +68,7 @@ fn chat(bus: &Bus, asked: &Arc<AtomicUsize>) -> App {
                     Ok(())
                 })),
                 "endless" => Ok(Body::from_async(async |_| std::future::pending().await)),
+                "flood" => Ok(Body::new(Flood)),
                 text => Ok(Body::from(format!("{name} from {from}: {text}"))),
             }
         })
@@ -77,7 +96,10 @@ fn open(served: &Served, path: &str) -> Opened {
     let stream = TcpStream::connect(served.address()).expect("the server listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
     let mut request = format!("ws://{}{path}", served.address()).into_client_request().expect("a URL");
-    request.headers_mut().insert("x-from", "afar".parse().expect("a value"));
+    // A browser offers to take what is compressed.
+    for (name, value) in [("x-from", "afar"), ("accept-encoding", "gzip"), ("if-none-match", "*")] {
+        request.headers_mut().insert(name, value.parse().expect("a value"));
+    }
     tungstenite::client(request, stream).map_err(|error| match error {
         tungstenite::HandshakeError::Failure(error) => Box::new(error),
         error => panic!("{error}"),
@@ -159,6 +181,17 @@ fn who_listens_is_told_while_it_speaks() {
     eventually("one is left", || count(&bus) == 1);
     block_on(news(&bus).stop()).expect("it is in memory");
     eventually("nobody is left", || count(&bus) == 0);
+}
+
+#[test]
+fn a_stream_that_never_pauses_leaves_the_client_its_say() {
+    let served = served(&Bus::new(), &Arc::default());
+    let (mut socket, _) = open(&served, "/chat?name=Tobi").expect("it is opened");
+    for said in ["flood", "hello"] {
+        socket.send(Message::text(said)).expect("it is sent");
+    }
+    let heard = (0..1_000_000).any(|_| text(&mut socket) == "Tobi from afar: hello");
+    assert!(heard, "a million pieces came before the answer");
 }
 
 #[test]

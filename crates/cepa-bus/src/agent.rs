@@ -12,6 +12,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod tests;
+mod trouble;
 pub(crate) mod wire;
 
 pub(crate) use self::far::AgentBackend;

@@ -59,7 +59,8 @@ pub trait Live {
     /// {"id": "…", "missed": false, "messages": [{"id": "…", "event": null, "data": "It rains"}]}
     /// ```
     ///
-    /// A server that drains answers at once.
+    /// While it waits, a line break is sent every 15 s, which JSON may begin with: proxies keep the connection, and a client
+    /// that is gone is noticed where only a write tells. A server that drains answers at once.
     ///
     /// # Errors
     /// 503 when the queue has as many subscribers as it may.

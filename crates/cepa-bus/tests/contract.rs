@@ -1,36 +1,39 @@
 //! What every backend of a bus does: one table of behaviours, run over each of them with two processes' worth of buses.
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
+#[path = "shared/numbers.rs"]
+mod numbers;
 #[cfg(feature = "redis")]
-#[path = "servers/redis.rs"]
+#[path = "shared/redis_server.rs"]
 mod redis_server;
 
 #[cfg(feature = "redis")]
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 use std::{any::Any, collections::BTreeMap, time::Duration};
 
 use cepa_bus::{
     AgentServer, Backend, Bus, BusConfig, BusLimits, Delivery, EventId, Overflow, Party, Queue, QueueError,
-    QueueOptions, Share, ShareError, Stopped, Subscriber,
+    QueueOptions, ShareError, Stopped, Subscriber,
 };
+use numbers::{LONG, SHORT, eventually, next, number};
 use tokio::time::timeout;
-
-const LONG: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(100);
 
 /// Two processes and what keeps their bus.
 struct Machine {
     a: Bus,
     b: Bus,
-    /// The bus that is kept, where it can be looked at.
-    kept: Option<Bus>,
+    /// How many wait for the lock of a share, or in Redis for any.
+    waiting: Box<dyn Fn(&str) -> usize + Send + Sync>,
     /// Dropped last.
     _held: Box<dyn Any>,
 }
 
 fn memory(limits: BusLimits) -> Machine {
     let bus = Bus::with_limits(limits);
-    Machine { a: bus.clone(), b: bus.clone(), kept: Some(bus), _held: Box::new(()) }
+    Machine { a: bus.clone(), b: bus.clone(), waiting: waiting(bus), _held: Box::new(()) }
 }
 
 fn agent(limits: BusLimits) -> Machine {
@@ -41,7 +44,14 @@ fn agent(limits: BusLimits) -> Machine {
     let server = tokio::spawn(AgentServer::serve(listener, kept.clone()));
     let config = BusConfig { backend: Backend::Agent(path), wait: LONG, ..BusConfig::default() };
     let connect = || Bus::connect(&config).expect("a thread");
-    Machine { a: connect(), b: connect(), kept: Some(kept), _held: Box::new((server, folder)) }
+    Machine { a: connect(), b: connect(), waiting: waiting(kept), _held: Box::new((server, folder)) }
+}
+
+fn waiting(kept: Bus) -> Box<dyn Fn(&str) -> usize + Send + Sync> {
+    Box::new(move |share| {
+        let info = kept.shares().into_iter().find(|info| *info.name == *share);
+        info.map_or(0, |info| info.waiting)
+    })
 }
 
 #[cfg(feature = "redis")]
@@ -51,7 +61,13 @@ fn redis(limits: BusLimits) -> Machine {
     let prefix = format!("cepa:{}:", NUMBER.fetch_add(1, Relaxed));
     let config = BusConfig { backend: server.backend(), prefix, wait: LONG, limits, ..BusConfig::default() };
     let connect = || Bus::connect(&config).expect("a thread");
-    Machine { a: connect(), b: connect(), kept: None, _held: Box::new(server) }
+    let (asked, question) = (Arc::clone(&server), format!("HLEN {}:waits", config.prefix));
+    let waiting = move |_: &str| {
+        let answer = asked.command(&question);
+        let count = answer.strip_prefix(':').and_then(|answer| answer.lines().next());
+        count.and_then(|count| count.parse().ok()).expect("a number")
+    };
+    Machine { a: connect(), b: connect(), waiting: Box::new(waiting), _held: Box::new(server) }
 }
 
 /// Each behaviour is a test of each backend.
@@ -113,40 +129,11 @@ fn machine(make: Make) -> Machine {
     make(BusLimits::default())
 }
 
-fn number(bus: &Bus) -> Share<u64> {
-    bus.share("number", || 0).expect("a name")
-}
-
 impl Machine {
     /// Until so many wait for the lock of a share.
     async fn waiting(&self, share: &str, count: usize) {
-        match &self.kept {
-            Some(kept) => {
-                let waiting =
-                    || kept.shares().iter().find(|info| *info.name == *share).map(|info| info.waiting);
-                eventually(async || waiting() == Some(count)).await;
-            }
-            None => tokio::time::sleep(SHORT).await,
-        }
+        eventually(async || (self.waiting)(share) == count).await;
     }
-}
-
-async fn message(subscriber: &mut Subscriber<u64>) -> Result<u64, Option<u64>> {
-    match timeout(LONG, subscriber.next()).await.expect("something comes") {
-        Some(Delivery::Message(message)) => Ok(message.value().expect("a number")),
-        Some(Delivery::Missed(count)) => Err(count),
-        None => panic!("it has ended: {:?}", subscriber.stopped()),
-    }
-}
-
-/// Until it is so; what other processes are told of takes a moment.
-async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LONG, wait).await.expect("it becomes so");
 }
 
 async fn a_share_is_one_value(make: Make) {
@@ -425,7 +412,7 @@ async fn messages_have_one_order(make: Make) {
     let mut orders = [Vec::new(), Vec::new()];
     for (reader, order) in readers.iter_mut().zip(&mut orders) {
         for _ in 0..4 * EACH {
-            order.push(message(reader).await.expect("nothing is missed"));
+            order.push(next(reader).await.expect("nothing is missed"));
         }
     }
     assert_eq!(orders[0], orders[1]);
@@ -449,12 +436,12 @@ async fn who_comes_back_gets_the_rest(make: Make) {
     // One process has read all along, the other begins now.
     for bus in [&m.a, &m.b, &m.b] {
         let mut reader = numbers(bus, 4).subscribe_after(ids[3]).unwrap();
-        assert_eq!((message(&mut reader).await, message(&mut reader).await), (Ok(5), Ok(6)));
+        assert_eq!((next(&mut reader).await, next(&mut reader).await), (Ok(5), Ok(6)));
         let mut reader = numbers(bus, 4).subscribe_after(ids[0]).unwrap();
-        assert_eq!((message(&mut reader).await, message(&mut reader).await), (Err(Some(1)), Ok(3)));
+        assert_eq!((next(&mut reader).await, next(&mut reader).await), (Err(Some(1)), Ok(3)));
         let other_life: EventId = "00000000000000ff-0000000000000001".parse().unwrap();
         let mut reader = numbers(bus, 4).subscribe_after(other_life).unwrap();
-        assert_eq!((message(&mut reader).await, message(&mut reader).await), (Err(None), Ok(3)));
+        assert_eq!((next(&mut reader).await, next(&mut reader).await), (Err(None), Ok(3)));
         let mut kept = numbers(bus, 4).subscribe_after(ids[5]).unwrap().overflow(Overflow::DropNewest);
         assert!(timeout(SHORT, kept.next()).await.is_err(), "there is nothing after the last one");
         assert_eq!(kept.last(), ids[5]);
@@ -469,10 +456,10 @@ async fn a_subscriber_from_now_on_gets_what_its_process_publishes(make: Make) {
         let queue = m.a.queue::<u64>(&name).unwrap();
         let mut reader = queue.subscribe().unwrap();
         let id = queue.notify(&n).await.unwrap();
-        assert_eq!(message(&mut reader).await, Ok(n), "not what was there before, and not less");
+        assert_eq!(next(&mut reader).await, Ok(n), "not what was there before, and not less");
         assert_eq!(reader.last(), id);
         queue.notify(&(n + 1)).await.unwrap();
-        assert_eq!(message(&mut reader).await, Ok(n + 1));
+        assert_eq!(next(&mut reader).await, Ok(n + 1));
     }
 }
 
@@ -483,14 +470,14 @@ async fn a_queue_is_stopped_everywhere(make: Make) {
     numbers(&m.b, 10).stop().await.unwrap();
     numbers(&m.a, 10).notify(&2).await.unwrap();
     for reader in [&mut here, &mut there] {
-        assert_eq!(message(reader).await, Ok(1));
+        assert_eq!(next(reader).await, Ok(1));
         assert!(timeout(LONG, reader.next()).await.expect("it ends").is_none());
         assert_eq!(reader.stopped(), Some(Stopped::Queue));
     }
     let mut new = numbers(&m.b, 10).subscribe().unwrap();
     numbers(&m.b, 10).notify(&3).await.unwrap();
     // 2 may have been on its way here.
-    while message(&mut new).await != Ok(3) {}
+    while next(&mut new).await != Ok(3) {}
 }
 
 async fn who_is_there_is_known(make: Make) {
@@ -509,7 +496,7 @@ async fn who_is_there_is_known(make: Make) {
     drop(ada2);
     eventually(async || b.count().await.unwrap() == 1).await;
     b.notify(&1).await.unwrap();
-    assert_eq!(message(&mut ada).await, Ok(1));
+    assert_eq!(next(&mut ada).await, Ok(1));
     drop(ada);
     eventually(async || b.present().await.unwrap().is_empty() && b.count().await.unwrap() == 0).await;
 }
@@ -538,10 +525,10 @@ async fn slow_readers_are_told(make: Make) {
     }
     let mut probe = numbers(&m.b, 4).subscribe_after(last.unwrap()).unwrap();
     numbers(&m.b, 4).notify(&101).await.unwrap();
-    assert_eq!(message(&mut probe).await, Ok(101));
-    assert_eq!(message(&mut oldest).await, Err(Some(97)));
+    assert_eq!(next(&mut probe).await, Ok(101));
+    assert_eq!(next(&mut oldest).await, Err(Some(97)));
     for n in 98..=101 {
-        assert_eq!(message(&mut oldest).await, Ok(n));
+        assert_eq!(next(&mut oldest).await, Ok(n));
     }
     assert!(timeout(LONG, cut.next()).await.expect("it ends").is_none());
     assert_eq!(cut.stopped(), Some(Stopped::Behind));

@@ -15,7 +15,7 @@ use tracing::{error, info};
 use crate::{
     ipc::{self, FORMAT, Order, Report, Vitals},
     memory,
-    seat::Seat,
+    seat::{self, Seat},
     worker::{self, WorkerError, reopen},
 };
 
@@ -52,6 +52,8 @@ impl Agent {
         let line = self.line.try_clone()?;
         runtime.block_on(async move {
             let (mut reader, writer) = ipc::open(line)?;
+            // From now on the line says so.
+            seat::outlive_master()?;
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
             let mut hangup = signal(SignalKind::hangup())?;

@@ -30,7 +30,8 @@ pub struct ClusterConfig {
     /// and replaced.
     #[serde(with = "duration")]
     pub beat_timeout: Duration,
-    /// Time that a process gets to end beyond `server.limits.drain`, default 5 s: it is killed.
+    /// Time that a process gets to end beyond `server.limits.drain`, `lifecycle.background` and `lifecycle.close`, default
+    /// 5 s: it is killed.
     #[serde(with = "duration")]
     pub kill_after: Duration,
     /// Processes that may end by themselves within `refork_window` and be replaced, default 60: with one more the

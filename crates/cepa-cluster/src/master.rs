@@ -16,6 +16,7 @@ use std::{
     fmt, io,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
+    time::Duration,
 };
 
 use cepa_log::Log;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub server: ServerConfig,
     /// The cluster.
     pub cluster: ClusterConfig,
+    /// How long a worker may close what it has opened, once it has served; `None` is any time.
+    pub close: Option<Duration>,
 }
 
 /// Reads the configuration; gives what is wrong with it, for people.

@@ -7,8 +7,12 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
-use rustix::net::{AddressFamily, sockopt::socket_domain};
-
+#[cfg(target_os = "linux")]
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, RecvFlags, recv, sockopt::socket_domain},
+};
 use tokio::runtime::LocalRuntime;
 
 use crate::{master::Signals, program::ROLE};
@@ -64,6 +68,9 @@ impl Seat {
         // Above the standard streams, and not for programs that this one starts.
         let line: OwnedFd = rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?;
         read_nothing()?;
+        if part != Part::Master {
+            end_with_master(&line)?;
+        }
         Ok(Some(Self { part, line: UnixStream::from(line), signals }))
     }
 
@@ -71,6 +78,28 @@ impl Seat {
     pub fn part(&self) -> Part {
         self.part
     }
+}
+
+/// Has this process end when its master does, for as long as it does not listen to the line: what an app opens as it
+/// starts may take any time. The system remembers it of this thread.
+fn end_with_master(line: &OwnedFd) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before that.
+    let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match recv(line, &mut [0; 1], peek) {
+        Ok((_, 0)) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the master is gone")),
+        Ok(_) | Err(Errno::WOULDBLOCK) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Lets this process decide itself what the end of its master means, by what the line says; on the thread on which it
+/// was seated.
+pub(crate) fn outlive_master() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    set_parent_process_death_signal(None)?;
+    Ok(())
 }
 
 /// Puts an empty file in the place of the standard input.

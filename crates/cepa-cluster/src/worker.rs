@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     io,
     os::unix::net,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -26,8 +27,9 @@ use tokio::{
 
 use self::work::Work;
 use crate::{
-    ipc::{self, Begin, FORMAT, IpcError, Order, Reader, Report, Writer},
-    seat::Seat,
+    ipc::{self, Begin, FORMAT, IpcError, Order, Reader, Report, Vitals, Writer},
+    memory,
+    seat::{self, Seat},
 };
 
 /// How often a worker says that it is alive.
@@ -57,6 +59,8 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Worker {
     line: net::UnixStream,
+    /// Why it does not go on, once that is so.
+    fault: watch::Sender<Option<String>>,
 }
 
 /// Why a worker does not serve, or no longer.
@@ -90,19 +94,43 @@ impl From<IpcError> for WorkerError {
 
 /// Tells the master why this process does not become ready; says whether it has heard.
 pub(crate) fn fail(line: &net::UnixStream, reason: &str) -> bool {
-    let reason = reason.chars().take(LONGEST_REASON).collect();
-    ipc::send_now(line, &Report::Failed { reason }, Vec::new()).is_ok()
+    ipc::send_now(line, &failed(reason), Vec::new()).is_ok()
+}
+
+/// Tells the master why this process does not go on.
+fn say_failed(writer: &Writer, reason: &str) {
+    // The master may be the one who is gone.
+    let _ = writer.send(&failed(reason), Vec::new());
+}
+
+fn failed(reason: &str) -> Report {
+    Report::Failed { reason: reason.chars().take(LONGEST_REASON).collect() }
 }
 
 impl Worker {
     /// The worker that this process is.
     pub fn new(seat: Seat) -> Self {
-        Self { line: seat.line }
+        Self { line: seat.line, fault: watch::Sender::new(None) }
     }
 
-    /// Tells the master why there is nothing to serve; says whether it has heard, and will tell others.
+    /// Tells the master why there is nothing to serve; says whether it has heard, and will tell others. Once it
+    /// serves, [`give_up`](Self::give_up) is the way.
     pub fn fail(&self, reason: &str) -> bool {
         fail(&self.line, reason)
+    }
+
+    /// Says that what the app needs is open, on the thread that made this: until then the process ends with its master,
+    /// whatever it is at; from then on [`serve`](Self::serve) says what that means.
+    ///
+    /// # Errors
+    /// The system does not know of such a thing.
+    pub fn has_opened(&self) -> io::Result<()> {
+        seat::outlive_master()
+    }
+
+    /// Has a worker that serves finish what it has begun, and leave: its master hears why, and replaces it at once.
+    pub fn give_up(&self, reason: String) {
+        self.fault.send_replace(Some(reason));
     }
 
     /// Serves until the master says otherwise, or is gone.
@@ -123,13 +151,12 @@ impl Worker {
     ) -> Result<(), WorkerError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         let line = self.line.try_clone()?;
+        let fault = self.fault.subscribe();
         let served = runtime.block_on(async move {
             let (reader, writer) = ipc::open(line)?;
-            let served = run(reader, &writer, onion, config, log, turn).await;
+            let served = run(reader, &writer, onion, config, log, turn, fault).await;
             if let Err(error) = &served {
-                let reason = error.to_string().chars().take(LONGEST_REASON).collect();
-                // The master may be the one who is gone.
-                let _ = writer.send(&Report::Failed { reason }, Vec::new());
+                say_failed(&writer, &error.to_string());
             }
             let _ = timeout(BEAT, writer.flush()).await;
             served
@@ -137,6 +164,23 @@ impl Worker {
         // What is left, of a master that is gone, is not waited for.
         runtime.shutdown_background();
         served
+    }
+
+    /// Waits for what closes the app, before or after [`serve`](Self::serve), and tells the master meanwhile that this
+    /// process is alive.
+    pub async fn closing<T>(&self, close: impl Future<Output = T>) -> T {
+        let (mut close, mut beats) = (pin!(close), interval(BEAT));
+        loop {
+            tokio::select! {
+                biased;
+                closed = &mut close => return closed,
+                _ = beats.tick() => {
+                    let vitals = Vitals { memory: memory::resident(), ..Vitals::default() };
+                    // A master that does not listen has not gone on for long.
+                    let _ = ipc::send_now(&self.line, &Report::Beat(vitals), Vec::new());
+                }
+            }
+        }
     }
 }
 
@@ -147,6 +191,7 @@ async fn run(
     mut config: ServerConfig,
     log: Option<&Log>,
     turn: watch::Sender<Turn>,
+    mut fault: watch::Receiver<Option<String>>,
 ) -> Result<(), WorkerError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -182,6 +227,10 @@ async fn run(
             _ = interrupt.recv() => work.retire(writer),
             _ = hangup.recv() => reopen(log),
             _ = user1.recv() => reopen(log),
+            Ok(()) = fault.changed() => {
+                say_failed(writer, fault.borrow().as_deref().unwrap_or_default());
+                work.leave(None);
+            }
             ended = &mut work.ended => {
                 ended.unwrap_or_else(|_| Err(io::Error::other("the server panicked")))?;
                 return work.part().await;

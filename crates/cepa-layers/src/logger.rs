@@ -30,8 +30,8 @@ pub struct Options {
     pub format: Format,
     /// Whether answers with 4xx are logged as warnings and those with 5xx as errors, default no: all are `info`.
     pub level_by_status: bool,
-    /// Names of parameters of a query whose values are written as `***`, in the URL and in the referrer, however a name
-    /// is percent-encoded; default `access_token`, `api_key`, `code`, `password`, `secret`, `signature` and `token`.
+    /// Names of parameters, of a query or a fragment, whose values are written as `***`, in the URL, in the referrer, and in
+    /// `Location` and `Content-Location` of the response, however a name is percent-encoded; default `access_token`, `api_key`, `code`, `password`, `secret`, `signature` and `token`.
     pub hidden: Vec<String>,
 }
 

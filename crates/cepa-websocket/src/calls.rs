@@ -20,12 +20,13 @@ const STREAMS: usize = 16;
 
 /// Opens the WebSocket that the request asks for, and has `app` answer: the handshake, and each message after it.
 ///
-/// The handshake is a GET with the target and the headers of the request. An answer that is no success (2xx) refuses it,
-/// and is sent as it is; of one that is, headers such as `Set-Cookie` go out with the 101, and its body is the first thing
-/// that is said. Each message is a POST with the same target and headers, so that path, parameters and cookies stay for as
-/// long as the WebSocket does; its body is the message. The answer's body is sent back, whatever its status: one message
-/// if it is all there, and of a stream one for each piece, while further messages are taken. What is UTF-8 is sent as
-/// text, anything else as binary; what is empty is not sent.
+/// The handshake is a GET with the target and the headers of the request, but for those that speak of the connection, or of
+/// codings, ranges and conditions of the answer. An answer that is no success (2xx) refuses it, and is sent as it is; of
+/// one that is, headers such as `Set-Cookie` go out with the 101, and its body is the first thing that is said. Each message
+/// is a POST with the same target and headers, so that path, parameters and cookies stay for as long as the WebSocket does;
+/// its body is the message. The answer's body is sent back, whatever its status: one message if it is all there, and of a
+/// stream one for each piece, while further messages are taken. What is UTF-8 is sent as text, anything else as binary; what
+/// is empty is not sent.
 ///
 /// A message is taken when the one before is answered, pings as well. The streams end with the WebSocket. A client whose
 /// streams are more than 16 is closed with 1008.
@@ -87,6 +88,18 @@ fn is_of_body(name: &HeaderName) -> bool {
         )
 }
 
+/// Whether a header of the handshake says nothing of the calls: it is of the connection, or asks for an answer that is no
+/// message, such as a compressed one, which browsers offer to take with each handshake.
+fn is_of_handshake(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("sec-websocket-")
+        || name.starts_with("if-")
+        || matches!(
+            name,
+            "accept-encoding" | "connection" | "content-length" | "expect" | "range" | "te" | "upgrade"
+        )
+}
+
 /// What all calls have in common.
 struct Caller {
     app: Arc<Onion>,
@@ -99,15 +112,8 @@ struct Caller {
 impl Caller {
     fn new(ctx: &Ctx, app: Arc<Onion>) -> Self {
         let mut headers = ctx.request.headers().clone();
-        let of_handshake: Vec<_> = headers
-            .keys()
-            .filter(|name| {
-                name.as_str().starts_with("sec-websocket-")
-                    || matches!(**name, header::CONNECTION | header::UPGRADE | header::CONTENT_LENGTH)
-            })
-            .cloned()
-            .collect();
-        for name in of_handshake {
+        let names: Vec<_> = headers.keys().filter(|name| is_of_handshake(name)).cloned().collect();
+        for name in names {
             headers.remove(name);
         }
         let (target, version) = (ctx.request.target().clone(), ctx.request.version());
@@ -148,13 +154,13 @@ async fn talk(socket: &mut Socket, streams: &mut Streams, caller: &Caller) -> Re
             {
                 return Poll::Ready(Ok(Next::Answer(answer)));
             }
-            if let Poll::Ready(piece) = streams.poll_next(cx)? {
-                return Poll::Ready(Ok(Next::Piece(piece)));
+            // Before the streams, which may always have something: the client is heard all the same.
+            if asked.is_none()
+                && let Poll::Ready(message) = socket.poll_recv(cx)
+            {
+                return Poll::Ready(Ok(Next::Message(message?)));
             }
-            if asked.is_some() {
-                return Poll::Pending;
-            }
-            socket.poll_recv(cx).map_ok(Next::Message).map_err(Error::from)
+            streams.poll_next(cx).map_ok(Next::Piece)
         });
         match next.await? {
             Next::Message(None) => return Ok(()),
@@ -205,7 +211,7 @@ struct Streams {
 
 impl Streams {
     /// The next piece of any.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Result<Poll<Bytes>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         let mut at = 0;
         while at < self.list.len() {
             let place = (self.first + at) % self.list.len();
@@ -213,9 +219,9 @@ impl Streams {
                 Poll::Pending => at += 1,
                 Poll::Ready(Some(Ok(frame))) => {
                     self.first = place + 1;
-                    return Ok(Poll::Ready(frame.into_data().unwrap_or_default()));
+                    return Poll::Ready(Ok(frame.into_data().unwrap_or_default()));
                 }
-                Poll::Ready(Some(Err(error))) => return Err(error),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => {
                     self.list.remove(place);
                     // Those that were asked already may be asked once more.
@@ -223,6 +229,6 @@ impl Streams {
                 }
             }
         }
-        Ok(Poll::Pending)
+        Poll::Pending
     }
 }

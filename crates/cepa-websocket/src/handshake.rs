@@ -21,8 +21,9 @@ pub trait WebSocketExt {
     /// Opens the WebSocket that the request asks for, and runs `run` with it once the answer is sent. In a handler that
     /// [resumes](cepa_core::App::resume) it is the WebSocket that was parked, with the subprotocol that was agreed on.
     ///
-    /// When `run` returns, the WebSocket is closed with 1000; with 1011 if it fails, which is logged unless it failed
-    /// because the client went. It is dropped with the connection at the end of a drain.
+    /// When `run` returns, the WebSocket is closed with 1000. If it fails, it is closed with 1008 where the error is the
+    /// client's by its status (4xx), else with 1011, which is logged unless it failed because the client went. It is dropped
+    /// with the connection at the end of a drain.
     ///
     /// # Errors
     /// - 426 with `Sec-WebSocket-Version: 13` to a request that asks for no WebSocket, or another version;

@@ -4,7 +4,9 @@
 //! heard of. While it waits for the client it holds no buffer.
 
 mod clock;
+mod input;
 mod output;
+mod run;
 mod scratch;
 
 use std::{
@@ -19,17 +21,18 @@ use cepa_core::{Io, LocalBoxFuture, Parked, Result};
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub(crate) use self::clock::Times;
-use self::{clock::Clock, output::Output};
+use self::{
+    clock::Clock,
+    input::{Failure, Input},
+    output::Output,
+};
+pub(crate) use self::{clock::Times, run::run};
 use crate::{
-    Close, CloseCode, Decoder, Event, Message, Prepared, ProtocolError, SocketError,
+    Close, CloseCode, Decoder, Event, Message, Prepared, SocketError,
     encode::{Encoder, encode_control},
     frame::Opcode,
 };
 
-/// How many reads, events and steps of the decoder are worked on before others get their turn: a client that never
-/// stops sending must not hold up the thread.
-const STEPS: u32 = 64;
 /// Bytes that are thrown away of what a client sends after it was told that it must go.
 const THROWN: usize = 1 << 20;
 
@@ -39,17 +42,12 @@ const THROWN: usize = 1 << 20;
 /// cancel, so that it stands beside other things to wait for in a `select!`.
 pub struct Socket {
     io: Box<dyn Io>,
-    decoder: Decoder,
+    input: Input,
     encoder: Encoder,
     output: Output,
-    /// Bytes that came and are not decoded yet, and how many of them are.
-    left: Vec<u8>,
-    decoded: usize,
     clock: Clock,
     /// Gone once the server drains.
     draining: Option<LocalBoxFuture<'static, ()>>,
-    /// Reads, events and steps of the decoder until others get their turn.
-    steps: u32,
     phase: Phase,
     error: Option<SocketError>,
     close: Option<Box<Close>>,
@@ -73,13 +71,6 @@ enum Phase {
     Ended,
 }
 
-/// What reading comes to, when it does not come to an event.
-enum Failure {
-    End,
-    Io(io::Error),
-    Protocol(ProtocolError),
-}
-
 impl Socket {
     pub(crate) fn new(
         io: Box<dyn Io>,
@@ -91,14 +82,11 @@ impl Socket {
     ) -> Self {
         Self {
             io,
-            decoder,
+            input: Input::new(decoder),
             encoder,
             output: Output::default(),
-            left: Vec::new(),
-            decoded: 0,
             clock: Clock::new(times),
             draining: Some(draining),
-            steps: STEPS,
             phase: Phase::Open,
             error: None,
             close: None,
@@ -339,56 +327,12 @@ impl Socket {
             if self.clock.is_over_rate() {
                 return Poll::Pending;
             }
-            if self.steps == 0 {
-                self.steps = STEPS;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.steps -= 1;
-            let event = if self.left.is_empty() { ready!(self.read(cx)) } else { self.decode_left() };
-            match event {
+            match ready!(self.input.poll(cx, &mut *self.io, &mut self.clock)) {
                 Ok(None) => {}
                 Ok(Some(event)) => return Poll::Ready(Ok(event)),
                 Err(failure) => return Poll::Ready(Err(failure)),
             }
         }
-    }
-
-    fn count_steps(&mut self) {
-        self.steps = self.decoder.steps().map_or(0, |steps| self.steps.saturating_sub(steps));
-    }
-
-    fn decode_left(&mut self) -> Result<Option<Event>, Failure> {
-        let (taken, event) =
-            self.decoder.decode(&mut self.left[self.decoded..]).map_err(Failure::Protocol)?;
-        self.count_steps();
-        self.decoded += taken;
-        if self.decoded == self.left.len() {
-            (self.left, self.decoded) = (Vec::new(), 0);
-        }
-        Ok(event)
-    }
-
-    /// Reads once, into a buffer of the thread; what is not decoded at once is kept.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Failure>> {
-        scratch::with_input(|input| {
-            let length = match ready!(self.io.poll_read(cx, input)) {
-                Ok(0) => return Poll::Ready(Err(Failure::End)),
-                Ok(length) => length,
-                Err(error) => return Poll::Ready(Err(Failure::Io(error))),
-            };
-            self.clock.read();
-            let decoded = self.decoder.decode(&mut input[..length]);
-            let (taken, event) = match decoded {
-                Ok(decoded) => decoded,
-                Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
-            };
-            self.count_steps();
-            if taken < length {
-                self.left = input[taken..length].to_vec();
-            }
-            Poll::Ready(Ok(event))
-        })
     }
 
     /// Does what an event asks for; gives the message, if it is one.
@@ -447,12 +391,12 @@ impl Socket {
         if self.phase == Phase::Open {
             self.clock.start_end();
         }
-        (self.left, self.decoded) = (Vec::new(), 0);
+        self.input.clear();
         self.phase = Phase::Finishing { linger };
     }
 
     fn end(&mut self, error: Option<SocketError>) {
-        (self.left, self.decoded) = (Vec::new(), 0);
+        self.input.clear();
         self.output = Output::default();
         self.error = self.error.take().or(error);
         self.phase = Phase::Ended;
@@ -491,7 +435,7 @@ impl Socket {
             return true;
         }
         let open = self.phase == Phase::Open;
-        let Poll::Ready(due) = self.clock.poll(cx, open, reads, self.decoder.is_partial()) else {
+        let Poll::Ready(due) = self.clock.poll(cx, open, reads, self.input.is_partial()) else {
             return false;
         };
         match due {
@@ -517,7 +461,7 @@ impl Socket {
             self.clock.start_end();
         }
         let may_leave = if self.compresses() { Poll::Ready(false) } else { self.io.poll_leave(cx) };
-        let is_at_rest = self.left.is_empty() && self.output.is_empty() && !self.decoder.is_partial();
+        let is_at_rest = self.input.is_at_rest() && self.output.is_empty();
         match may_leave {
             Poll::Ready(false) => self.start_close(going_away()),
             Poll::Ready(true) if reads && is_at_rest => self.phase = Phase::Leaving,
@@ -532,29 +476,8 @@ impl Socket {
     }
 
     fn compresses(&self) -> bool {
-        self.encoder.compresses() || self.decoder.compresses()
+        self.encoder.compresses() || self.input.compresses()
     }
-}
-
-/// Runs a handler, then closes. In a box, or the future would hold the socket twice.
-pub(crate) async fn run<F>(mut socket: Box<Socket>, handler: F)
-where
-    F: AsyncFnOnce(&mut Socket) -> Result,
-{
-    let result = handler(&mut socket).await;
-    let code = match &result {
-        Ok(()) => CloseCode::NORMAL,
-        Err(_) => CloseCode::INTERNAL,
-    };
-    if let Err(error) = &result {
-        let (open, status) = (socket.is_open(), error.status().as_u16());
-        if open && error.downcast_ref::<SocketError>().is_none() {
-            tracing::error!(target: "cepa::websocket", %error, status, place = %error.place(), "a handler failed");
-        } else {
-            tracing::debug!(target: "cepa::websocket", %error, "a WebSocket ended");
-        }
-    }
-    socket.close(code, "").await;
 }
 
 impl fmt::Debug for Socket {

@@ -15,7 +15,7 @@ use std::{
 use cepa_core::{Error, Provided, Result};
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::lifecycle::Lifecycle;
+pub(crate) use self::lifecycle::{Lifecycle, Panicked};
 use self::{background::Background, hooks::Hooks};
 pub use self::{
     hooks::Stage,

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use self::launch::Typed;
 use crate::{
-    boot::{Boot, BootError, Surroundings},
+    boot::{Boot, BootError, LifecycleConfig, Surroundings},
     config::ConfigError,
 };
 
@@ -154,7 +154,11 @@ impl Cluster {
         let server: Result<ServerConfig, _> = boot.settings().section("server");
         let folder = RunFolder::new(&boot.root().join(&config.run_dir), boot.name())?;
         let drain = server.ok().map(|server| server.limits.drain).filter(|drain| !drain.is_zero());
-        let end = drain.map(|drain| drain.saturating_add(config.kill_after).saturating_add(GRACE));
+        let life: Result<LifecycleConfig, _> = boot.settings().section("lifecycle");
+        let close = life.ok().and_then(|life| life.last());
+        let end = drain.zip(close).map(|(drain, close)| {
+            drain.saturating_add(close).saturating_add(config.kill_after).saturating_add(GRACE)
+        });
         Ok(Self { name: boot.name().to_owned(), config, folder, end })
     }
 

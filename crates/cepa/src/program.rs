@@ -443,13 +443,19 @@ async fn serve(
         dev.stops(stopper.clone());
     }
     info!(target: "cepa", env = life.boot().env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
-    let ready = life.server_ready().await;
+    let ready = tokio::select! {
+        biased;
+        // Nobody waits for a hook that has not ended by then.
+        () = signals.told() => None,
+        ready = life.server_ready() => Some(ready),
+    };
     match (&ready, dev::served()) {
-        (Ok(()), dev) => {
+        (Some(Ok(())), dev) => {
             life.begin(onion);
             dev.map(dev::Served::ready).unwrap_or_default();
         }
-        (Err(_), _) => stopper.drain(),
+        (Some(Err(_)), _) => stopper.drain(),
+        (None, _) => {}
     }
     // This thread stays free for what has begun on it.
     let mut ended = spawn_blocking(|| running.join());
@@ -460,7 +466,7 @@ async fn serve(
             ended.await
         }
     };
-    ready?;
+    ready.transpose()?;
     ended.map_err(io::Error::other).flatten().map_err(Failure::Worker)
 }
 

@@ -1,6 +1,6 @@
 //! The command `start`: this process as the part of a cluster that it is.
 
-use std::{io, process::ExitCode, sync::Arc};
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
 
 use cepa_bus::{AgentServer, Backend, Bus, BusConfig};
 use cepa_cluster::{
@@ -12,9 +12,9 @@ use cepa_server::ServerConfig;
 use tokio::{runtime::LocalRuntime, sync::watch, task::spawn_blocking};
 
 use crate::{
-    boot::{Boot, Lifecycle, Surroundings},
+    boot::{Boot, Lifecycle, LifecycleConfig, Surroundings},
     operate::OperateError,
-    program::{Failure, LAST_WORK, Logging, Own, Program},
+    program::{Failure, LAST_WORK, Logging, Own, Program, SoundLog},
 };
 
 /// Is the master, or what a master has made of this process.
@@ -58,9 +58,11 @@ pub(crate) fn start(
 }
 
 /// What the configuration says to the master.
-fn plan(surroundings: &Surroundings) -> Result<(Plan, Own), Failure> {
-    let own = Own::of(&Boot::new(surroundings.clone())?)?;
-    Ok((Plan { server: own.server.clone(), cluster: own.cluster.clone() }, own))
+fn plan(surroundings: &Surroundings) -> Result<(Plan, SoundLog), Failure> {
+    let boot = Boot::new(surroundings.clone())?;
+    let Own { log, server, cluster } = Own::of(&boot)?;
+    let life: LifecycleConfig = boot.settings().section("lifecycle")?;
+    Ok((Plan { server, cluster, close: life.last() }, log))
 }
 
 fn lead(
@@ -70,8 +72,12 @@ fn lead(
     seat: Option<Seat>,
     starter: Starter,
 ) -> Result<(), Failure> {
-    let (_, own) = plan(&surroundings)?;
-    let plan = move || plan(&surroundings).map(|(plan, _)| plan).map_err(|failure| failure.to_string());
+    let (first, log) = plan(&surroundings)?;
+    let mut first = Some(first);
+    let plan = move || match first.take() {
+        Some(plan) => Ok(plan),
+        None => plan(&surroundings).map(|(plan, _)| plan).map_err(|failure| failure.to_string()),
+    };
     let (name, version) = (program.name.clone(), program.version.clone());
     let launch = Launch { name, version, program: on_disk, plan: Box::new(plan), starter };
     let master = match seat {
@@ -79,7 +85,7 @@ fn lead(
         None => Master::open(launch)?,
     };
     // Its files belong to the user that the master is from now on.
-    let log = Logging::start(&own.log.0)?;
+    let log = Logging::start(&log.0)?;
     Ok(master.run(log.0.clone())?)
 }
 
@@ -101,40 +107,41 @@ async fn live(
         true => Failure::Told,
         false => failure,
     };
-    let (mut life, own) = configure(boot).await.map_err(told)?;
-    let opened = open(&mut life, &own, app).await.map_err(told);
+    let (mut life, own, agent) = configure(boot).await.map_err(told)?;
+    // To the end: what closes has something to say, too.
+    let log = Logging::start(&own.log.0).map_err(Failure::from).map_err(told)?;
+    let opened = open(&mut life, agent, app).await.map_err(told);
     let served = match opened {
-        Ok((log, onion, bus)) => serve(&mut life, &worker, own.server, &log, onion, bus).await,
+        Ok((onion, bus)) => serve(&mut life, &worker, own.server, &log, onion, bus).await,
         Err(failure) => Err(failure),
     };
-    life.close().await;
+    worker.closing(life.close()).await;
     served
 }
 
-/// Settles the configuration, in which the bus of this machine is the agent's unless it says otherwise.
-async fn configure(mut boot: Boot) -> Result<(Lifecycle, Own), Failure> {
-    let own = Own::of(&boot)?;
-    let agent = RunFolder::new(&own.cluster.run_dir, boot.name()).map_err(OperateError::from)?.bus();
+/// Settles the configuration, in which the bus of this machine is the agent's unless it says otherwise; gives where
+/// the agent is, too.
+async fn configure(mut boot: Boot) -> Result<(Lifecycle, Own, PathBuf), Failure> {
+    // Before the hooks: they run in the workers only, and the agent is where the master has put it.
+    let cluster = Own::of(&boot)?.cluster;
+    let agent = RunFolder::new(&cluster.run_dir, boot.name()).map_err(OperateError::from)?.bus();
     let backend = toml::Value::String(format!("agent:{}", agent.display()));
     boot.put_below("the cluster", &format!("[bus]\nbackend = {backend}"))?;
     let life = Lifecycle::configure(boot).await?;
     let own = Own::of(life.boot())?;
-    Ok((life, own))
+    Ok((life, own, agent))
 }
 
 async fn open(
     life: &mut Lifecycle,
-    own: &Own,
+    agent: PathBuf,
     app: impl FnOnce(&mut Boot) -> Result<App>,
-) -> Result<(Logging, Arc<Onion>, Bus), Failure> {
-    let log = Logging::start(&own.log.0)?;
+) -> Result<(Arc<Onion>, Bus), Failure> {
     let onion = life.build(app)?;
-    let folder = RunFolder::new(&own.cluster.run_dir, life.boot().name()).map_err(OperateError::from)?;
-    let agent = BusConfig { backend: Backend::Agent(folder.bus()), ..BusConfig::default() };
-    let bus = Bus::connect(&agent)?;
+    let bus = Bus::connect(&BusConfig { backend: Backend::Agent(agent), ..BusConfig::default() })?;
     life.load().await?;
     life.ready().await?;
-    Ok((log, onion, bus))
+    Ok((onion, bus))
 }
 
 async fn serve(
@@ -145,34 +152,50 @@ async fn serve(
     onion: Arc<Onion>,
     bus: Bus,
 ) -> Result<(), Failure> {
+    worker.has_opened().map_err(Failure::Cluster)?;
     let (turn, mut turns) = watch::channel(Turn::Waiting);
     let serving = {
         let (worker, onion, log) = (Arc::clone(worker), Arc::clone(&onion), log.0.clone());
         spawn_blocking(move || worker.serve(onion, server, log.as_ref(), turn))
     };
-    let mut bus = Some(bus);
-    let mut ready = Ok(());
-    // Ends when the worker lets go of it.
-    while turns.changed().await.is_ok() {
-        let now = *turns.borrow_and_update();
-        match (now, bus.take()) {
-            (Turn::Serving { started }, Some(bus)) => {
-                ready = life.server_ready().await;
+    let mut failed = false;
+    if let Some(started) = begun(&mut turns).await {
+        let ready = tokio::select! {
+            biased;
+            () = left(&mut turns) => None,
+            ready = life.server_ready() => Some(ready),
+        };
+        match ready {
+            Some(Ok(())) => {
                 life.is_one_of(bus, started);
-                if ready.is_ok() {
-                    life.begin(&onion);
-                }
+                life.begin(&onion);
             }
-            (Turn::Leaving, _) => life.end(),
-            (_, kept) => bus = kept,
-        }
-        if let Err(error) = &ready {
-            // The master hears that this process has ended, and why by its log.
-            tracing::error!(target: "cepa", %error, "the worker ends");
-            return Err(Failure::Told);
+            Some(Err(error)) => {
+                failed = true;
+                worker.give_up(error.to_string());
+            }
+            // Nobody waits for a hook that has not ended by then.
+            None => {}
         }
     }
-    serving.await.map_err(io::Error::other).map_err(Failure::Worker)?.map_err(|_| Failure::Told)
+    left(&mut turns).await;
+    life.end();
+    let served = serving.await.map_err(io::Error::other).map_err(Failure::Worker)?;
+    if served.is_err() || failed { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// Waits until the worker serves, and gives since when its generation does; `None` if it has left before.
+async fn begun(turns: &mut watch::Receiver<Turn>) -> Option<SystemTime> {
+    match *turns.wait_for(|turn| *turn != Turn::Waiting).await.ok()? {
+        Turn::Serving { started } => Some(started),
+        Turn::Waiting | Turn::Leaving => None,
+    }
+}
+
+/// Waits until the worker takes nothing new any more.
+async fn left(turns: &mut watch::Receiver<Turn>) {
+    // If it lets go of the other end it has ended.
+    let _ = turns.wait_for(|turn| *turn == Turn::Leaving).await;
 }
 
 fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {

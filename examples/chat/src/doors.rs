@@ -1,13 +1,13 @@
 //! The ways into a room: a stream of events, long polls, a WebSocket; and out of the mouth.
 
 use cepa::{
-    bus::{Delivery, EventId, Live, SseOptions, Subscriber},
+    bus::{Delivery, EventId, Live, SseOptions},
     prelude::*,
     websocket::{self, Message, Socket, WebSocketExt},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::room::{Event, Line, Room, Rooms};
+use crate::room::{Event, Line, Rooms};
 
 /// Who comes, and what they have heard last.
 #[derive(Deserialize)]
@@ -17,11 +17,11 @@ struct Visitor {
 }
 
 /// Where somebody is: what a worker that takes over needs to know of a visitor.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Place {
     room: String,
     who: String,
-    /// The id of what they have heard last, where the connection does not know it.
+    /// The id of what they have heard last.
     heard: Option<String>,
 }
 
@@ -30,36 +30,30 @@ pub(crate) const STREAM: &str = "stream";
 pub(crate) const SOCKET: &str = "socket";
 
 impl Place {
-    /// Lets the visitor in.
-    async fn enter(ctx: &Ctx) -> Result<(Self, Room, Subscriber<Event>)> {
-        let (room, Visitor { who, after }) = (ctx.params::<String>()?, ctx.query()?);
-        // What is no id of ours is an id that we do not know: all that is there.
-        let last = ctx.last_event_id().or_else(|| after?.parse::<EventId>().ok());
-        let place = Self { room, who, heard: None };
-        let room = Rooms::named(ctx, &place.room)?;
-        let subscriber = room.enter(&place.who, last).await?;
-        Ok((place, room, subscriber))
+    /// Where a visitor wants to be.
+    fn of(ctx: &Ctx) -> Result<Self> {
+        let Visitor { who, after } = ctx.query()?;
+        Ok(Self { room: ctx.params()?, who, heard: after })
     }
 
-    /// Goes on with a visitor, who has never been away.
-    fn resume(ctx: &Ctx) -> Result<(Self, Room, Subscriber<Event>)> {
-        let place: Self = ctx.resumed()?;
-        let last = ctx.last_event_id().or_else(|| place.heard.as_ref()?.parse().ok());
-        let room = Rooms::named(ctx, &place.room)?;
-        let subscriber = room.stay(&place.who, last)?;
-        Ok((place, room, subscriber))
+    /// The id of what they have heard last; one that is none of ours is as if there were none: they hear all that is there.
+    fn last(&self) -> Option<EventId> {
+        self.heard.as_ref()?.parse().ok()
     }
 }
 
 /// `GET /rooms/{room}`: a stream of events.
 pub(crate) async fn stream(ctx: &mut Ctx) -> Result {
-    let (place, _, subscriber) = Place::enter(ctx).await?;
+    let place = Place::of(ctx)?;
+    let last = ctx.last_event_id().or_else(|| place.last());
+    let subscriber = Rooms::named(ctx, &place.room)?.enter(&place.who, last).await?;
     send_events(ctx, &place, subscriber)
 }
 
-/// A stream that another worker has begun.
+/// A stream that another worker has begun, of one who has never been away.
 pub(crate) async fn go_on_streaming(ctx: &mut Ctx) -> Result {
-    let (place, _, subscriber) = Place::resume(ctx)?;
+    let place: Place = ctx.resumed()?;
+    let subscriber = Rooms::named(ctx, &place.room)?.stay(&place.who, ctx.last_event_id())?;
     send_events(ctx, &place, subscriber)
 }
 
@@ -71,8 +65,8 @@ fn send_events(ctx: &mut Ctx, place: &Place, subscriber: Subscriber<Event>) -> R
 /// `GET /rooms/{room}/poll`. Who polls comes and goes all the time, and is not told to be here.
 pub(crate) async fn poll(ctx: &mut Ctx) -> Result {
     let room = Rooms::of(ctx)?;
-    let Visitor { after, .. } = ctx.query()?;
-    let subscriber = room.hear(after.and_then(|after| after.parse().ok()))?;
+    let visitor: Visitor = ctx.query()?;
+    let subscriber = room.hear(visitor.last())?;
     ctx.long_poll_with(subscriber, Duration::from_secs(30))
 }
 
@@ -85,19 +79,25 @@ pub(crate) async fn say(ctx: &mut Ctx) -> Result<StatusCode> {
 
 /// `GET /rooms/{room}/socket`: both ways at once.
 pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
-    let entered = Place::enter(ctx).await?;
-    talk(ctx, entered)
+    let place = Place::of(ctx)?;
+    talk(ctx, place, true)
 }
 
 /// A WebSocket that another worker has opened.
 pub(crate) async fn go_on_talking(ctx: &mut Ctx) -> Result {
-    let resumed = Place::resume(ctx)?;
-    talk(ctx, resumed)
+    let place = ctx.resumed()?;
+    talk(ctx, place, false)
 }
 
-fn talk(ctx: &mut Ctx, (place, room, mut subscriber): (Place, Room, Subscriber<Event>)) -> Result {
+fn talk(ctx: &mut Ctx, place: Place, is_new: bool) -> Result {
+    let room = Rooms::named(ctx, &place.room)?;
     let options = websocket::Options { message: 16 << 10, ..websocket::Options::default() };
+    // Who is not let in has not come.
     ctx.websocket(&options, async move |socket: &mut Socket| {
+        let mut subscriber = match is_new {
+            true => room.enter(&place.who, place.last()).await?,
+            false => room.stay(&place.who, place.last())?,
+        };
         loop {
             tokio::select! {
                 heard = socket.recv() => match heard? {
@@ -118,7 +118,8 @@ fn talk(ctx: &mut Ctx, (place, room, mut subscriber): (Place, Room, Subscriber<E
 }
 
 fn line(message: &Message) -> Result<Line> {
-    Ok(serde_json::from_slice(message.as_bytes())?)
+    let line = serde_json::from_slice(message.as_bytes());
+    line.map_err(|cause| Error::new(422, "A message is a line, as JSON").with_cause(cause))
 }
 
 /// A message with the id to come back with, as an answer to a poll has it.

@@ -1,7 +1,7 @@
 //! A room: a queue of the bus, and what is published there.
 
 use cepa::{
-    bus::{Bus, EventId, Queue, QueueOptions, Stopped, Subscriber},
+    bus::{Bus, EventId, NameError, Queue, QueueOptions, Stopped, Subscriber},
     prelude::*,
 };
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,6 @@ impl Line {
 
     /// Refuses what no page of ours sends.
     pub(crate) fn check(&self) -> Result {
-        let fits = |text: &str, most| !text.trim().is_empty() && text.len() <= most;
         if fits(&self.id, Self::LONGEST_ID)
             && fits(&self.by, Self::LONGEST_NAME)
             && fits(&self.text, Self::LONGEST_TEXT)
@@ -49,6 +48,18 @@ impl Line {
             return Ok(());
         }
         Err(Error::new(422, "A line has an id, a name and a text, none of them empty or too long"))
+    }
+}
+
+fn fits(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.len() <= most
+}
+
+/// What is said of a name of the visitor's that cannot be used.
+fn refused(error: NameError) -> Error {
+    match error {
+        NameError::TooMany(_) => Error::status_only(503).with_cause(error),
+        NameError::Malformed | NameError::Room => Error::new(422, error.to_string()),
     }
 }
 
@@ -69,7 +80,8 @@ impl Rooms {
     pub(crate) fn named(ctx: &Ctx, name: &str) -> Result<Room> {
         let rooms = ctx.provided::<Self>()?;
         let options = QueueOptions { keep: rooms.keep, ..QueueOptions::default() };
-        Ok(Room(rooms.bus.queue_with("chat", options)?.room(name)?))
+        let room = rooms.bus.queue_with("chat", options).and_then(|rooms| rooms.room(name));
+        Ok(Room(room.map_err(refused)?))
     }
 }
 
@@ -82,14 +94,18 @@ impl Room {
 
     /// Hears what was said after a message, else all that the room has kept.
     pub(crate) fn hear(&self, last: Option<EventId>) -> Result<Subscriber<Event>> {
-        Ok(match last {
-            Some(last) => self.0.subscribe_after(last)?,
-            None => self.0.subscribe_from_start()?,
-        })
+        let heard = match last {
+            Some(last) => self.0.subscribe_after(last),
+            None => self.0.subscribe_from_start(),
+        };
+        heard.map_err(|full| Error::status_only(503).with_cause(full))
     }
 
     /// [Hears](Self::hear), and is here until that is dropped.
     pub(crate) async fn enter(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
+        if !fits(who, Line::LONGEST_NAME) {
+            return Err(Error::new(422, "Who comes has a name, not empty nor too long"));
+        }
         let subscriber = self.stay(who, last)?;
         self.tell_who_is_here().await;
         Ok(subscriber)
@@ -98,7 +114,7 @@ impl Room {
     /// [Enters](Self::enter) without a word, as one who was here all the time.
     pub(crate) fn stay(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
         let room = self.clone();
-        Ok(self.hear(last)?.named(who)?.on_stop(move |why| {
+        Ok(self.hear(last)?.named(who).map_err(refused)?.on_stop(move |why| {
             // A server that ends has nobody to run it any more.
             if why != Stopped::Moved && Handle::try_current().is_ok() {
                 spawn_local(async move { room.tell_who_is_here().await });

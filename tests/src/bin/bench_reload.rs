@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cepa_cluster::control::{Request, Role};
+use cepa_cluster::control::Request;
 use cepa_tests::{
     cluster::{Cluster, Starting, signal},
     listeners::{Counts, Listeners},
     load::{Load, Seen},
-    stats::eventually,
+    stats::{eventually, memory},
 };
 use rustix::process::Signal;
 
@@ -26,6 +26,11 @@ const BETWEEN: u64 = 2_000;
 /// Between one number that all who wait hear, and the next.
 const BETWEEN_NUMBERS: Duration = Duration::from_millis(20);
 
+/// The most time that a cluster of `hello` may take to start, and bytes that its processes may take.
+const LONGEST_START: Duration = Duration::from_millis(300);
+const MOST_OF_MASTER: u64 = 5_000_000;
+const MOST_OF_WORKER: u64 = 15_000_000;
+
 fn main() -> ExitCode {
     let count = |name: &str, default: usize| {
         let mut args = env::args().skip_while(|arg| arg != name);
@@ -35,8 +40,8 @@ fn main() -> ExitCode {
     let changes = changes(reloads, upgrades);
     let waits = waits(reloads, count("--waiting", 3_000));
     let kills = kills_of(kills);
-    costs();
-    if changes && waits && kills { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let cheap = costs();
+    if changes && waits && kills && cheap { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A program that was built beside this one.
@@ -181,31 +186,36 @@ fn finish(wrk: Child) -> (String, bool) {
     (format!("{}{}", lines.join(", "), if clean { ", no errors" } else { "" }), clean)
 }
 
-/// What starting costs, and what processes take.
-fn costs() {
+/// What starting costs, and what processes take; whether that is as little as it should be.
+fn costs() -> bool {
     let hello = PathBuf::from(built("hello"));
     if !hello.exists() {
-        return println!("without the figures of `hello`, which is not built");
+        println!("without the figures of `hello`, which is not built");
+        return true;
     }
     let mut times = Vec::new();
-    let mut last = None;
+    let mut last = Vec::new();
     for _ in 0..5 {
         let started = Instant::now();
         let mut cluster = Starting::new(&hello.display().to_string()).set("cluster.workers=4").start();
         times.push(started.elapsed());
         let status = cluster.status();
-        last = Some(status);
+        let processes = status.processes.iter().map(|process| (process.role.name(), memory(process.pid)));
+        last = std::iter::once(("master", memory(status.master.pid))).chain(processes).collect();
         cluster.stop();
     }
     times.sort_unstable();
     println!("`hello` with 4 workers serves after {:?} (median of 5)", times[2]);
-    let Some(status) = last else { return };
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    let of = |role| status.processes.iter().filter(move |it| it.role == role).map(|it| it.memory_bytes).max();
-    println!(
-        "  resident: master {}, agent {}, worker {}",
-        mib(status.master.memory_bytes),
-        mib(of(Role::Agent).unwrap_or(0)),
-        mib(of(Role::Worker).unwrap_or(0))
-    );
+    println!("  {:8}{:>14}{:>14}{:>14}", "MB", "resident", "its share", "its own");
+    let mb = |bytes: u64| format!("{:.2}", bytes as f64 / 1e6);
+    for (role, memory) in &last {
+        println!("  {role:8}{:>14}{:>14}{:>14}", mb(memory.resident), mb(memory.share), mb(memory.own));
+    }
+    let share = last.iter().map(|(_, memory)| memory.share).sum();
+    println!("  {:8}{:>14}{:>14}", "all", "", mb(share));
+    times[2] < LONGEST_START
+        && last.iter().all(|(role, memory)| match *role {
+            "master" => memory.share < MOST_OF_MASTER,
+            _ => memory.resident < MOST_OF_WORKER,
+        })
 }

@@ -46,7 +46,8 @@ fn app(_: &mut Boot) -> Result<App> {
             "slow"
         })
         .get("/never", async |_: &mut Ctx| std::future::pending::<&str>().await)
-        .get("/stuck", async |_: &mut Ctx| -> &str {
+        .get("/stuck", async |_: &mut Ctx| -> Result<&str> {
+            fs::write("stuck", "")?;
             loop {
                 thread::park();
             }

@@ -11,8 +11,9 @@ use bytes::Bytes;
 
 use super::{
     connection,
-    link::{Link, Trouble},
+    link::Link,
     publishing::Message,
+    trouble::Trouble,
     wire::{Answer, Ask, Fault, Up},
 };
 use crate::{

@@ -20,7 +20,8 @@ use tokio::{
 use super::{
     outbox::Outbox,
     publishing::{Message, Outcome, Publishing, Settled},
-    wire::{Answer, Ask, Fault, Up, VERSION, WireError},
+    trouble::Trouble,
+    wire::{Answer, Ask, Fault, Up, VERSION},
 };
 use crate::{
     BackendError, BusConfig, EventId, QueueOptions, Role, locked, messenger::Switch, names::Key,
@@ -77,25 +78,6 @@ struct Follow {
     number: u64,
     mirror: Weak<Channel>,
     options: QueueOptions,
-}
-
-/// Why there is no answer, or a bad one.
-#[derive(Clone, Debug)]
-pub(super) enum Trouble {
-    Backend(BackendError),
-    Fault(Fault),
-}
-
-impl From<BackendError> for Trouble {
-    fn from(error: BackendError) -> Self {
-        Self::Backend(error)
-    }
-}
-
-impl From<WireError> for Trouble {
-    fn from(_: WireError) -> Self {
-        Self::Backend(BackendError::TooLong(super::wire::FRAME))
-    }
 }
 
 impl Link {

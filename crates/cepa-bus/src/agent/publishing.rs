@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    link::Trouble,
+    trouble::Trouble,
     wire::{Fault, Up},
 };
 use crate::{BackendError, BusConfig, EventId, QueueOptions, WhileLost, names::Key};

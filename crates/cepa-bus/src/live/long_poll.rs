@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -28,10 +28,14 @@ pub(super) fn answer<T: 'static>(ctx: &mut Ctx, mut subscriber: Subscriber<T>, t
         None => {
             let connection = Rc::clone(ctx.connection());
             let time = time.min(left(ctx));
-            ctx.set_body(Body::parks(LongPoll { subscriber: Some(subscriber), connection, time, over: None }))
+            ctx.set_body(Body::parks(LongPoll { subscriber: Some(subscriber), connection, time, beat: None }))
         }
     }
 }
+
+/// So often a line break is sent ahead of the answer, which JSON may begin with: proxies keep the connection, and where
+/// only a write tells that a client is gone, as behind a front server, it is noticed.
+const BEAT: Duration = Duration::from_secs(15);
 
 /// The time that one from another process has left, rounded up to seconds; of others, any. As a client would say it that
 /// wishes to wait so long (RFC 7240, section 4.3).
@@ -47,17 +51,19 @@ pin_project! {
         // Gone once it is answered.
         subscriber: Option<Subscriber<T>>,
         connection: Rc<dyn Connection>,
+        // What is left of it after the beat that is waited for.
         time: Duration,
         // Made with the first read: only then there surely is a runtime.
         #[pin]
-        over: Option<Sleep>,
+        beat: Option<Sleep>,
     }
 }
 
 impl<T> Park for LongPoll<T> {
     fn park(self: Pin<&mut Self>) -> Option<Parked> {
         let this = self.project();
-        let left = this.over.as_pin_mut()?.deadline().saturating_duration_since(Instant::now());
+        let until_beat = this.beat.as_pin_mut()?.deadline().saturating_duration_since(Instant::now());
+        let left = this.time.saturating_add(until_beat);
         let subscriber = this.subscriber.as_mut()?;
         let farewell = written(subscriber, &Messages::default());
         let parked = subscriber.park(Kind::Poll)?;
@@ -73,22 +79,35 @@ impl<T> HttpBody for LongPoll<T> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut this = self.project();
+        let data = |bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
         let Some(subscriber) = this.subscriber else { return Poll::Ready(None) };
-        if this.over.is_none() {
-            this.over.set(Some(sleep(*this.time)));
+        if this.beat.is_none() {
+            let beat = take_beat(this.time);
+            this.beat.set(Some(sleep(beat)));
         }
         let messages = match take(subscriber, cx) {
             Ok(messages) => messages,
             Err(error) => return Poll::Ready(Some(Err(error))),
         };
-        let is_over = this.over.as_pin_mut().is_none_or(|over| over.poll(cx).is_ready());
-        if messages.is_none() && !is_over && this.connection.poll_draining(cx).is_pending() {
-            return Poll::Pending;
+        if messages.is_none() && this.connection.poll_draining(cx).is_pending() {
+            let Some(mut beat) = this.beat.as_mut().as_pin_mut() else { return Poll::Pending };
+            ready!(beat.as_mut().poll(cx));
+            if !this.time.is_zero() {
+                beat.reset(Instant::now() + take_beat(this.time));
+                return data(Bytes::from_static(b"\n"));
+            }
         }
         let answer = written(subscriber, &messages.unwrap_or_default());
         *this.subscriber = None;
-        Poll::Ready(Some(Ok(Frame::data(answer))))
+        data(answer)
     }
+}
+
+/// How long is waited until the next beat, taken off the time that is left.
+fn take_beat(left: &mut Duration) -> Duration {
+    let beat = BEAT.min(*left);
+    *left -= beat;
+    beat
 }
 
 /// What there is to answer with.

@@ -101,7 +101,7 @@ async fn a_drain_ends_streams_with_a_time_to_come_back() {
     assert_eq!(queue.count().await.unwrap(), 0);
 }
 
-fn client(bus: &Bus) -> Client {
+fn app(bus: &Bus) -> App {
     App::new()
         .provide(bus.clone())
         .get("/sse", async |ctx: &mut Ctx| {
@@ -118,7 +118,10 @@ fn client(bus: &Bus) -> Client {
             let again = share.lock(ctx.party(), SECOND).await;
             Ok::<_, cepa_core::Error>(again.map(drop).unwrap_err().to_string())
         })
-        .test()
+}
+
+fn client(bus: &Bus) -> Client {
+    app(bus).test()
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,6 +185,20 @@ async fn polls_follow_each_other_without_a_gap() {
     assert_eq!((rest["missed"].clone(), rest["messages"].as_array().unwrap().len()), (json!(true), 3));
     assert_eq!(client.get("/poll?after=nonsense").await.status(), 200);
     assert_eq!(queue.count().await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_beats_until_it_is_answered() {
+    let bus = Bus::new();
+    let poll = cepa_core::Request::new(http::Method::GET, "/poll");
+    let mut body = app(&bus).build().unwrap().handle(poll).await.into_parts().3;
+    let started = Instant::now();
+    assert_eq!(piece(&mut body).await.unwrap(), "\n");
+    assert_eq!(started.elapsed(), 15 * SECOND);
+    news(&bus).notify(&"rain".into()).await.unwrap();
+    assert!(piece(&mut body).await.unwrap().starts_with("{\"id\":"));
+    assert_eq!(started.elapsed(), 15 * SECOND);
+    assert_eq!(piece(&mut body).await, None);
 }
 
 #[tokio::test]

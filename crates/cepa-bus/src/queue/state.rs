@@ -9,6 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
+pub(super) use super::mirror::Found;
 use super::{EventId, message::Frame, mirror::Mirror, own::Own};
 
 /// What is behind the lock of a queue.
@@ -47,9 +48,6 @@ pub(super) struct Seat {
     /// The place before which it ends.
     pub(super) end: u64,
 }
-
-/// A place, and whether it is known that nothing is missing before it.
-pub(super) type Found = (u64, bool);
 
 impl Seat {
     /// Has a task woken when there is something, and answers whom it replaces.

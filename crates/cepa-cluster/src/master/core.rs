@@ -155,7 +155,10 @@ impl<W: World> Core<W> {
         match report {
             Report::Ready if child.state == State::Starting => self.ready(id),
             Report::Ready => {}
-            Report::Failed { reason } => child.reason = Some(reason),
+            Report::Failed { reason } => {
+                child.reason = Some(reason);
+                self.gave_up(id);
+            }
             Report::Beat(vitals) => {
                 child.silent = 0;
                 child.requests_per_s = vitals.requests.saturating_sub(child.vitals.requests);

@@ -74,15 +74,17 @@ pub(crate) struct Process {
 
 /// What a plan means for the core.
 pub(crate) fn rules(plan: &Plan) -> Rules {
-    let Plan { server, cluster } = plan;
+    let Plan { server, cluster, close } = plan;
     let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get) as u32;
     let workers =
         if cluster.workers == 0 { processors().min(crate::config::MOST_WORKERS) } else { cluster.workers };
-    Rules { workers, drain: drain(&server.limits), cluster: cluster.clone() }
+    Rules { workers, drain: drain(&server.limits, *close), cluster: cluster.clone() }
 }
 
-fn drain(limits: &Limits) -> Option<u64> {
-    (!limits.drain.is_zero()).then(|| limits.drain.as_secs_f64().ceil() as u64)
+fn drain(limits: &Limits, close: Option<Duration>) -> Option<u64> {
+    let drain = Some(limits.drain).filter(|drain| !drain.is_zero());
+    let time = drain?.saturating_add(close?);
+    Some(time.as_secs_f64().ceil() as u64)
 }
 
 /// How many threads of all workers accept from the sockets.

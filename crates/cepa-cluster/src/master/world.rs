@@ -50,7 +50,7 @@ pub(crate) enum Signal {
 pub(crate) struct Rules {
     /// How many slots there are.
     pub(crate) workers: u32,
-    /// Seconds that a worker has for its drain; `None` is any number.
+    /// Seconds that a worker has for its drain, and to close what it has opened; `None` is any number.
     pub(crate) drain: Option<u64>,
     pub(crate) cluster: ClusterConfig,
 }

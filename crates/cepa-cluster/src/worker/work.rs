@@ -125,7 +125,7 @@ impl Work {
     }
 
     /// Finishes what has begun; what is idle goes to an heir, if there is one.
-    fn leave(&mut self, heir: Option<net::UnixStream>) {
+    pub(super) fn leave(&mut self, heir: Option<net::UnixStream>) {
         self.adopter = None;
         self.turn.send_replace(Turn::Leaving);
         self.deadline.as_mut().reset(Instant::now() + self.drain + self.kill_after);

@@ -162,12 +162,16 @@ impl HttpBody for Inflating {
                 this.turn = 0;
                 return Poll::Pending;
             };
-            let trailers = match frame.transpose()?.map(Frame::into_data) {
-                Some(Ok(data)) => {
+            let trailers = match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
                     this.input = data;
                     continue;
                 }
-                Some(Err(trailers)) => Some(trailers),
+                Some(Ok(Err(trailers))) => Some(trailers),
+                Some(Err(error)) => {
+                    this.state = State::Over(None);
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => None,
             };
             let is_whole = matches!(this.state, State::Between);

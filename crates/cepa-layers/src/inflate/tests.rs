@@ -282,6 +282,31 @@ fn trailers_come_after_the_inflated_bytes() {
     assert_eq!(answer.text(), r#"data|Some({"x-sum": "7"})"#);
 }
 
+/// Fails, and would go on.
+struct Failing(bool);
+
+impl HttpBody for Failing {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let has_failed = std::mem::replace(&mut self.0, true);
+        let next =
+            if has_failed { Ok(Frame::data(gzip(b"data").into())) } else { Err(Error::new(408, "late")) };
+        Poll::Ready(Some(next))
+    }
+}
+
+#[test]
+fn nothing_follows_a_body_that_has_failed() {
+    let (sent, decoder) = (Body::new(Failing(false)), Decoder::new(Coding::Gzip).unwrap());
+    let mut body = Inflating::new(sent, decoder, NonZeroU32::MAX);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut next = || Pin::new(&mut body).poll_frame(&mut cx);
+    assert!(matches!(next(), Poll::Ready(Some(Err(_)))));
+    assert!(matches!(next(), Poll::Ready(None)));
+}
+
 #[test]
 fn options_are_read_from_the_configuration() {
     let options: Options = serde_json::from_str(r#"{"codings": ["gzip", "br"], "ratio": 50}"#).unwrap();

@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use cepa_core::{Ctx, date};
-use http::{HeaderValue, Version};
+use http::{
+    HeaderValue, Version,
+    header::{CONTENT_LOCATION, LOCATION},
+};
 
 use super::{
     format::{Pattern, Style, Token},
@@ -102,17 +105,18 @@ impl Line {
             Token::Protocol => write_bytes(out, style, Some(ctx.protocol().as_bytes())),
             Token::Route => write_bytes(out, style, ctx.route_pattern().map(str::as_bytes)),
             Token::Status => write_number(out, facts.status.into()),
-            Token::Referrer => match request_header("referer") {
-                Some(url) => write_url(out, url, facts.hidden, style),
-                None => write_bytes(out, style, None),
-            },
+            Token::Referrer => write_address(out, style, request_header("referer"), facts.hidden),
             Token::UserAgent => write_bytes(out, style, request_header("user-agent")),
             Token::RequestId => {
                 write_bytes(out, style, ctx.state::<RequestId>().map(|id| id.as_str().as_bytes()));
             }
             Token::Request(name) => write_bytes(out, style, request_header(name.as_str())),
             Token::Response(name) => {
-                write_bytes(out, style, ctx.response.headers().get(name).map(HeaderValue::as_bytes));
+                let value = ctx.response.headers().get(name).map(HeaderValue::as_bytes);
+                match *name {
+                    LOCATION | CONTENT_LOCATION => write_address(out, style, value, facts.hidden),
+                    _ => write_bytes(out, style, value),
+                }
             }
         }
     }
@@ -123,6 +127,13 @@ impl Line {
             Some(sent) => write_late(&mut self.text, self.style, token, facts.status, sent),
             None => self.gaps.push((self.text.len(), token.clone())),
         }
+    }
+}
+
+fn write_address(out: &mut String, style: Style, url: Option<&[u8]>, hidden: &[String]) {
+    match url {
+        Some(url) => write_url(out, url, hidden, style),
+        None => write_bytes(out, style, None),
     }
 }
 

@@ -232,6 +232,19 @@ fn hidden_parameters_of_any_referrer() {
 }
 
 #[test]
+fn hidden_parameters_of_where_a_response_leads() {
+    for name in ["location", "content-location"] {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let leads = async move |ctx: &mut Ctx| ctx.set(name, "https://b/?code=y&a=1#access_token=y");
+            let client = App::new().with(logger(pattern(&format!(":res[{name}]")))).get("/", leads).test();
+            block_on(client.get("/"));
+        });
+        assert_eq!(log.take(), ["INFO https://b/?code=***&a=1#access_token=***"]);
+    }
+}
+
+#[test]
 fn an_event_with_fields() {
     let options = Options { format: Format::Fields, ..Options::default() };
     let lines = lines(options, &[(Method::GET, "/a/1\nuser=eve"), (Method::GET, "/stream")]);

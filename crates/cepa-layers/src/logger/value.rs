@@ -45,33 +45,33 @@ pub(super) fn write_bytes(out: &mut String, style: Style, text: Option<&[u8]>) {
     }
 }
 
-/// A URL, without the values of parameters that are to stay hidden. A `Referer` may be any bytes.
+/// A URL, without the values of parameters that are to stay hidden, in its query and in its fragment, where OAuth has some.
+/// A `Referer` may be any bytes.
 pub(super) fn write_url(out: &mut String, url: &[u8], hidden: &[String], style: Style) {
     let write = if style == Style::Json { write_json } else { write_escaped };
     let quote = if style == Style::Json { "\"" } else { "" };
     out.push_str(quote);
-    let (path, query) = split_at(url, b'?');
+    let (path, mut rest) = split_at(url, b"?#");
     write(out, path);
-    let pairs = query.into_iter().flat_map(|query| query.split(|byte| *byte == b'&'));
-    for (at, pair) in pairs.enumerate() {
-        out.push(if at == 0 { '?' } else { '&' });
-        match split_at(pair, b'=') {
-            (name, Some(_)) if is_hidden(name, hidden) => {
+    while let Some((separator, after)) = rest.split_first() {
+        out.push(char::from(*separator));
+        let (pair, others) = split_at(after, b"&#");
+        let (name, value) = split_at(pair, b"=");
+        match value.is_empty() || !is_hidden(name, hidden) {
+            true => write(out, pair),
+            false => {
                 write(out, name);
                 out.push_str("=***");
             }
-            _ => write(out, pair),
         }
+        rest = others;
     }
     out.push_str(quote);
 }
 
-/// What is before the first of these bytes, and after it.
-fn split_at(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
-    match text.iter().position(|found| *found == byte) {
-        Some(at) => (&text[..at], Some(&text[at + 1..])),
-        None => (text, None),
-    }
+/// What is before the first of these bytes, and what begins with it.
+fn split_at<'t>(text: &'t [u8], bytes: &[u8]) -> (&'t [u8], &'t [u8]) {
+    text.split_at(text.iter().position(|byte| bytes.contains(byte)).unwrap_or(text.len()))
 }
 
 /// Whether a name stands for one that is hidden once it is read as a form's: `t%6Fken` is `token`.
@@ -162,6 +162,10 @@ mod tests {
             ("/a?&=&token", "/a?&=&token"),
             ("/a?t%6Fken=x&%54OKEN=y", "/a?t%6Fken=***&%54OKEN=***"),
             ("/a?t%256Fken=x", "/a?t%256Fken=x"),
+            ("/a?token=x?y#z", "/a?token=***#z"),
+            ("https://b/#a=1&token=x", "https://b/#a=1&token=***"),
+            ("/a?b=1#token=x", "/a?b=1#token=***"),
+            ("/a#", "/a#"),
             ("/é?é=1&token=x", "/\\xC3\\xA9?\\xC3\\xA9=1&token=***"),
         ] {
             let mut out = String::new();

@@ -9,10 +9,22 @@ pub const MOST_TEXT: usize = 0xff_ffff;
 /// The most bytes of a [`Code::Print`]: mod_tora appends a byte, in a buffer whose size is a power of two.
 pub const MOST_PRINT: usize = 0x1_ffff;
 
-/// What a message is. Those up to [`Execute`](Self::Execute) make a request; *front* is the front server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Code {
+macro_rules! codes {
+    ($($(#[$about:meta])* $code:ident $(= $byte:literal)?,)*) => {
+        /// What a message is. Those up to [`Execute`](Self::Execute) make a request; *front* is the front server.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Code {
+            $($(#[$about])* $code $(= $byte)?,)*
+        }
+
+        impl Code {
+            const ALL: &[Self] = &[$(Self::$code),*];
+        }
+    };
+}
+
+codes! {
     /// The file that the front server has found.
     File = 1,
     /// The path.
@@ -70,40 +82,10 @@ pub enum Code {
 }
 
 impl Code {
-    /// The code of a byte.
+    /// The code of a byte. They are numbered without a gap, from 1 on.
     #[must_use]
     pub fn of(byte: u8) -> Option<Self> {
-        use Code::*;
-        const ALL: [Code; 27] = [
-            File,
-            Uri,
-            ClientIp,
-            GetParams,
-            PostData,
-            HeaderKey,
-            HeaderValue,
-            HeaderAddValue,
-            ParamKey,
-            ParamValue,
-            HostName,
-            HttpMethod,
-            Execute,
-            Error,
-            Print,
-            Log,
-            Flush,
-            Redirect,
-            ReturnCode,
-            QueryMultipart,
-            PartFilename,
-            PartKey,
-            PartData,
-            PartDone,
-            TestConnect,
-            Listen,
-            HostResolve,
-        ];
-        ALL.get(usize::from(byte).checked_sub(1)?).copied()
+        Self::ALL.get(usize::from(byte).checked_sub(1)?).copied()
     }
 }
 

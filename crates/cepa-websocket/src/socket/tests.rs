@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::{sync::Notify, time::timeout};
 
 use super::*;
-use crate::{Limits, Options, mask::unmask};
+use crate::{Limits, Options, ProtocolError, mask::unmask};
 
 /// A connection whose other end is the test.
 #[derive(Clone, Default)]
@@ -126,7 +126,7 @@ async fn messages_come_and_go_and_cancelling_loses_none() {
     socket.send("text").await.unwrap();
     socket.send_prepared(&Prepared::new(vec![0; 3])).await.unwrap();
     assert_eq!(far.got(), b"\x81\x04text\x82\x03\0\0\0");
-    assert_eq!((socket.left.capacity(), socket.output_bytes()), (0, 0));
+    assert_eq!((socket.input.held(), socket.output_bytes()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,7 +238,7 @@ async fn others_have_their_turn_in_a_flood_of_empty_blocks_and_frames() {
     let blocks = frame(0x00, &[0x03, 0x00].repeat(60));
     for (first, flood) in [(0x41, blocks), (0x01, frame(0x00, b""))] {
         let (mut socket, far) = open(&options);
-        socket.decoder = Decoder::new(options.limits()).with_deflate(&agreed);
+        socket.input = Input::new(Decoder::new(options.limits()).with_deflate(&agreed));
         far.send(first, b"");
         for _ in 0..20 {
             far.send_raw(&flood.repeat(30_000 / flood.len()));
@@ -322,14 +322,11 @@ async fn what_is_against_the_protocol_is_told_and_the_rest_thrown_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_returns_or_fails_closes() {
-    for (fails, code) in [(false, 1000_u16), (true, 1011)] {
+    for (status, code) in [(None, 1000_u16), (Some(500), 1011), (Some(422), 1008)] {
         let (socket, far) = open(&Options::default());
-        run(
-            Box::new(socket),
-            async move |_: &mut Socket| {
-                if fails { Err(cepa_core::Error::new(500, "no")) } else { Ok(()) }
-            },
-        )
+        run(Box::new(socket), async move |_: &mut Socket| {
+            status.map_or(Ok(()), |status: u16| Err(cepa_core::Error::new(status, "no")))
+        })
         .await;
         assert_eq!(far.got()[2..4], code.to_be_bytes());
     }
@@ -360,6 +357,7 @@ impl Socket {
         self.output.held()
     }
 }
+
 #[test]
 fn a_silent_socket_is_small() {
     let echo = async |socket: &mut Socket| {

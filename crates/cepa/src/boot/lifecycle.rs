@@ -2,14 +2,16 @@
 
 mod choice;
 mod config;
+mod panicking;
 mod started;
 
-use std::{fmt, mem, panic::Location, sync::Arc, time::Duration};
+use std::{fmt, mem, panic::Location, pin::pin, sync::Arc, time::Duration};
 
 use cepa_core::{App, BuildError, Error, LocalBoxFuture, Onion, Result};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{error, info, warn};
 
+pub(crate) use self::panicking::Panicked;
 pub use self::{config::LifecycleConfig, started::Started};
 use super::{
     Boot, Stage,
@@ -99,10 +101,10 @@ impl Lifecycle {
     ) -> Result<Arc<Onion>, LifecycleError> {
         let (boot, plugins) = (&mut self.boot, &mut self.plugins);
         boot.hooks.unit = plugins.len();
-        let mut app = app(boot).map_err(LifecycleError::App)?;
+        let mut app = panicking::caught(|| app(boot)).map_err(LifecycleError::App)?;
         for (unit, plugin) in plugins.iter_mut().enumerate() {
             boot.hooks.unit = unit;
-            app = plugin.extend(boot, app).map_err(LifecycleError::App)?;
+            app = panicking::caught(|| plugin.extend(boot, app)).map_err(LifecycleError::App)?;
         }
         #[cfg(feature = "bus")]
         let app = cepa_bus::resume(app);
@@ -161,11 +163,11 @@ impl Lifecycle {
             let owner = self.owner(unit);
             if let Some(plugin) = self.plugins.get_mut(unit) {
                 let hook = Named { stage, owner: &owner, place: None };
-                hook.run(self.config.slow, plugin.run(stage, &mut self.boot)).await?;
+                hook.run(self.config.slow, || plugin.run(stage, &mut self.boot)).await?;
             }
             while let Some(hook) = self.boot.hooks.next(stage) {
                 let named = Named { stage, owner: &owner, place: Some(hook.place) };
-                named.run(self.config.slow, (hook.run)(&mut self.boot)).await?;
+                named.run(self.config.slow, || (hook.run)(&mut self.boot)).await?;
             }
             if stage == Stage::DidLoad {
                 self.loaded = unit + 1;
@@ -212,11 +214,11 @@ impl Lifecycle {
             // Whoever adds one has something to close, loaded or not.
             while let Some(hook) = self.boot.hooks.next(stage) {
                 let named = Named { stage, owner: &owner, place: Some(hook.place) };
-                logged(named.run(self.config.slow, (hook.run)(&mut self.boot)).await);
+                logged(named.run(self.config.slow, || (hook.run)(&mut self.boot)).await);
             }
             if let Some(plugin) = self.plugins.get_mut(unit).filter(|_| unit < self.loaded) {
                 let named = Named { stage, owner: &owner, place: None };
-                logged(named.run(self.config.slow, plugin.run(stage, &mut self.boot)).await);
+                logged(named.run(self.config.slow, || plugin.run(stage, &mut self.boot)).await);
             }
         }
     }
@@ -243,9 +245,14 @@ impl fmt::Display for Named<'_> {
 }
 
 impl Named<'_> {
-    /// Waits for the hook, and says so in the log while that takes long.
-    async fn run(&self, slow: Duration, mut hook: LocalBoxFuture<'_, Result>) -> Result<(), LifecycleError> {
+    /// Waits for the hook, and says so in the log while that takes long. A panic is a failure like others.
+    async fn run<'a>(
+        &self,
+        slow: Duration,
+        hook: impl FnOnce() -> LocalBoxFuture<'a, Result>,
+    ) -> Result<(), LifecycleError> {
         let begun = Instant::now();
+        let mut hook = pin!(panicking::caught_within(hook));
         let slow = if slow.is_zero() { Duration::MAX } else { slow };
         let ended = match timeout(slow, &mut hook).await {
             Ok(ended) => ended,

@@ -106,7 +106,7 @@ struct Line {
     latest: String,
     began: Instant,
     live: bool,
-    /// What is on the terminal.
+    /// What is on the terminal, or was last printed.
     shown: String,
     /// When a line was last printed where lines stay.
     printed: Instant,
@@ -135,13 +135,12 @@ impl Line {
     }
 
     fn seen(&mut self, text: String) {
-        let changed = text != self.latest && !text.is_empty();
-        if changed {
+        if !text.is_empty() {
             self.latest = text;
         }
         match self.live {
             true => self.show(),
-            false if changed && self.printed.elapsed() > LINES => self.print(),
+            false if self.text() != self.shown && self.printed.elapsed() > LINES => self.print(),
             false => {}
         }
     }
@@ -154,9 +153,9 @@ impl Line {
     }
 
     fn print(&mut self) {
-        self.printed = Instant::now();
+        (self.printed, self.shown) = (Instant::now(), self.text());
         // Nobody is left to be told that this cannot be printed.
-        let _ = writeln!(io::stderr(), "{}", self.text());
+        let _ = writeln!(io::stderr(), "{}", self.shown);
     }
 
     fn show(&mut self) {
@@ -174,7 +173,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.shown.is_empty() {
+        if self.live && !self.shown.is_empty() {
             let _ = write!(io::stderr(), "\r\x1b[2K");
         }
     }

@@ -45,6 +45,18 @@ impl<W: World> Core<W> {
         }
     }
 
+    /// Replaces a worker that serves and has said that it does not go on, while it finishes what it has begun.
+    pub(super) fn gave_up(&mut self, id: Id) {
+        let Some(child) = self.facts.children.get(&id) else { return };
+        if self.phase != Phase::Serving || child.role != Role::Worker || child.state != State::Serving {
+            return;
+        }
+        let (slot, pid, reason) = (child.slot, child.pid, child.reason.clone().unwrap_or_default());
+        error!(target: "cepa::master", role = Role::Worker.name(), slot, pid, %reason, "leaves by itself");
+        self.set_draining(id);
+        self.replace(Role::Worker, slot, true);
+    }
+
     /// Starts a process in the place of one that has ended by itself: at once or, if that was a replacement which did
     /// not become ready, a little later.
     fn replace(&mut self, role: Role, slot: u32, was_ready: bool) {

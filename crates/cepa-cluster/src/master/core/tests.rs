@@ -376,6 +376,27 @@ fn a_drain_has_its_time() {
 }
 
 #[test]
+fn a_worker_that_gives_up_is_replaced_while_it_finishes() {
+    let mut core = serving(1);
+    core.say(1, failed("the moon is full"));
+    assert_eq!(core.take(), ["2: Worker 0 of 1"]);
+    // Once is enough.
+    core.say(1, failed("the moon is still full"));
+    core.say(2, Report::Ready);
+    assert_eq!(core.take(), ["2: Go"]);
+    core.end(1, "exited with 1");
+    assert!(core.take().is_empty());
+    let worker = &core.processes()[1];
+    assert_eq!((worker.state, worker.restarts), (State::Serving, 1));
+    // It counts as one that has ended by itself.
+    for id in 2..=6 {
+        core.say(id, failed("the moon is full"));
+        core.say(id + 1, Report::Ready);
+    }
+    assert!(core.take().contains(&"stop listening".to_owned()));
+}
+
+#[test]
 fn an_upgrade_needs_a_program_that_can_go_on() {
     let mut core = serving(1);
     core.request(Some(7), &Request::Upgrade);

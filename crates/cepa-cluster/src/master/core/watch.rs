@@ -30,7 +30,8 @@ impl<W: World> Core<W> {
                 let reason = if child.state == State::Starting {
                     format!("it was not ready within {ready_timeout:?} (cluster.ready_timeout)")
                 } else {
-                    "it had not ended in time (server.limits.drain and cluster.kill_after)".to_owned()
+                    "it had not ended in time (server.limits.drain, lifecycle.* and cluster.kill_after)"
+                        .to_owned()
                 };
                 late.push((*id, reason));
             } else if !beat_timeout.is_zero() && child.silent as f64 > beat_timeout.as_secs_f64() {

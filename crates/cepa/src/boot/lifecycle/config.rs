@@ -22,6 +22,14 @@ pub struct LifecycleConfig {
     pub close: Duration,
 }
 
+impl LifecycleConfig {
+    /// How long a program may take to end once it has served its last request; `None` is any time.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn last(&self) -> Option<Duration> {
+        (!self.close.is_zero()).then(|| self.close.saturating_add(self.background))
+    }
+}
+
 impl Default for LifecycleConfig {
     fn default() -> Self {
         Self {

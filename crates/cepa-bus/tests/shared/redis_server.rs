@@ -77,6 +77,11 @@ impl Redis {
     pub(crate) fn command(&self, command: &str) -> String {
         ask(self.port, command).expect("an answer")
     }
+
+    /// How many are connected, and the one who asks.
+    pub(crate) fn clients(&self) -> usize {
+        self.command("CLIENT LIST").matches("id=").count()
+    }
 }
 
 impl Drop for Redis {
