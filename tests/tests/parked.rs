@@ -64,7 +64,7 @@ fn pids(cluster: &mut Cluster) -> Vec<String> {
 
 /// Reloads, and waits until nothing is left of those before.
 fn reload(cluster: &mut Cluster) {
-    cluster.ask(&Request::Reload).unwrap();
+    cluster.ask(&Request::Reload).expect("it is reloaded");
     cluster.wait_until_it_is_calm();
 }
 
@@ -158,7 +158,7 @@ fn are_ended_in_order(
     let mut sockets: Vec<Wire> = sockets.iter().map(|path| socket(cluster, path)).collect();
     // Those before go on until their clients have agreed.
     change(cluster);
-    cluster.ask(&Request::Reload).unwrap();
+    cluster.ask(&Request::Reload).expect("it is reloaded");
     for stream in &mut streams {
         let end = until(stream, b"\r\n0\r\n\r\n");
         assert!(end.contains("retry: "), "{end}");

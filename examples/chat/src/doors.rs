@@ -1,7 +1,7 @@
 //! The ways into a room: a stream of events, long polls, a WebSocket; and out of the mouth.
 
 use cepa::{
-    bus::{Delivery, EventId, Live, SseOptions},
+    bus::{Delivery, EventId, Live, SseOptions, Subscriber},
     prelude::*,
     websocket::{self, Message, Socket, WebSocketExt},
 };
@@ -65,8 +65,7 @@ fn send_events(ctx: &mut Ctx, place: &Place, subscriber: Subscriber<Event>) -> R
 /// `GET /rooms/{room}/poll`. Who polls comes and goes all the time, and is not told to be here.
 pub(crate) async fn poll(ctx: &mut Ctx) -> Result {
     let room = Rooms::of(ctx)?;
-    let visitor: Visitor = ctx.query()?;
-    let subscriber = room.hear(visitor.last())?;
+    let subscriber = room.hear(Place::of(ctx)?.last())?;
     ctx.long_poll_with(subscriber, Duration::from_secs(30))
 }
 
