@@ -2,29 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's answer")]
 
-use std::{fs, path::Path};
-
 use cepa::cluster::control::Request;
 use cepa_tests::{
     cluster::{Cluster, Starting},
     wire::Wire,
 };
 
-/// Copies a folder of files.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
-}
-
 fn start() -> Cluster {
+    // Its files are those of the package, because cargo runs the test; what it makes is not.
     let starting = Starting::new(env!("CARGO_BIN_EXE_chat")).set("cluster.workers=2");
-    for folder in ["config", "public"] {
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &starting.folder().join(folder));
-    }
-    starting.start()
+    let run = format!("cluster.run_dir={}", starting.folder().join("run").display());
+    starting.set(&run).start()
 }
 
 /// Reads up to this text.
