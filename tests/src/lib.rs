@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: a server, clients that send bytes as they are, a browser, an app that keeps a
 //! record, and the cases recorded from Koa.
 
+pub mod acme;
 pub mod browser;
 pub mod cluster;
 pub mod fastcgi;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -186,4 +187,32 @@ fn ask(wire: &mut Wire, client: usize, number: usize, close: bool) -> Result<Ans
     let is_right = response.status == 200 && response.text() == body && pid > 0;
     let keeps = !response.lists("connection", "close");
     Ok(Answer { pid, keeps, is_right, text: format!("{} {}", response.status, response.text()) })
+}
+
+/// Load by wrk, which knows nothing of all this.
+#[derive(Debug)]
+pub struct Wrk(Child);
+
+impl Wrk {
+    /// Starts it, for so many seconds; `None` where it is missing.
+    pub fn start(address: SocketAddr, seconds: u32) -> Option<Self> {
+        let mut wrk = Command::new("wrk");
+        wrk.args(["-t1", "-c32", &format!("-d{seconds}s"), &format!("http://{address}/")]);
+        wrk.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().ok().map(Self)
+    }
+
+    /// Waits for its end; what it says, and whether it has seen no error.
+    pub fn end(self) -> (String, bool) {
+        let output = self.0.wait_with_output().map(|output| output.stdout).unwrap_or_default();
+        let text = String::from_utf8_lossy(&output).into_owned();
+        let wanted = ["requests in", "Socket errors", "Non-2xx"];
+        let lines: Vec<_> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| wanted.iter().any(|wanted| line.contains(wanted)))
+            .collect();
+        // Its errors have lines of their own, which are not there without any.
+        let clean = matches!(lines[..], [requests] if requests.contains("requests in"));
+        (format!("{}{}", lines.join(", "), if clean { ", no errors" } else { "" }), clean)
+    }
 }

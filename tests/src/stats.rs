@@ -61,6 +61,18 @@ fn line(text: &str, name: &str) -> Option<u64> {
     Some(line.trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
 }
 
+/// How many connections to itself this process may have, beside those of other tests: each takes two descriptors.
+///
+/// # Panics
+/// Without `/proc`.
+pub fn most_connections() -> usize {
+    let limits = fs::read_to_string("/proc/self/limits").expect("Linux has /proc");
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let most =
+        files.and_then(|files| files.split_whitespace().next()).expect("the number of files has a limit");
+    most.parse().unwrap_or(1_000_000usize).saturating_sub(500) / 2
+}
+
 /// Does nothing for a time: a test, unlike a worker, has its thread to itself.
 #[expect(clippy::disallowed_methods, reason = "no connection is served on this thread")]
 pub fn pause(time: Duration) {

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::http::{Failure, Response};
+use crate::{
+    http::{Failure, Response},
+    stats::most_connections,
+};
 
 /// The longest that anything may take before a test takes it for a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -181,13 +184,4 @@ pub fn idle(address: SocketAddr, request: &[u8]) -> Vec<TcpStream> {
         stream
     };
     (0..most_connections().min(10_000)).map(connect).collect()
-}
-
-/// How many connections this process may have to itself: each takes two descriptors, and other tests have some.
-fn most_connections() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux has /proc");
-    let files =
-        limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit of files");
-    let most: usize = files.split_whitespace().next().and_then(|most| most.parse().ok()).unwrap_or(1_000_000);
-    most.saturating_sub(500) / 2
 }

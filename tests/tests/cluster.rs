@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     time::{Duration, Instant},
 };
 
@@ -291,10 +291,24 @@ fn root_binds_the_sockets_and_is_root_no_more() {
     let program = folder.join("clustered");
     let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_clustered")).arg(&program).status();
     assert!(copied.unwrap().success());
-    let starting = starting.program(&program).listen(&format!("unix:{}/run/app.sock", folder.display()));
+    let socket = folder.join("run/app.sock");
+    // A port that nobody but root may bind, at an address that nobody else takes.
+    let own = std::process::id().to_be_bytes();
+    let low = format!("127.77.{}.{}:81", own[2], own[3]);
+    let listen = format!(
+        "server.listen=['{low}', {{ address = 'unix:{}', options.mode = '0620' }}]",
+        socket.display()
+    );
+    let starting = starting.program(&program).listen_as_configured().set(&listen);
     fs::create_dir(folder.join("run")).unwrap();
     std::os::unix::fs::chown(folder.join("run"), Some(65534), Some(65533)).unwrap();
     let mut cluster = starting.start();
+    let made = fs::metadata(&socket).unwrap();
+    assert_eq!((made.uid(), made.gid(), made.permissions().mode() & 0o7777), (65534, 65533, 0o620));
+    for file in ["clustered.pid", "clustered.sock", "clustered.bus"] {
+        let made = fs::metadata(folder.join("run").join(file)).unwrap();
+        assert_eq!((made.uid(), made.permissions().mode() & 0o077), (65534, 0), "{file}");
+    }
     let status = cluster.status();
     for pid in status.processes.iter().map(|process| process.pid).chain([status.master.pid]) {
         assert_eq!(identity(pid, "Uid:"), "65534 65534 65534 65534");
@@ -304,8 +318,12 @@ fn root_binds_the_sockets_and_is_root_no_more() {
         // Nothing is left of what root may.
         assert_eq!(identity(pid, "CapEff:"), "0000000000000000");
     }
-    cluster.ask(&Request::Reload).unwrap();
-    cluster.ask(&Request::Upgrade).unwrap();
+    // The sockets stay, though nobody could bind them any more.
+    for request in [Request::Reload, Request::Upgrade] {
+        cluster.ask(&request).unwrap();
+        let mut wire = Wire::open(low.parse().unwrap(), get("/"));
+        assert_eq!(wire.response().status, 200);
+    }
     cluster.wait_until_it_is_calm();
     cluster.stop();
 }

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use cepa_cluster::control::{ControlError, Request, Role, State};
 use cepa_tests::{
     cluster::{Cluster, Starting, signal},
-    load::{Load, Lost},
+    load::{Load, Lost, Wrk},
     stats::{eventually, pause},
     wire::{Ended, Wire},
 };
@@ -154,6 +154,24 @@ fn reloads_and_upgrades_under_load_lose_nothing() {
     let seen = load.end();
     assert_nothing_lost(&seen.lost);
     assert!(seen.pids.len() >= 10, "{:?}", seen.pids);
+    cluster.wait_until_it_is_calm();
+    cluster.stop();
+}
+
+#[test]
+fn wrk_sees_no_error_over_reloads_and_upgrades() {
+    cepa_programs::needs!("wrk");
+    let mut cluster = clustered().start();
+    let wrk = Wrk::start(cluster.address(), 8).expect("it is there");
+    for (request, generation) in [(Request::Reload, 2), (Request::Upgrade, 3), (Request::Reload, 4)] {
+        cluster.ask(&request).unwrap();
+        // They say so once a second.
+        eventually("the new workers serve wrk", || {
+            cluster.serving().iter().any(|worker| worker.generation == generation && worker.requests > 0)
+        });
+    }
+    let (said, clean) = wrk.end();
+    assert!(clean, "{said}");
     cluster.wait_until_it_is_calm();
     cluster.stop();
 }

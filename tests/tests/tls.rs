@@ -61,7 +61,7 @@ impl Files {
             key: self.path(name, "key"),
             names: vec![format!("{name}.test")],
         };
-        TlsConfig { certificates: vec![files("a"), files("b")], alpn: vec![Protocol::Http1] }
+        TlsConfig { alpn: vec![Protocol::Http1], ..TlsConfig::new(vec![files("a"), files("b")]) }
     }
 
     fn serve(&self, app: App) -> Served {

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use cepa_core::{App, Ctx, Error};
 use cepa_layers::proxy;
-use cepa_server::tls::{CertificateFiles, Protocol, TlsConfig, self_signed};
+use cepa_server::tls::{CertificateFiles, TlsConfig, self_signed};
 use cepa_tests::{Served, Serving, serve, stats::eventually, wire::PATIENCE};
 use cepa_websocket::{Options, Socket, WebSocketExt as _, deflate::Deflate};
 use h2::{Reason, RecvStream, SendStream, client::SendRequest};
@@ -208,7 +208,7 @@ async fn over_tls(app: App) -> (Served, Client) {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&cert).unwrap()).unwrap();
     let files = CertificateFiles { cert, key, names: vec!["a.test".to_owned()] };
-    let tls = TlsConfig { certificates: vec![files], alpn: vec![Protocol::Http2, Protocol::Http1] };
+    let tls = TlsConfig::new(vec![files]);
     let server = Serving::new(app).tls(&tls).start().unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =

@@ -12,8 +12,16 @@ use crate::{
 
 /// The crate whose features are independent of each other.
 const LAYERS: &str = "cepa-layers";
-/// The facade without layers, under either cryptography, and with the one feature that has code of its own. That it forwards their features cargo checks by itself.
-const FACADE: [(&str, &str); 3] = [("cepa", "aws-lc-rs"), ("cepa", "ring"), ("cepa", "ring,dev")];
+/// The facade without layers, under either cryptography, and with the features that have code of their own. That it forwards their features cargo checks by itself.
+const FACADE: [(&str, &str); 5] = [
+    ("cepa", "aws-lc-rs"),
+    ("cepa", "ring"),
+    ("cepa", "ring,dev"),
+    ("cepa", "ring,acme"),
+    ("cepa", "aws-lc-rs,acme,cluster"),
+];
+/// Certificates by ACME, under either cryptography.
+const ACME: [(&str, &str); 2] = [("cepa-acme", "aws-lc-rs"), ("cepa-acme", "ring")];
 /// The bus, in memory only and with a file.
 const BUS: [(&str, &str); 2] = [("cepa-bus", ""), ("cepa-bus", "durable")];
 
@@ -25,7 +33,8 @@ pub(crate) fn each(_: bool) -> Outcome {
         Err(error) => return Outcome::Failed(format!("{}: {error}", manifest.display())),
     };
     let alone = features.iter().map(|feature| (LAYERS, feature.as_str()));
-    let all: Vec<_> = std::iter::once((LAYERS, "")).chain(alone).chain(FACADE).chain(BUS).collect();
+    let all: Vec<_> =
+        std::iter::once((LAYERS, "")).chain(alone).chain(FACADE).chain(ACME).chain(BUS).collect();
     let failed: Vec<_> = all.iter().filter(|(name, features)| !is_clean(name, features)).collect();
     match failed.as_slice() {
         [] => Outcome::Passed(format!("{} combinations", all.len())),

@@ -11,10 +11,11 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
+    "crates/cepa-acme/src/config.rs",
     "crates/cepa-server/src/limits.rs",
     "crates/cepa-bus/src/config.rs",
     "crates/cepa-bus/src/limits.rs",
@@ -28,8 +29,9 @@ const SOURCES: [&str; 13] = [
 ];
 
 /// The sections that Cepa itself reads, or has a type for, and the type of each.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 8] = [
     ("server", "ServerConfig"),
+    ("acme", "AcmeConfig"),
     ("log", "LogConfig"),
     ("bus", "BusConfig"),
     ("cluster", "ClusterConfig"),

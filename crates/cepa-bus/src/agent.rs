@@ -9,6 +9,7 @@ mod outbox;
 mod publishers;
 mod publishing;
 mod server;
+mod service;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,7 @@ mod trouble;
 pub(crate) mod wire;
 
 pub(crate) use self::far::AgentBackend;
-pub use self::server::AgentServer;
+pub use self::{
+    server::AgentServer,
+    service::{AgentClient, AgentService, ServiceAnswer},
+};

@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use bytes::Bytes;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -101,6 +103,19 @@ impl Bus {
         match &self.hub.shares.far {
             None => Ok(()),
             Some(far) => far.ready().await,
+        }
+    }
+
+    /// Asks the agent that keeps this bus for something of the [service](crate::AgentService) that it has beside it.
+    ///
+    /// Dropped, it is given up there too. It waits for as long as the agent is there and takes for its answer.
+    ///
+    /// # Errors
+    /// No agent keeps this bus, or it is out of reach; what the service says.
+    pub async fn ask_agent(&self, question: Bytes) -> Result<Bytes, BackendError> {
+        match &self.hub.shares.far {
+            Some(far) => far.serve(question).await,
+            None => Err(BackendError::Refused("no agent keeps this bus".into())),
         }
     }
 

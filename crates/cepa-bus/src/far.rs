@@ -33,6 +33,11 @@ pub(crate) trait Far:
 
     /// Whether this process is a worker, not the agent.
     fn is_worker(&self) -> bool;
+
+    /// Asks for something that the agent does beside the bus.
+    fn serve(&self, _question: Bytes) -> Reply<'_, Bytes> {
+        Box::pin(async { Err(BackendError::Refused("no agent keeps this bus".into())) })
+    }
 }
 
 /// A value on its way to the backend.

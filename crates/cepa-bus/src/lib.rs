@@ -30,9 +30,9 @@ mod share;
 mod version;
 
 #[cfg(feature = "redis")]
-pub use self::redis::RedisUrlError;
+pub use self::redis::{RedisAddress, RedisUrlError};
 pub use self::{
-    agent::AgentServer,
+    agent::{AgentClient, AgentServer, AgentService, ServiceAnswer},
     backend::{BackendError, ConnectError},
     bus::Bus,
     config::{Backend, BackendNameError, BusConfig, Role, WhileLost},

@@ -47,9 +47,8 @@ use tokio::{
     },
 };
 
-pub use self::address::RedisUrlError;
+pub use self::address::{RedisAddress, RedisUrlError};
 use self::{
-    address::Address,
     answer::Answer,
     connection::Session,
     jobs::{Call, Event, Job},
@@ -92,7 +91,7 @@ pub(crate) struct Redis {
 
 /// What the parts of it know.
 struct Settings {
-    address: Address,
+    address: RedisAddress,
     keys: Keys,
     limits: BusLimits,
     while_lost: WhileLost,
@@ -113,7 +112,7 @@ impl Redis {
         role: Role,
         switch: Weak<Switch>,
     ) -> Result<Arc<Self>, ConnectError> {
-        let address = Address::parse(url)?;
+        let address = RedisAddress::parse(url)?;
         let limits =
             BusLimits { queue_idle: config.limits.queue_idle.clamp(SHORTEST, LONGEST), ..config.limits };
         let settings = Arc::new(Settings {

@@ -40,6 +40,12 @@ pub enum Request {
     Stop,
     /// Opens the files of the logs anew, in all processes: answered with `{}`.
     Reopen,
+    /// Runs a schedule once, in a worker that serves: answered with `{"outcome":..}`, an
+    /// [`Outcome`](crate::schedule::Outcome), when it has ended.
+    RunSchedule {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// A line of what is answered.
@@ -180,11 +186,15 @@ mod tests {
             (Request::Upgrade, json!({"do": "upgrade"})),
             (Request::Stop, json!({"do": "stop"})),
             (Request::Reopen, json!({"do": "reopen"})),
+            (
+                Request::RunSchedule { name: "clean".to_owned() },
+                json!({"do": "run-schedule", "name": "clean"}),
+            ),
         ] {
             assert_eq!(serde_json::to_value(&request).unwrap(), text);
             assert_eq!(serde_json::from_value::<Request>(text).unwrap(), request);
         }
-        for text in [json!({}), json!({"do": "dance"}), json!("reload")] {
+        for text in [json!({}), json!({"do": "dance"}), json!({"do": "run-schedule"}), json!("reload")] {
             assert!(serde_json::from_value::<Request>(text).is_err());
         }
     }

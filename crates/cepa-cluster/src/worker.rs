@@ -29,6 +29,7 @@ use self::work::Work;
 use crate::{
     ipc::{self, Begin, FORMAT, IpcError, Order, Reader, Report, Vitals, Writer},
     memory,
+    schedule::Schedules,
     seat::{self, Seat},
 };
 
@@ -201,17 +202,18 @@ async fn run(
     // In a cluster more processes, and not more threads, are what uses more processors.
     config.workers = config.workers.max(1);
     let drain = config.limits.drain;
+    let schedules = onion.provided::<Schedules>().cloned();
     let server = Server::with_sockets(config, onion, |listen| {
         sockets.remove(&listen.address.to_string()).unwrap_or_default()
     });
-    let mut work = Work::new(server?, &begin, drain, turn);
+    let mut work = Work::new(server?, &begin, drain, turn, schedules);
     writer.send(&Report::Ready, Vec::new())?;
     let mut beats = interval(BEAT);
     loop {
         tokio::select! {
             order = reader.receive::<Order>(), if !work.is_alone => match order {
                 Ok(Some((order, descriptors))) => {
-                    if work.obey(&order, descriptors, log)? {
+                    if work.obey(&order, descriptors, log, writer)? {
                         return Ok(());
                     }
                 }

@@ -78,6 +78,33 @@ impl App {
         self
     }
 
+    /// Adds a layer around those added before: for what has to come first whatever an app does.
+    ///
+    /// ```
+    /// use cepa_core::{App, Ctx, Next};
+    ///
+    /// async fn inner(ctx: &mut Ctx, _: Next<'_>) -> cepa_core::Result {
+    ///     ctx.set_body("inner")
+    /// }
+    ///
+    /// async fn outer(ctx: &mut Ctx, next: Next<'_>) -> cepa_core::Result {
+    ///     if ctx.path() == "/health" { ctx.set_body("outer") } else { next.run(ctx).await }
+    /// }
+    ///
+    /// # cepa_core::test::block_on(async {
+    /// let client = App::new().with(inner).around(outer).test();
+    /// assert_eq!(client.get("/health").await.text(), "outer");
+    /// assert_eq!(client.get("/").await.text(), "inner");
+    /// # });
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn around(mut self, layer: impl Middleware) -> Self {
+        let layer = Layer { layer: Arc::new(layer), place: Location::caller() };
+        self.router.layers.insert(0, layer);
+        self
+    }
+
     /// Answers what no route answers, in place of the 404.
     ///
     /// Apps mounted below without a fallback of their own use this one.

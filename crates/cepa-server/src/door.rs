@@ -166,9 +166,10 @@ enum Speaks {
 
 async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
     let Arrival { stream, peer, local } = arrival;
-    let handshake = Box::pin(tls.acceptor().accept(stream));
+    let handshake = Box::pin(tls.accept(stream));
     let stream = match within(floor.limits.handshake, &floor, handshake).await {
-        Some(Ok(stream)) => Box::new(stream),
+        Some(Ok(Some(stream))) => Box::new(stream),
+        Some(Ok(None)) => return tracing::info!(target: "cepa::tls", "a challenge of ACME was answered"),
         Some(Err(error)) => return tracing::debug!(target: "cepa::tls", %error, "handshake failed"),
         None => return tracing::debug!(target: "cepa::tls", "handshake took longer than limits.handshake"),
     };

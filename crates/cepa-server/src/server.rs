@@ -1,6 +1,6 @@
 //! The server: binds listeners, runs worker threads, and drains them.
 
-use std::{fmt, io, num::NonZeroUsize, sync::Arc, thread::JoinHandle};
+use std::{fmt, io, num::NonZeroUsize, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use cepa_core::Onion;
 use http::HeaderValue;
@@ -15,7 +15,7 @@ use crate::{
     listen::{self, Address, BindOptions, Endpoint, ListenError, Socket},
     moved::{Adopter, MovedConnection},
     stage::Stopper,
-    tls::{Tls, TlsConfig, TlsError},
+    tls::{Tls, TlsConfig, TlsError, TlsFolder},
     tora,
     worker::{self, Listener},
 };
@@ -30,6 +30,9 @@ pub struct ServerConfig {
     pub workers: usize,
     /// The `Server` header of every response that has none, default none.
     pub server_header: Option<String>,
+    /// The folder of the certificates that are got by ACME or made by the server itself, default `data/tls` below the
+    /// folder that the program works in. It is made if it is needed, for its owner only.
+    pub tls_dir: PathBuf,
     /// What connections and requests may cost.
     pub limits: Limits,
 }
@@ -37,7 +40,8 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         let listen = vec![ListenConfig::from(Address::Tcp(([127, 0, 0, 1], 3000).into()))];
-        Self { listen, workers: 0, server_header: None, limits: Limits::default() }
+        let tls_dir = "data/tls".into();
+        Self { listen, workers: 0, server_header: None, tls_dir, limits: Limits::default() }
     }
 }
 
@@ -223,6 +227,7 @@ impl Server {
         mut sockets: impl FnMut(&ListenConfig) -> Result<Vec<Socket>, ListenError>,
     ) -> Result<Self, ServerError> {
         let server_header = config.server_header()?;
+        let tls_folder = TlsFolder::new(config.tls_dir);
         let mut workers: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         let (mut endpoints, mut all_tls) = (Vec::new(), Vec::new());
         for listen in config.listen {
@@ -232,7 +237,7 @@ impl Server {
             if !listen.hosts.is_empty() && listen.door != Protocol::Tora {
                 return Err(ServerError::HostsDoor(listen.address));
             }
-            let tls = listen.tls.as_ref().map(Tls::load).transpose()?;
+            let tls = listen.tls.as_ref().map(|tls| Tls::load(tls, &tls_folder)).transpose()?;
             let sockets = sockets(&listen)?;
             let endpoint = sockets.first().map(|socket| socket.local_addr().clone());
             let port = endpoint.as_ref().and_then(Endpoint::port).unwrap_or(0);

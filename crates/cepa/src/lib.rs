@@ -26,6 +26,11 @@
 //! `bus` has shares and queues, `websocket` what its name says; both are features, on by default.
 //! The feature `layers`, on by default, is for `cepa::layers`; which of them need a feature of the same name is said there.
 
+#[cfg(feature = "acme")]
+mod acme;
+#[cfg(not(feature = "acme"))]
+#[path = "no_acme.rs"]
+mod acme;
 mod boot;
 mod command;
 mod config;
@@ -53,6 +58,9 @@ use std::{process::ExitCode, sync::Arc};
 // `tokio` is not among them: an app that uses it chooses its features in a dependency of its own, and cargo makes
 // the two one.
 pub use bytes;
+/// Certificates by ACME, for programs that [`serve()`] by themselves.
+#[cfg(feature = "acme")]
+pub use cepa_acme as certificates;
 /// Shares, queues and a messenger, and the event streams and long polls of queues.
 #[cfg(feature = "bus")]
 pub use cepa_bus as bus;
@@ -79,6 +87,7 @@ pub use tracing;
 
 use self::told::told;
 pub use self::{
+    acme::CertificatesError,
     boot::{Boot, LifecycleConfig, LifecycleError, Stage, Started},
     config::ConfigError,
     plugin::{Plugin, PluginError},

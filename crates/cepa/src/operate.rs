@@ -15,8 +15,10 @@ use cepa_cluster::{
     ClusterConfig, FolderError, Found, RunFolder,
     control::{Client, ControlError, Request},
     daemon::DaemonError,
+    schedule::Outcome,
 };
 use cepa_server::ServerConfig;
+use serde::Deserialize;
 use serde_json::Value;
 
 use self::launch::Typed;
@@ -121,6 +123,19 @@ pub(crate) fn operate(operation: &Operation, mut surroundings: Surroundings) -> 
         }
         Operation::Status(shown) => cluster.status(*shown),
     }
+}
+
+/// Runs a schedule in a worker of the cluster, and says what came of it; `None` if no cluster runs.
+pub(crate) fn run_schedule(name: &str, surroundings: &Surroundings) -> Result<Option<Outcome>, OperateError> {
+    let cluster = Cluster::of(&Boot::new(surroundings.clone())?)?;
+    match cluster.pid() {
+        Err(OperateError::NotRunning { .. }) => return Ok(None),
+        pid => pid?,
+    };
+    let answer = cluster.ask(Request::RunSchedule { name: name.to_owned() }, name)?;
+    let outcome = answer.get("outcome").cloned().unwrap_or_default();
+    let outcome = Outcome::deserialize(outcome).map_err(ControlError::Strange)?;
+    Ok(Some(outcome))
 }
 
 /// There is nothing but the command in this process.

@@ -16,15 +16,22 @@ use cepa_cluster::schedule::{Outcome, ScheduleError};
 use cepa_core::{App, Onion, Result};
 use cepa_log::{Log, LogConfig, LogConfigError, LogError};
 use cepa_server::{
-    ListenConfig, Protocol, Server, ServerConfig, ServerError, cgi::process, listen::Endpoint, tls::Tls,
+    ListenConfig, Protocol, Server, ServerConfig, ServerError,
+    cgi::process,
+    listen::Endpoint,
+    tls::{Tls, TlsConfig, TlsFolder},
 };
 use serde::Deserialize;
-use tokio::{runtime::LocalRuntime, task::spawn_blocking};
+use tokio::{
+    runtime::LocalRuntime,
+    task::{JoinSet, spawn_blocking},
+};
 use toml::Value;
 use tracing::{dispatcher, info};
 
 use crate::{
-    Plugin,
+    CertificatesError, Plugin,
+    acme::{self, Certificates},
     boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Surroundings},
     command::{self, Command},
     config::ConfigError,
@@ -107,6 +114,15 @@ impl Program {
             _ => {}
         }
         let text = surroundings.enter_package().map_err(Failure::from);
+        #[cfg(feature = "cluster")]
+        if let (Command::RunSchedule(name), Ok(())) = (&command, &text) {
+            match operate::run_schedule(name, &surroundings) {
+                // There is no cluster: this process does it.
+                Ok(None) => {}
+                Ok(Some(outcome)) => return self.end(told_of_run(name, outcome)),
+                Err(error) => return self.end(Err(error.into())),
+            }
+        }
         let plugins = mem::take(&mut self.plugins);
         let text = text.and_then(|()| perform(&command, surroundings, plugins, app));
         self.end(text)
@@ -195,6 +211,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
+    Certificates(#[from] CertificatesError),
+    #[error(transparent)]
     Log(#[from] LogError),
     #[cfg(feature = "cluster")]
     #[error(transparent)]
@@ -271,6 +289,7 @@ fn perform_on(
     };
     let mut onion = life.build(app)?;
     if let Some(dev) = dev::served() {
+        acme::made_in_dev(&mut server);
         dev.listen(&mut server);
         onion = dev.around(onion).map_err(LifecycleError::from)?;
     }
@@ -278,7 +297,9 @@ fn perform_on(
         Command::Serve => {
             // Before there is anything that a signal would have to end in order.
             let signals = Signals::take(log.0.clone()).map_err(Failure::Signals)?;
-            runtime.block_on(live(life, onion, server, &signals)).map(|()| String::new())
+            let certificates = Certificates::of(life.boot(), &server)?;
+            let lived = runtime.block_on(live(life, onion, server, certificates, &signals));
+            lived.map(|()| String::new())
         }
         Command::Cgi => answer_cgi(runtime, life, onion, &server),
         Command::Routes => Ok(routes::table(&onion)),
@@ -367,7 +388,13 @@ async fn run_schedule(mut life: Lifecycle, onion: &Arc<Onion>, name: &str) -> Re
         Err(error) => Err(error.into()),
     };
     life.close().await;
-    match outcome? {
+    told_of_run(name, outcome?)
+}
+
+/// What came of a schedule, for whoever has run it.
+#[cfg(feature = "cluster")]
+fn told_of_run(name: &str, outcome: Outcome) -> Result<String, Failure> {
+    match outcome {
         Outcome::Done => Ok(format!("{name}: done\n")),
         outcome => Err(Failure::Run(name.to_owned(), outcome)),
     }
@@ -397,6 +424,7 @@ async fn live(
     mut life: Lifecycle,
     onion: Arc<Onion>,
     config: ServerConfig,
+    certificates: Certificates,
     signals: &Signals,
 ) -> Result<(), Failure> {
     let opened = tokio::select! {
@@ -405,7 +433,7 @@ async fn live(
         opened = open(&mut life, Arc::clone(&onion), config) => opened.map(Some),
     };
     let ended = match opened {
-        Ok(Some(server)) => serve(&mut life, &onion, server, signals).await,
+        Ok(Some(server)) => serve(&mut life, &onion, server, certificates, signals).await,
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };
@@ -432,6 +460,7 @@ async fn serve(
     life: &mut Lifecycle,
     onion: &Arc<Onion>,
     (server, schemes): (Server, Vec<&'static str>),
+    certificates: Certificates,
     signals: &Signals,
 ) -> Result<(), Failure> {
     let workers = server.workers();
@@ -457,6 +486,9 @@ async fn serve(
         (Some(Err(_)), _) => stopper.drain(),
         (None, _) => {}
     }
+    // Ends with this function.
+    let mut kept = JoinSet::new();
+    kept.spawn_local(certificates.keep());
     // This thread stays free for what has begun on it.
     let mut ended = spawn_blocking(|| running.join());
     let ended = tokio::select! {
@@ -491,9 +523,15 @@ pub(crate) fn url(scheme: &str, endpoint: &Endpoint) -> String {
 
 /// Looks at what only serving would find, and says what there is.
 fn check(boot: &Boot, onion: &Onion, server: &ServerConfig) -> Result<String, Failure> {
-    for listen in &server.listen {
-        listen.tls.as_ref().map(Tls::load).transpose().map_err(ServerError::from)?;
+    let folder = TlsFolder::new(&server.tls_dir);
+    for tls in server.listen.iter().filter_map(|listen| listen.tls.as_ref()) {
+        // What serving makes is not made here.
+        let tls = TlsConfig { self_signed: Vec::new(), ..tls.clone() };
+        if !(tls.certificates.is_empty() && tls.acme.is_empty()) {
+            Tls::load(&tls, &folder).map_err(ServerError::from)?;
+        }
     }
+    Certificates::of(boot, server)?;
     Ok(summary(boot, onion))
 }
 
@@ -502,6 +540,10 @@ fn dump(boot: &Boot) -> Result<String, Failure> {
     let mut defaults = toml::Table::new();
     defaults.insert("server".to_owned(), Value::try_from(ServerConfig::default())?);
     defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
+    #[cfg(feature = "acme")]
+    if acme::is_wanted(boot)? {
+        defaults.insert("acme".to_owned(), Value::try_from(cepa_acme::AcmeConfig::default())?);
+    }
     #[cfg(feature = "cluster")]
     defaults.insert("jobs".to_owned(), Value::try_from(cepa_cluster::jobs::JobsConfig::default())?);
     #[cfg(feature = "dev")]

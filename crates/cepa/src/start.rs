@@ -5,13 +5,18 @@ use std::{io, path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
 use cepa_bus::{AgentServer, Backend, Bus, BusConfig};
 use cepa_cluster::{
     Agent, Launch, Master, Part, Plan, Program as OnDisk, RunFolder, Seat, Turn, Worker, daemon::Starter,
-    probe,
+    jobs::JobService, probe,
 };
 use cepa_core::{App, Onion, Result};
 use cepa_server::ServerConfig;
-use tokio::{runtime::LocalRuntime, sync::watch, task::spawn_blocking};
+use tokio::{
+    runtime::LocalRuntime,
+    sync::watch,
+    task::{spawn_blocking, spawn_local},
+};
 
 use crate::{
+    acme::{Certificates, cluster},
     boot::{Boot, Lifecycle, LifecycleConfig, Surroundings},
     operate::OperateError,
     program::{Failure, LAST_WORK, Logging, Own, Program, SoundLog},
@@ -110,7 +115,7 @@ async fn live(
     let (mut life, own, agent) = configure(boot).await.map_err(told)?;
     // To the end: what closes has something to say, too.
     let log = Logging::start(&own.log.0).map_err(Failure::from).map_err(told)?;
-    let opened = open(&mut life, agent, app).await.map_err(told);
+    let opened = open(&mut life, agent, app, &own.server).await.map_err(told);
     let served = match opened {
         Ok((onion, bus)) => serve(&mut life, &worker, own.server, &log, onion, bus).await,
         Err(failure) => Err(failure),
@@ -136,9 +141,13 @@ async fn open(
     life: &mut Lifecycle,
     agent: PathBuf,
     app: impl FnOnce(&mut Boot) -> Result<App>,
+    server: &ServerConfig,
 ) -> Result<(Arc<Onion>, Bus), Failure> {
+    // The agent is to get them, and can no longer refuse.
+    Certificates::of(life.boot(), server)?;
     let onion = life.build(app)?;
     let bus = Bus::connect(&BusConfig { backend: Backend::Agent(agent), ..BusConfig::default() })?;
+    life.has_agent(bus.clone());
     life.load().await?;
     life.ready().await?;
     Ok((onion, bus))
@@ -160,6 +169,8 @@ async fn serve(
     };
     let mut failed = false;
     if let Some(started) = begun(&mut turns).await {
+        let agent = bus.clone();
+        spawn_local(async move { cluster::tell(&agent).await });
         let ready = tokio::select! {
             biased;
             () = left(&mut turns) => None,
@@ -200,17 +211,25 @@ async fn left(turns: &mut watch::Receiver<Turn>) {
 
 fn be_agent(agent: &Agent, surroundings: Surroundings) -> Result<(), Failure> {
     let ready = || -> Result<_, Failure> {
-        let boot = Boot::new(surroundings)?;
+        let boot = Boot::new(surroundings.clone())?;
         let own = Own::of(&boot)?;
         let log = Logging::start(&own.log.0)?;
         let written: BusConfig = boot.settings().section("bus")?;
         let bus = Bus::connect(&BusConfig { backend: Backend::Memory, ..written })?;
-        Ok((log, bus))
+        let certificates = cluster::Keeping::new(surroundings, &bus)?;
+        Ok((log, bus, certificates))
     };
     match ready() {
-        Ok((log, bus)) => {
-            let keep = async |listener| match AgentServer::serve(listener, bus).await {};
-            agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told)
+        Ok((log, bus, certificates)) => {
+            let jobs = JobService::new();
+            let service = Arc::new(jobs.clone());
+            let keep = async |listener| {
+                let serve = async { match AgentServer::serve_with(listener, bus, service).await {} };
+                tokio::join!(serve, certificates.keep());
+            };
+            let served = agent.serve(log.0.as_ref(), keep).map_err(|_| Failure::Told);
+            LocalRuntime::new().map_err(Failure::Runtime)?.block_on(jobs.close(LAST_WORK));
+            served
         }
         Err(failure) if agent.fail(&failure.to_string()) => Err(Failure::Told),
         Err(failure) => Err(failure),

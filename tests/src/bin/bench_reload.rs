@@ -4,7 +4,7 @@
 use std::{
     env,
     path::PathBuf,
-    process::{Child, Command, ExitCode, Stdio},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use cepa_cluster::control::Request;
 use cepa_tests::{
     cluster::{Cluster, Starting, signal},
     listeners::{Counts, Listeners},
-    load::{Load, Seen},
+    load::{Load, Seen, Wrk},
     stats::{eventually, memory},
 };
 use rustix::process::Signal;
@@ -63,7 +63,10 @@ fn let_pass(load: &Load) {
 fn changes(reloads: usize, upgrades: usize) -> bool {
     let mut cluster = start();
     let load = Load::start(cluster.address(), CLIENTS.0, CLIENTS.1);
-    let wrk = wrk(&cluster);
+    let wrk = Wrk::start(cluster.address(), 10);
+    if wrk.is_none() {
+        println!("without wrk: apt-get install wrk");
+    }
     let mut slowest = Duration::ZERO;
     let requests =
         std::iter::repeat_n(Request::Reload, reloads).chain(std::iter::repeat_n(Request::Upgrade, upgrades));
@@ -79,7 +82,7 @@ fn changes(reloads: usize, upgrades: usize) -> bool {
     let seen = load.end();
     println!("{reloads} reloads and {upgrades} upgrades, of 4 workers, the slowest in {slowest:?}");
     say(&seen, seen.lost.len());
-    let by_wrk = wrk.map(finish);
+    let by_wrk = wrk.map(Wrk::end);
     if let Some((said, _)) = &by_wrk {
         println!("  wrk: {said}");
     }
@@ -159,31 +162,6 @@ fn say(seen: &Seen, failed: usize) {
     for lost in seen.lost.iter().take(5).filter(|_| failed > 0) {
         println!("  {lost:?}");
     }
-}
-
-/// Load by wrk, which knows nothing of all this, if it is there.
-fn wrk(cluster: &Cluster) -> Option<Child> {
-    let url = format!("http://{}/", cluster.address());
-    let mut wrk = Command::new("wrk");
-    let started = wrk.args(["-t1", "-c32", "-d10s", &url]).stdout(Stdio::piped()).spawn();
-    if started.is_err() {
-        println!("without wrk: apt-get install wrk");
-    }
-    started.ok()
-}
-
-/// What wrk says, and whether it has seen no error.
-fn finish(wrk: Child) -> (String, bool) {
-    let output = wrk.wait_with_output().map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&output).into_owned();
-    let wanted = ["requests in", "Socket errors", "Non-2xx"];
-    let lines: Vec<_> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| wanted.iter().any(|wanted| line.contains(wanted)))
-        .collect();
-    let clean = lines.len() == 1;
-    (format!("{}{}", lines.join(", "), if clean { ", no errors" } else { "" }), clean)
 }
 
 /// What starting costs, and what processes take; whether that is as little as it should be.

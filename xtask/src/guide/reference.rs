@@ -207,8 +207,8 @@ fn kind(name: &str) -> Option<&'static str> {
         "duration" => "time",
         "usize" | "u64" | "u32" | "u16" => "number",
         "bool" => "true or false",
-        "String" | "PathBuf" | "Address" | "Backend" | "FileMode" | "Level" | "Levels" | "Mode"
-        | "Protocol" | "Simple" | "WhileLost" | "Zone" => "text",
+        "String" | "PathBuf" | "Address" | "Backend" | "Challenge" | "FileMode" | "JobStore" | "Level"
+        | "Levels" | "Mode" | "Protocol" | "Simple" | "WhileLost" | "Zone" => "text",
         "FrontServers" => "list",
         _ => return None,
     })

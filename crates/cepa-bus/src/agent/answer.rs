@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{
     outbox::Outbox,
+    service::AgentClient,
     wire::{Answer, Ask, Down, Fault, WireError},
 };
 use crate::{
@@ -24,10 +25,11 @@ use crate::{
 };
 
 /// Where one process asks.
-#[derive(Debug)]
 pub(super) struct Desk {
     hub: Arc<Hub>,
     outbox: Arc<Outbox>,
+    /// The process, as what the agent does beside the bus sees it.
+    client: Option<Box<dyn AgentClient>>,
     held: Mutex<Held>,
 }
 
@@ -53,8 +55,8 @@ impl Desk {
     /// Bytes of a part of the entries of a map.
     const PART: usize = 256 << 10;
 
-    pub(super) fn new(hub: Arc<Hub>, outbox: Arc<Outbox>) -> Self {
-        Self { hub, outbox, held: Mutex::default() }
+    pub(super) fn new(hub: Arc<Hub>, outbox: Arc<Outbox>, client: Option<Box<dyn AgentClient>>) -> Self {
+        Self { hub, outbox, client, held: Mutex::default() }
     }
 
     pub(super) fn answer(&self, id: u64, answer: Result<Answer, Fault>) {
@@ -108,6 +110,13 @@ impl Desk {
             Ask::Subscribers { queue } => Ok(Answer::Count { count: self.queue(&queue)?.count() }),
             Ask::Present { queue } => Ok(Answer::Present { names: self.queue(&queue)?.present() }),
             Ask::Tell { .. } => Err(Fault::Malformed),
+            Ask::Serve { question } => match &self.client {
+                Some(client) => match client.ask(question).await {
+                    Ok(answer) => Ok(Answer::Served { answer }),
+                    Err(why) => Err(Fault::Refused { why }),
+                },
+                None => Err(Fault::Refused { why: "this agent keeps a bus, and nothing else".into() }),
+            },
         }
     }
 

@@ -52,16 +52,6 @@ impl Drop for AgentBackend {
     }
 }
 
-impl Far for AgentBackend {
-    fn ready(&self) -> Reply<'_, ()> {
-        Box::pin(self.0.ready())
-    }
-
-    fn is_worker(&self) -> bool {
-        self.0.is_worker
-    }
-}
-
 /// It is what was asked for, or the agent is not one.
 macro_rules! expect_answer {
     ($answer:expr, $pattern:pat => $value:expr, $error:expr) => {
@@ -77,6 +67,23 @@ fn strange(answer: &Answer) -> Trouble {
     Trouble::Backend(BackendError::Refused(
         format!("it answers what was not asked: {answer:?}").chars().take(200).collect::<String>().into(),
     ))
+}
+
+impl Far for AgentBackend {
+    fn ready(&self) -> Reply<'_, ()> {
+        Box::pin(self.0.ready())
+    }
+
+    fn is_worker(&self) -> bool {
+        self.0.is_worker
+    }
+
+    fn serve(&self, question: Bytes) -> Reply<'_, Bytes> {
+        Box::pin(async move {
+            let answer = self.0.ask(Ask::Serve { question }, true).await;
+            expect_answer!(answer, Answer::Served { answer } => answer, backend_error)
+        })
+    }
 }
 
 impl FarShares for AgentBackend {

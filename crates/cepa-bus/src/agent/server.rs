@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use tokio::net::UnixListener;
 
-use super::{outbox::Outbox, publishers::Publishers, session, wire::Down};
+use super::{outbox::Outbox, publishers::Publishers, service::AgentService, session, wire::Down};
 use crate::{Bus, far::To, hub::Hub, locked, names::Key};
 
 /// Keeps a bus for the processes of a machine, which connect to it by
@@ -45,6 +45,7 @@ pub(super) struct Agent {
     pub(super) life: u64,
     pub(super) publishers: Publishers,
     pub(super) peers: Peers,
+    pub(super) service: Option<Arc<dyn AgentService>>,
 }
 
 impl AgentServer {
@@ -58,7 +59,17 @@ impl AgentServer {
     /// It belongs on a runtime that does little else. Who may connect is a matter of the socket's place and mode. What
     /// cannot be accepted now is tried again.
     pub async fn serve(listener: UnixListener, bus: Bus) -> Infallible {
+        Self::run(listener, bus, None).await
+    }
+
+    /// [`serve`](Self::serve) with something that is done for the same processes beside the bus.
+    pub async fn serve_with(listener: UnixListener, bus: Bus, service: Arc<dyn AgentService>) -> Infallible {
+        Self::run(listener, bus, Some(service)).await
+    }
+
+    async fn run(listener: UnixListener, bus: Bus, service: Option<Arc<dyn AgentService>>) -> Infallible {
         let agent = Arc::new(Agent {
+            service,
             hub: bus.into_hub(),
             life: RandomState::new().hash_one(()),
             publishers: Publishers::default(),

@@ -100,7 +100,11 @@ async fn welcome(
         outbox: Arc::clone(outbox),
         peer: agent.peers.come(pid, is_worker, outbox),
         publisher: agent.publishers.welcome(publisher, window),
-        desk: Arc::new(Desk::new(Arc::clone(&agent.hub), Arc::clone(outbox))),
+        desk: Arc::new(Desk::new(
+            Arc::clone(&agent.hub),
+            Arc::clone(outbox),
+            agent.service.as_ref().map(|service| service.connected()),
+        )),
         agent: Arc::clone(agent),
         tasks: JoinSet::new(),
         asks: HashMap::new(),

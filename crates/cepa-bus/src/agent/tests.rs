@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
@@ -11,7 +12,10 @@ use tokio::{
 };
 
 use super::wire::{self, Answer, Ask, Down, Up, VERSION};
-use crate::{AgentServer, Backend, Bus, BusConfig, Party, QueueOptions, Role, far::Change, names::Key};
+use crate::{
+    AgentClient, AgentServer, AgentService, Backend, BackendError, Bus, BusConfig, Party, QueueOptions, Role,
+    ServiceAnswer, far::Change, names::Key,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -234,4 +238,66 @@ async fn the_agents_own_code_is_one_of_the_processes() {
     let _subscriber = queue.subscribe().unwrap().named("ada").unwrap();
     assert_eq!(queue.present().await.unwrap(), [(Arc::from("ada"), 1)]);
     assert_eq!((kept.queues()[0].subscribers, &*kept.queues()[0].name), (1, "q"));
+}
+
+/// Answers what it is asked backwards, and never what begins with a dot; tells of those who have gone.
+struct Backwards(tokio::sync::mpsc::UnboundedSender<&'static str>);
+
+impl AgentService for Backwards {
+    fn connected(&self) -> Box<dyn AgentClient> {
+        Box::new(One(Told(self.0.clone(), "a process")))
+    }
+}
+
+struct One(Told);
+
+/// Tells when it is dropped.
+struct Told(tokio::sync::mpsc::UnboundedSender<&'static str>, &'static str);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
+}
+
+impl AgentClient for One {
+    fn ask(&self, question: Bytes) -> ServiceAnswer {
+        let told = Told(self.0.0.clone(), "an answer");
+        Box::pin(async move {
+            if question.starts_with(b".") {
+                let _kept = told;
+                std::future::pending::<()>().await;
+            }
+            if question.is_empty() {
+                Err("nothing".into())
+            } else {
+                Ok(question.iter().rev().copied().collect())
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_service_beside_the_bus_knows_who_asks_and_who_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bus");
+    let (told, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(AgentServer::serve_with(listener, Bus::new(), Arc::new(Backwards(told))));
+    let bus = Bus::connect(&config(&path)).unwrap();
+    assert_eq!(bus.ask_agent(Bytes::from_static(b"abc")).await.unwrap(), "cba");
+    assert_eq!(ended.recv().await, Some("an answer"));
+    assert_eq!(bus.ask_agent(Bytes::new()).await, Err(BackendError::Refused("nothing".into())));
+    assert_eq!(ended.recv().await, Some("an answer"));
+    // What is not waited for any more is given up there.
+    assert!(timeout(Duration::from_millis(50), bus.ask_agent(Bytes::from_static(b".."))).await.is_err());
+    assert_eq!(timeout(LONG, ended.recv()).await.unwrap(), Some("an answer"));
+    drop(bus);
+    assert_eq!(timeout(LONG, ended.recv()).await.unwrap(), Some("a process"));
+
+    let (path, bus, _folder) = agent();
+    let refused = |why: &str| Err(BackendError::Refused(why.into()));
+    assert_eq!(bus.ask_agent(Bytes::new()).await, refused("no agent keeps this bus"));
+    let other = Bus::connect(&config(&path)).unwrap();
+    assert_eq!(other.ask_agent(Bytes::new()).await, refused("this agent keeps a bus, and nothing else"));
 }

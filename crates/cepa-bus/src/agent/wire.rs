@@ -124,6 +124,8 @@ wire! {
         12 Subscribers { queue: Key },
         13 Present { queue: Key },
         14 Tell { action: Key, to: To, json: Bytes },
+        /// Something of the service that the agent has beside the bus.
+        15 Serve { question: Bytes },
     }
 }
 
@@ -161,6 +163,7 @@ wire! {
         9 Entries { entries: Vec<(Box<str>, Bytes)> },
         10 Done,
         11 Present { names: Vec<(Arc<str>, usize)> },
+        12 Served { answer: Bytes },
     }
 }
 

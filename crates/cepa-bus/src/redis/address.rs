@@ -1,6 +1,7 @@
 //! Where Redis is, and who connects to it.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -21,8 +22,8 @@ pub enum RedisUrlError {
     Tls,
 }
 
-/// Where Redis is, and who connects to it.
-pub(super) struct Address {
+/// Where Redis is, and who connects to it, for others who keep something there.
+pub struct RedisAddress {
     info: ConnectionInfo,
     password_file: Option<PathBuf>,
 }
@@ -30,8 +31,13 @@ pub(super) struct Address {
 /// More is not read of a file with a password.
 const LONGEST_PASSWORD: u64 = 4096;
 
-impl Address {
-    pub(super) fn parse(url: &str) -> Result<Self, RedisUrlError> {
+impl RedisAddress {
+    /// Reads a URL: `redis://[user][:password@]host[:port][/database][?password_file=path]`, or
+    /// `unix:///path[?db=..&user=..&pass=..]`.
+    ///
+    /// # Errors
+    /// Another form, or one that asks for TLS.
+    pub fn parse(url: &str) -> Result<Self, RedisUrlError> {
         let url = ::redis::parse_redis_url(url).ok_or(RedisUrlError::Malformed)?;
         if matches!(url.scheme(), "rediss" | "valkeys") {
             return Err(RedisUrlError::Tls);
@@ -54,7 +60,7 @@ impl Address {
     ///
     /// # Errors
     /// A text for whoever looks after the server.
-    pub(super) fn client(&self) -> Result<Client, String> {
+    pub fn client(&self) -> Result<Client, String> {
         let mut info = self.info.clone();
         if let Some(path) = &self.password_file {
             let password = read_password(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -62,6 +68,13 @@ impl Address {
             info = info.set_redis_settings(settings);
         }
         Client::open(info).map_err(|error| error.to_string())
+    }
+}
+
+/// Without what may be secret.
+impl fmt::Debug for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisAddress({:?})", self.info.addr())
     }
 }
 
@@ -78,11 +91,11 @@ mod tests {
 
     #[test]
     fn urls_name_a_server_a_database_and_a_user() {
-        let address = Address::parse("redis://ada:secret@example.org:7000/3").unwrap();
+        let address = RedisAddress::parse("redis://ada:secret@example.org:7000/3").unwrap();
         assert_eq!(address.database(), 3);
         let settings = address.info.redis_settings();
         assert_eq!((settings.username(), settings.password()), (Some("ada"), Some("secret")));
-        let error = |url: &str| Address::parse(url).err();
+        let error = |url: &str| RedisAddress::parse(url).err();
         assert_eq!(error("rediss://example.org"), Some(RedisUrlError::Tls));
         for url in ["redis://", "redis://host/secret", "http://host", "redis://h:99999", "", "unix:"] {
             assert_eq!(error(url), Some(RedisUrlError::Malformed), "{url}");
@@ -92,7 +105,7 @@ mod tests {
     #[test]
     fn a_password_in_a_file_is_read_each_time() {
         let path = std::env::temp_dir().join(format!("cepa-bus-password-{}", std::process::id()));
-        let address = Address::parse(&format!("redis://host?password_file={}", path.display())).unwrap();
+        let address = RedisAddress::parse(&format!("redis://host?password_file={}", path.display())).unwrap();
         assert!(address.client().unwrap_err().contains("cepa-bus-password"));
         for password in ["first", "second"] {
             std::fs::write(&path, format!("{password}\n")).unwrap();

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use cepa_server::moved::Unfinished;
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::Outcome;
+
 /// Which messages, and which state of a master, this program knows; another number for each change of them.
 pub(crate) const FORMAT: u32 = 2;
 
@@ -27,6 +29,8 @@ pub(crate) enum Order {
     Cut,
     /// Open the files of the log anew.
     Reopen,
+    /// Run a schedule once, and say what came of it by this number.
+    RunSchedule { run: u64, name: String },
 }
 
 /// What a process is to be.
@@ -62,6 +66,8 @@ pub(crate) enum Report {
     Beat(Vitals),
     /// It wishes to be replaced.
     Retire { reason: String },
+    /// What came of a schedule, or why it has not run.
+    ScheduleRan { run: u64, ended: Result<Outcome, String> },
 }
 
 /// How a process is.

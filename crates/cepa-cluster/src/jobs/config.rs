@@ -1,29 +1,87 @@
 //! How jobs are kept and run: the section `jobs` of the configuration, and the options of a kind.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use cepa_core::units::size;
-use serde::{Deserialize, Serialize};
+use cepa_core::units::{duration, size};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Where jobs are kept, and how much.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobsConfig {
-    /// The file of the jobs, default `data/jobs.redb`; it is made, with its folder, when the app has jobs.
+    /// What keeps jobs: `file`, the default, or a Redis server, `redis://[user][:password@]host[:port][/database]`, for
+    /// workers on many machines.
+    pub store: JobStore,
+    /// The file of the jobs, default `data/jobs.redb`; it is made, with its folder, when the app has jobs. In a cluster the
+    /// agent has it.
     pub path: PathBuf,
+    /// What keys in Redis begin with, default `cepa:jobs:`; apps that share a database need one each.
+    pub prefix: String,
     /// Jobs that are not done, dead ones too, default 1,000,000: adding more fails.
     pub most: u64,
-    /// Bytes of what one job is given, as JSON, default 256 KiB: adding a larger one fails.
+    /// Bytes of what one job is given, as JSON, default 256 KiB, at most 4 MiB: adding a larger one fails.
     #[serde(with = "size")]
     pub payload: usize,
+    /// How long a job stays with a worker that gives no sign of life, default `"60s"`, at least `"3s"`; then it is
+    /// another's. The jobs of a process that has ended are others' at once, but for Redis, which does not see that.
+    #[serde(with = "duration")]
+    pub lease: Duration,
     /// What is different for some kinds, by their names.
     pub kinds: BTreeMap<String, JobKindConfig>,
 }
 
 impl Default for JobsConfig {
     fn default() -> Self {
-        let path = PathBuf::from("data/jobs.redb");
-        Self { path, most: 1_000_000, payload: 256 << 10, kinds: BTreeMap::new() }
+        Self {
+            store: JobStore::File,
+            path: PathBuf::from("data/jobs.redb"),
+            prefix: "cepa:jobs:".to_owned(),
+            most: 1_000_000,
+            payload: 256 << 10,
+            lease: Duration::from_secs(60),
+            kinds: BTreeMap::new(),
+        }
+    }
+}
+
+/// What keeps jobs.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum JobStore {
+    /// A file; in a cluster it is the agent's.
+    #[default]
+    File,
+    /// The Redis server of this address, which may have a password.
+    Redis(String),
+}
+
+impl Serialize for JobStore {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::File => "file",
+            Self::Redis(url) => url,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for JobStore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.split(':').next() {
+            Some("file") if text == "file" => Ok(Self::File),
+            Some("redis" | "redis+unix" | "unix") => Ok(Self::Redis(text)),
+            // The text may have a password.
+            _ => Err(D::Error::custom("jobs are kept in \"file\", or in Redis: \"redis://host:6379\"")),
+        }
+    }
+}
+
+/// Without what may be secret.
+impl fmt::Debug for JobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "File",
+            Self::Redis(_) => "Redis",
+        })
     }
 }
 
@@ -112,6 +170,22 @@ mod tests {
         }
         let endless = JobOptions { backoff: Duration::MAX, longest_backoff: Duration::MAX, ..options };
         assert!(endless.wait(9, 7) > Duration::from_secs(1 << 30));
+    }
+
+    #[test]
+    fn a_store_is_one_word_or_an_address_and_no_secret_is_shown() {
+        let read = |text: &str| {
+            toml::from_str::<JobsConfig>(&format!("store = {text:?}")).map(|config| config.store)
+        };
+        assert_eq!(read("file"), Ok(JobStore::File));
+        for url in ["redis://a:secret@host/1", "unix:///run/redis?pass=secret"] {
+            assert_eq!(read(url), Ok(JobStore::Redis(url.to_owned())));
+            assert_eq!(format!("{:?}", read(url).unwrap()), "Redis");
+        }
+        for text in ["", "file:x", "http://secret", "memory"] {
+            let error = read(text).unwrap_err().message().to_owned();
+            assert!(error.contains("jobs are kept in") && !error.contains("secret"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -3,18 +3,28 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    hash::{BuildHasher, RandomState},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::time::sleep;
+use tracing::debug;
 
 use super::{
-    DeadJob, JobCounts, JobId,
-    keeper::{Keeper, Lost},
+    DeadJob, JobCounts, JobId, JobsConfig,
+    keeper::Lost,
+    place::Place,
     store::{Answer, Ask},
 };
+
+/// The time after which one that failed is asked again.
+pub(super) const TROUBLE: Duration = Duration::from_secs(1);
+/// The largest payload: an answer of the agent has room for it.
+const LARGEST: usize = 4 << 20;
+/// The shortest lease, and the longest.
+const LEASE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(24 * 60 * 60));
 
 /// The jobs of an app: to be added, counted, and looked after. Clones are the same.
 ///
@@ -36,9 +46,13 @@ use super::{
 pub struct Jobs(Arc<Inner>);
 
 struct Inner {
-    keeper: Keeper,
+    place: Place,
     kinds: BTreeSet<Arc<str>>,
-    added: Notify,
+    most: u64,
+    payload: usize,
+    lease: Duration,
+    /// Random: who takes jobs.
+    holder: u64,
     now: fn() -> SystemTime,
 }
 
@@ -76,9 +90,18 @@ pub enum JobsError {
     /// The process is ending.
     #[error("jobs are closed: the process is ending")]
     Closed,
-    /// The file cannot be read or written.
-    #[error("the file of the jobs cannot be used: {0}")]
+    /// They cannot be read or written.
+    #[error("the jobs cannot be used: {0}")]
     Broken(String),
+    /// What keeps them is out of reach, and nothing was done.
+    #[error("the jobs are out of reach: {0}")]
+    Away(String),
+    /// What keeps them was out of reach before it answered: nobody knows whether it was done.
+    #[error("the jobs were out of reach before they answered: nobody knows whether it was done")]
+    Unanswered,
+    /// They are to be kept in Redis, and the program was built without what it takes.
+    #[error("jobs.store is Redis, which this program was built without (feature `redis`)")]
+    NotBuilt,
 }
 
 fn listed(kinds: &[String]) -> String {
@@ -91,22 +114,35 @@ impl From<Lost> for JobsError {
         match lost {
             Lost::Closed => Self::Closed,
             Lost::Broken(why) => Self::Broken(why),
+            Lost::Away(why) => Self::Away(why),
+            Lost::Unanswered => Self::Unanswered,
         }
     }
 }
 
 impl Jobs {
-    pub(super) fn new(keeper: Keeper, kinds: BTreeSet<Arc<str>>, now: fn() -> SystemTime) -> Self {
-        Self(Arc::new(Inner { keeper, kinds, added: Notify::new(), now }))
+    pub(super) fn new(
+        place: Place,
+        kinds: BTreeSet<Arc<str>>,
+        config: &JobsConfig,
+        now: fn() -> SystemTime,
+    ) -> Self {
+        let JobsConfig { most, .. } = *config;
+        let (payload, lease) = (config.payload.min(LARGEST), config.lease.clamp(LEASE.0, LEASE.1));
+        let holder = RandomState::new().hash_one(std::process::id());
+        Self(Arc::new(Inner { place, kinds, most, payload, lease, holder, now }))
     }
 
     /// Adds a job. Once this returns it is on disk, and will be done.
+    ///
+    /// In a cluster the agent writes it, and one that was killed is waited for until another one is there, for 10 s at most.
     ///
     /// At least once: if the process ends after a job was done and before that was written, it is done again. Where that
     /// matters, let it look whether it was done.
     ///
     /// # Errors
-    /// Nothing does jobs of this kind; it is too large, or one too many; the disk.
+    /// Nothing does jobs of this kind; it is too large, or one too many; the disk; what keeps them is out of reach, and
+    /// after [`Unanswered`](JobsError::Unanswered) it may have been added.
     pub async fn add<T: Serialize + ?Sized>(&self, kind: &str, given: &T) -> Result<JobId, JobsError> {
         self.add_at((self.0.now)(), kind, given).await
     }
@@ -142,14 +178,12 @@ impl Jobs {
             return Err(JobsError::Kind { kind: kind.chars().take(64).collect(), known });
         }
         let payload = serde_json::to_string(given).map_err(|error| JobsError::Payload(error.to_string()))?;
-        let now = self.now();
-        let add = Ask::Add { kind: kind.to_owned(), payload, due: millis(due), now };
-        match self.ask(add).await? {
-            Answer::Added(id) => {
-                self.0.added.notify_one();
-                Ok(id)
-            }
-            Answer::TooLarge(most) => Err(JobsError::TooLarge(most)),
+        if payload.len() > self.0.payload {
+            return Err(JobsError::TooLarge(self.0.payload));
+        }
+        let (now, most) = (self.now(), self.0.most);
+        match self.ask(Ask::Add { kind: kind.to_owned(), payload, due: millis(due), now, most }).await? {
+            Answer::Added(id) => Ok(id),
             Answer::Full(most) => Err(JobsError::Full(most)),
             other => Err(unexpected(&other)),
         }
@@ -166,7 +200,8 @@ impl Jobs {
         }
     }
 
-    /// The jobs of a kind that have failed for good, from the oldest on: those behind `after`, 1,000 at most.
+    /// The jobs of a kind that have failed for good, from the oldest on: those behind `after`, 1,000 at most, and fewer
+    /// if they are large. After the last there are none.
     ///
     /// # Errors
     /// The disk.
@@ -183,7 +218,6 @@ impl Jobs {
     /// It is not dead; the disk.
     pub async fn retry(&self, id: JobId) -> Result<(), JobsError> {
         let answer = self.ask(Ask::Revive { id: id.0, now: self.now() }).await?;
-        self.0.added.notify_one();
         of_dead(id, &answer)
     }
 
@@ -196,17 +230,35 @@ impl Jobs {
     }
 
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, JobsError> {
-        Ok(self.0.keeper.ask(ask).await?)
+        Ok(self.0.place.ask(ask).await?)
     }
 
-    /// Waits until a job is added in this process.
-    pub(super) async fn added(&self) {
-        self.0.added.notified().await;
+    /// Waits until something may be due that was not when this number was the one; answers with the number now.
+    pub(super) async fn news(&self, seen: u64) -> u64 {
+        match self.0.place.news(seen).await {
+            Ok(number) => number,
+            Err(lost) => {
+                debug!(target: "cepa::jobs", %lost, "nobody says whether something is due");
+                sleep(TROUBLE).await;
+                seen
+            }
+        }
     }
 
-    /// Lets go of the file, at the end: whoever adds a job afterwards fails.
+    /// Who takes jobs here.
+    pub(super) fn holder(&self) -> u64 {
+        self.0.holder
+    }
+
+    /// How long a job is leased without the lease being renewed.
+    pub(super) fn lease(&self) -> Duration {
+        self.0.lease
+    }
+
+    /// Lets go of the file, at the end: whoever adds a job afterwards fails. In a cluster the file is the agent's, and stays
+    /// open.
     pub async fn close(&self) {
-        self.0.keeper.close().await;
+        self.0.place.close().await;
     }
 
     pub(super) fn now(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! A worker has a *slot*, which stands for a share of the listening sockets. What holds at any time while the cluster
 //! serves: in each slot somebody serves, or is being started, or will be at a tick that is set.
 
+mod by_hand;
 mod ends;
 mod reload;
 mod stop;
@@ -22,6 +23,7 @@ use crate::{
     ipc::{Report, Vitals},
 };
 
+use by_hand::Runs;
 use reload::Reload;
 pub(crate) use stop::Exit;
 use upgrade::Upgrade;
@@ -103,6 +105,8 @@ pub(crate) struct Core<W> {
     queued: Option<Vec<Ticket>>,
     upgrade: Option<Upgrade>,
     stops: Vec<Ticket>,
+    /// Schedules that are run by hand.
+    runs: Runs,
     exit: Option<Exit>,
 }
 
@@ -119,7 +123,8 @@ impl<W: World> Core<W> {
 
     fn of(world: W, rules: Rules, facts: Facts, phase: Phase) -> Self {
         let (reload, queued, upgrade, stops, exit) = (None, None, None, Vec::new(), None);
-        let mut core = Self { world, rules, facts, phase, reload, queued, upgrade, stops, exit };
+        let runs = Runs::default();
+        let mut core = Self { world, rules, facts, phase, reload, queued, upgrade, stops, runs, exit };
         core.make_slots();
         core
     }
@@ -165,6 +170,7 @@ impl<W: World> Core<W> {
                 child.vitals = vitals;
             }
             Report::Retire { reason } => child.retires = Some(reason),
+            Report::ScheduleRan { run, ended } => self.schedule_ran(id, run, ended),
         }
     }
 
@@ -181,6 +187,7 @@ impl<W: World> Core<W> {
                 }
                 self.answer(ticket, Answer::Ok(serde_json::json!({})));
             }
+            Request::RunSchedule { name } => self.run_schedule(ticket, name),
             // The world knows of the master.
             Request::Status => {
                 self.answer(ticket, Answer::Error("this cannot be asked for here".to_owned()));

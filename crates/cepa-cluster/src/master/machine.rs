@@ -267,6 +267,10 @@ impl World for Machine {
         self.send(id, &order, Vec::new());
     }
 
+    fn run_schedule(&mut self, id: Id, run: u64, name: &str) {
+        self.send(id, &Order::RunSchedule { run, name: name.to_owned() }, Vec::new());
+    }
+
     fn hand_over(&mut self, from: Id, to: Id) {
         match UnixStream::pair() {
             Ok((source, drain)) => {

@@ -73,6 +73,8 @@ pub(crate) trait World {
     /// Makes a process, and gives its number in the system.
     fn spawn(&mut self, id: Id, spec: Spec) -> io::Result<u32>;
     fn tell(&mut self, id: Id, what: Tell);
+    /// Has a worker run a schedule, and say what came of it by this number.
+    fn run_schedule(&mut self, id: Id, number: u64, name: &str);
     /// Drains `from`, with a line by which its connections go to `to`.
     fn hand_over(&mut self, from: Id, to: Id);
     fn kill(&mut self, id: Id, signal: Signal);

@@ -3,21 +3,23 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
 use super::{Kind, Schedule, ScheduleError, Task};
 use crate::locked;
 
 /// Runs of one schedule that are remembered.
 const REMEMBERED: usize = 50;
+/// How long a process that serves may take until its schedules run: hooks of the app come before.
+const SOON: Duration = Duration::from_secs(10);
 /// Runs by hand that wait to begin.
 const WAITING: usize = 64;
 
@@ -29,7 +31,7 @@ pub(super) struct Board {
     pub(super) entries: Mutex<BTreeMap<Arc<str>, Arc<Entry>>>,
     by_hand: mpsc::Sender<ByHand>,
     /// Whether somebody takes what is asked for by hand.
-    pub(super) is_driven: AtomicBool,
+    pub(super) is_driven: watch::Sender<bool>,
 }
 
 /// A run that somebody asks for.
@@ -128,7 +130,11 @@ impl Schedules {
     pub(super) fn new() -> (Self, mpsc::Receiver<ByHand>) {
         let (by_hand, asked) = mpsc::channel(WAITING);
         (
-            Self(Arc::new(Board { entries: Mutex::default(), by_hand, is_driven: AtomicBool::new(false) })),
+            Self(Arc::new(Board {
+                entries: Mutex::default(),
+                by_hand,
+                is_driven: watch::Sender::new(false),
+            })),
             asked,
         )
     }
@@ -154,12 +160,21 @@ impl Schedules {
     /// There is none of this name, or schedules do not run in this process now.
     pub async fn run(&self, name: &str) -> Result<Outcome, ScheduleError> {
         let entry = self.entry(name)?;
-        if !self.0.is_driven.load(Ordering::Relaxed) {
+        if !*self.0.is_driven.borrow() {
             return Err(ScheduleError::Stopped);
         }
         let (answer, outcome) = oneshot::channel();
         self.0.by_hand.try_send(ByHand { entry, answer }).map_err(|_| ScheduleError::Stopped)?;
         outcome.await.map_err(|_| ScheduleError::Stopped)
+    }
+
+    /// As [`run`](Self::run), in a process that has just begun to serve: its schedules are about to run.
+    pub(crate) async fn run_soon(&self, name: &str) -> Result<Outcome, ScheduleError> {
+        self.entry(name)?;
+        let mut driven = self.0.is_driven.subscribe();
+        // What has not begun by then is told by the next line.
+        let _ = timeout(SOON, driven.wait_for(|is_driven| *is_driven)).await;
+        self.run(name).await
     }
 
     pub(super) fn entry(&self, name: &str) -> Result<Arc<Entry>, ScheduleError> {

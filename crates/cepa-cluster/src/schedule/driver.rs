@@ -5,7 +5,7 @@ use std::{
     future::pending,
     pin::pin,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -106,7 +106,7 @@ impl Scheduler {
     pub async fn drive(mut self, onion: Arc<Onion>, drive: Drive, mut ending: watch::Receiver<bool>) {
         let Drive { machine, started, grace } = drive;
         let ground = Rc::new(self.ground(&onion, machine, &ending));
-        self.schedules.0.is_driven.store(true, Ordering::Relaxed);
+        self.schedules.0.is_driven.send_replace(true);
         let entries: Vec<_> = locked(&self.schedules.0.entries).values().cloned().collect();
         let mut clock = Clock::new(entries, started, (self.now)());
         let mut running = JoinSet::new();

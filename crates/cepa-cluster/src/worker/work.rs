@@ -19,15 +19,16 @@ use tokio::{
         mpsc::{channel, unbounded_channel},
         oneshot, watch,
     },
-    task::{JoinHandle, spawn_local},
+    task::{JoinHandle, JoinSet, spawn_local},
     time::{Instant, Sleep, sleep, timeout},
 };
 use tracing::{error, info, warn};
 
-use super::{NEVER, Turn, WorkerError, moving, reopen};
+use super::{LONGEST_REASON, NEVER, Turn, WorkerError, moving, reopen};
 use crate::{
     ipc::{Begin, Order, Report, Vitals, Writer},
     memory,
+    schedule::{Outcome, ScheduleError, Schedules},
 };
 
 /// A worker at work, or about to be.
@@ -49,6 +50,10 @@ pub(super) struct Work {
     pub(super) is_alone: bool,
     started: SystemTime,
     turn: watch::Sender<Turn>,
+    /// Those of the app, once it has loaded.
+    schedules: Option<Schedules>,
+    /// Those that are run by hand.
+    runs: JoinSet<()>,
 }
 
 /// Ready when the server has ended, with how.
@@ -61,7 +66,13 @@ impl fmt::Debug for Work {
 }
 
 impl Work {
-    pub(super) fn new(mut server: Server, begin: &Begin, drain: Duration, turn: watch::Sender<Turn>) -> Self {
+    pub(super) fn new(
+        mut server: Server,
+        begin: &Begin,
+        drain: Duration,
+        turn: watch::Sender<Turn>,
+        schedules: Option<Schedules>,
+    ) -> Self {
         let (gauges, adopter) = (server.gauges(), server.adopts());
         Self {
             server: Some(server),
@@ -78,6 +89,8 @@ impl Work {
             is_alone: false,
             started: UNIX_EPOCH + Duration::from_millis(begin.started),
             turn,
+            schedules,
+            runs: JoinSet::new(),
         }
     }
 
@@ -87,6 +100,7 @@ impl Work {
         order: &Order,
         descriptors: Vec<OwnedFd>,
         log: Option<&Log>,
+        writer: &Writer,
     ) -> Result<bool, WorkerError> {
         let line = descriptors.into_iter().next().map(net::UnixStream::from);
         match order {
@@ -109,9 +123,33 @@ impl Work {
                 None => return Ok(true),
             },
             Order::Reopen => reopen(log),
+            Order::RunSchedule { run, name } => self.run_schedule(*run, name.clone(), writer),
             Order::Sockets { .. } | Order::Bus | Order::Begin(_) => {}
         }
         Ok(false)
+    }
+
+    /// Runs a schedule on the thread where they run, and says what came of it.
+    fn run_schedule(&mut self, run: u64, name: String, writer: &Writer) {
+        let (schedules, writer) = (self.schedules.clone(), writer.clone());
+        // Those that have ended are not kept.
+        while self.runs.try_join_next().is_some() {}
+        self.runs.spawn_local(async move {
+            let ended = match schedules {
+                Some(schedules) => schedules.run_soon(&name).await,
+                None => Err(ScheduleError::Stopped),
+            };
+            let ended = match ended {
+                Ok(Outcome::Failed(error)) => {
+                    Ok(Outcome::Failed(error.chars().take(LONGEST_REASON).collect()))
+                }
+                Ok(outcome) => Ok(outcome),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = writer.send(&Report::ScheduleRan { run, ended }, Vec::new()) {
+                warn!(target: "cepa::worker", schedule = name, %error, "the master does not hear what came of it");
+            }
+        });
     }
 
     fn start(&mut self, running: Running) -> io::Result<()> {
@@ -176,9 +214,14 @@ impl Work {
         Some(Vitals { connections, requests, memory: memory::resident() })
     }
 
-    /// After the end of the server: waits until everything that was to be given away is.
-    pub(super) async fn part(self) -> Result<(), WorkerError> {
+    /// After the end of the server: waits until everything that was to be given away is, and for what is run by hand,
+    /// which has begun to end with it.
+    pub(super) async fn part(mut self) -> Result<(), WorkerError> {
         drop((self.stopper, self.ended));
+        tokio::select! {
+            () = &mut self.deadline => {}
+            () = async { while self.runs.join_next().await.is_some() {} } => {}
+        }
         match self.giving {
             Some(giving) => {
                 timeout(self.kill_after, pin!(giving)).await.map(drop).map_err(|_| WorkerError::Late)

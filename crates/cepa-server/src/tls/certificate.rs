@@ -13,7 +13,7 @@ use std::{
     fs::{self, File, Metadata},
     io::{self, Read},
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -24,9 +24,10 @@ const MAX_FILE: u64 = 1 << 20;
 pub(super) struct Certificate {
     files: CertificateFiles,
     pub(super) names: Vec<Name>,
-    pub(super) key: Arc<CertifiedKey>,
+    /// `None` while somebody is still getting it.
+    pub(super) key: Option<Arc<CertifiedKey>>,
     /// How the files of certificate and key were when they were read.
-    stamps: [Stamp; 2],
+    stamps: Option<[Stamp; 2]>,
 }
 
 /// What changes when a file is replaced or written to.
@@ -42,17 +43,43 @@ impl Certificate {
     pub(super) fn load(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Self, TlsError> {
         let names = files.names.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
         let (key, stamps) = read(files, &names, provider)?;
-        Ok(Self { files: files.clone(), names, key, stamps })
+        Ok(Self { files: files.clone(), names, key: Some(key), stamps: Some(stamps) })
+    }
+
+    /// A certificate for one name that somebody else puts into a file with its key, sooner or later. One that is there and
+    /// cannot be used is not there: whoever gets it gets another.
+    pub(super) fn awaited(name: Box<str>, file: PathBuf, provider: &CryptoProvider) -> Self {
+        let files = CertificateFiles { cert: file.clone(), key: file, names: vec![name.to_string()] };
+        let mut awaited = Self { files, names: vec![Name::Exact(name)], key: None, stamps: None };
+        if let Err(error) = awaited.reload_if_changed(provider) {
+            tracing::error!(target: "cepa::tls", %error, "a certificate of ACME cannot be used");
+        }
+        awaited
     }
 
     /// Reads the files again if they have changed; after an error the certificate is what it was.
     pub(super) fn reload_if_changed(&mut self, provider: &CryptoProvider) -> Result<bool, TlsError> {
-        if [stamp(&self.files.cert)?, stamp(&self.files.key)?] == self.stamps {
+        let stamps = match (stamp(&self.files.cert), stamp(&self.files.key)) {
+            (Err(error), _) | (_, Err(error)) if self.key.is_none() && error.is_missing() => {
+                return Ok(false);
+            }
+            (cert, key) => [cert?, key?],
+        };
+        if self.stamps == Some(stamps) {
             return Ok(false);
         }
-        (self.key, self.stamps) = read(&self.files, &self.names, provider)?;
+        let (key, stamps) = read(&self.files, &self.names, provider)?;
+        (self.key, self.stamps) = (Some(key), Some(stamps));
         Ok(true)
     }
+}
+
+/// A certificate of one file, with its key, as it is at this moment, whatever it says.
+pub(super) fn read_unchecked(file: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let files = CertificateFiles { cert: file.to_owned(), key: file.to_owned(), names: Vec::new() };
+    let Pem { chain, key, .. } = Pem::read(&files)?;
+    let key = provider.key_provider.load_private_key(key).map_err(unusable(&files))?;
+    Ok(CertifiedKey::new(chain, key))
 }
 
 fn read(
@@ -60,39 +87,55 @@ fn read(
     names: &[Name],
     provider: &CryptoProvider,
 ) -> Result<(Arc<CertifiedKey>, [Stamp; 2]), TlsError> {
-    let (cert_pem, cert_stamp) = read_file(&files.cert)?;
-    let (key_pem, key_stamp) = read_file(&files.key)?;
-    let chain = CertificateDer::pem_slice_iter(&cert_pem).collect::<Result<Vec<_>, _>>();
-    let chain = match chain {
-        Ok(chain) if !chain.is_empty() => chain,
-        Ok(_) => return Err(pem_error(&files.cert, "certificate", &"there is no CERTIFICATE section")),
-        Err(error) => return Err(pem_error(&files.cert, "certificate", &error)),
-    };
-    let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| {
-        use rustls::pki_types::pem::Error::*;
-        let reason = match error {
-            NoItemsFound => "there is no PRIVATE KEY section without a passphrase",
-            MissingSectionEnd { .. } => "its END line is missing",
-            // Other errors repeat parts of the file.
-            _ => "it is damaged",
-        };
-        pem_error(&files.key, "private key", &reason)
-    })?;
-
-    let unusable = |source| match source {
-        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            TlsError::Mismatch { cert: files.cert.clone(), key: files.key.clone() }
-        }
-        source => TlsError::Unusable { cert: files.cert.clone(), key: files.key.clone(), source },
-    };
-    let key = CertifiedKey::from_der(chain, key, provider).map_err(unusable)?;
-    let parsed = key.end_entity_cert().and_then(ParsedCertificate::try_from).map_err(unusable)?;
+    let Pem { chain, key, stamps } = Pem::read(files)?;
+    let key = CertifiedKey::from_der(chain, key, provider).map_err(unusable(files))?;
+    let parsed = key.end_entity_cert().and_then(ParsedCertificate::try_from).map_err(unusable(files))?;
     for name in names {
         let example = ServerName::try_from(name.example()).map_err(|_| name.error())?;
         verify_server_name(&parsed, &example)
             .map_err(|_| TlsError::NotFor { cert: files.cert.clone(), name: name.to_string() })?;
     }
-    Ok((Arc::new(key), [cert_stamp, key_stamp]))
+    Ok((Arc::new(key), stamps))
+}
+
+fn unusable(files: &CertificateFiles) -> impl Fn(rustls::Error) -> TlsError {
+    move |source| match source {
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            TlsError::Mismatch { cert: files.cert.clone(), key: files.key.clone() }
+        }
+        source => TlsError::Unusable { cert: files.cert.clone(), key: files.key.clone(), source },
+    }
+}
+
+/// What the files of a certificate and its key hold.
+struct Pem {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    stamps: [Stamp; 2],
+}
+
+impl Pem {
+    fn read(files: &CertificateFiles) -> Result<Self, TlsError> {
+        let (cert_pem, cert_stamp) = read_file(&files.cert)?;
+        let (key_pem, key_stamp) = read_file(&files.key)?;
+        let chain = CertificateDer::pem_slice_iter(&cert_pem).collect::<Result<Vec<_>, _>>();
+        let chain = match chain {
+            Ok(chain) if !chain.is_empty() => chain,
+            Ok(_) => return Err(pem_error(&files.cert, "certificate", &"there is no CERTIFICATE section")),
+            Err(error) => return Err(pem_error(&files.cert, "certificate", &error)),
+        };
+        let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| {
+            use rustls::pki_types::pem::Error::*;
+            let reason = match error {
+                NoItemsFound => "there is no PRIVATE KEY section without a passphrase",
+                MissingSectionEnd { .. } => "its END line is missing",
+                // Other errors repeat parts of the file.
+                _ => "it is damaged",
+            };
+            pem_error(&files.key, "private key", &reason)
+        })?;
+        Ok(Self { chain, key, stamps: [cert_stamp, key_stamp] })
+    }
 }
 
 /// Reads a file, and how it was at that time.

@@ -2,12 +2,42 @@
 
 use std::{io, path::PathBuf};
 
+/// The most names of a listener that have certificates by ACME.
+pub(super) const MOST_ACME_NAMES: usize = 100;
+
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The list of certificates is empty.
-    #[error("TLS needs a certificate: add one to the list `certificates`")]
+    /// There is no certificate.
+    #[error(
+        "TLS needs a certificate: name its files in `certificates`, or host names in `acme` or `self_signed`"
+    )]
     NoCertificates,
+    /// A name that no certificate can be got for by ACME.
+    #[error(
+        "acme: {name:?}: ACME answers for plain host names only; name the files of its certificate in `certificates`"
+    )]
+    NotByAcme {
+        /// The name.
+        name: String,
+    },
+    /// There are more names than one server gets certificates for.
+    #[error("acme: {count} names are more than {MOST_ACME_NAMES}")]
+    TooManyNames {
+        /// How many.
+        count: usize,
+    },
+    /// This program cannot make certificates.
+    #[error("self_signed: this program is built without the feature `self-signed`")]
+    NoSelfSigned,
+    /// The folder of certificates cannot be used.
+    #[error("server.tls_dir: {path}: {source}", path = path.display())]
+    Folder {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// A server name that no client can send.
     #[error("{name:?} is no server name: write a host name like example.com or *.example.com, in ASCII")]
     Name {
@@ -67,4 +97,11 @@ pub enum TlsError {
     /// The cryptography cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
+}
+
+impl TlsError {
+    /// Whether it is that a file is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
 }

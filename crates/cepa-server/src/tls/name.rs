@@ -33,6 +33,14 @@ impl Name {
         Ok(if wildcard { Self::Wildcard(host) } else { Self::Exact(host) })
     }
 
+    /// The name of a host that a certificate can be got for by ACME, in lower case: one with a dot in it, and no wildcard.
+    pub(super) fn parse_for_acme(text: &str) -> Result<Box<str>, TlsError> {
+        match Self::parse(text)? {
+            Self::Exact(host) if host.contains('.') => Ok(host),
+            name => Err(TlsError::NotByAcme { name: name.to_string() }),
+        }
+    }
+
     /// A name that this one stands for.
     pub(super) fn example(&self) -> String {
         match self {

@@ -11,8 +11,9 @@ use rustls::crypto::ring as chosen;
 use rustls::{crypto::CryptoProvider, server::ProducesTickets};
 use std::sync::Arc;
 
-/// Cipher suites, key exchange, signatures and randomness.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+/// The cryptography that TLS is spoken with here: cipher suites, key exchange, signatures and randomness.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(chosen::default_provider())
 }
 

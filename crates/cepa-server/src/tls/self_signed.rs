@@ -1,15 +1,74 @@
 //! Certificates for development, signed by themselves.
 
-use super::TlsError;
+use super::{
+    CertificateFiles, TlsError, TlsFolder, certificate::Certificate, name::Name, provider::provider,
+};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use std::{
-    fmt,
+    fmt, fs, io,
+    net::IpAddr,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The longest life that all browsers accept.
 const LIFE: Duration = Duration::from_secs(397 * 86_400);
+
+/// The age at which one that is kept is replaced.
+const OLD: Duration = Duration::from_secs(300 * 86_400);
+
+/// The certificate for `names` that is kept in `folder`, made if it is not there, or has not long to live.
+///
+/// Who starts at the same time, as workers do, gets the same one.
+pub(super) fn kept(names: &[String], folder: &TlsFolder) -> Result<CertificateFiles, TlsError> {
+    let is_name = |name: &&String| name.parse::<IpAddr>().is_err();
+    let host_names: Vec<_> = names.iter().filter(is_name).map(|name| name.to_ascii_lowercase()).collect();
+    host_names.iter().try_for_each(|name| Name::parse(name).map(drop))?;
+    let file = folder.self_signed(&file_name(names));
+    let files = CertificateFiles { cert: file.clone(), key: file.clone(), names: host_names };
+    let failed = |source| TlsError::Folder { path: file.clone(), source };
+    if !file.try_exists().map_err(failed)? {
+        // One that another process makes at this moment is as good.
+        TlsFolder::write_first(&file, made(names)?.as_bytes())?;
+    } else if is_old(&file).map_err(failed)? || Certificate::load(&files, &provider()).is_err() {
+        TlsFolder::write(&file, made(names)?.as_bytes())?;
+    }
+    tracing::info!(
+        target: "cepa::tls",
+        names = names.join(", "),
+        file = %file.display(),
+        "a self-signed certificate, for development: clients do not trust it unless they are told to"
+    );
+    Ok(files)
+}
+
+/// A new certificate with its key.
+fn made(names: &[String]) -> Result<String, TlsError> {
+    let SelfSigned { cert, key } = self_signed(names)?;
+    Ok(cert + &key)
+}
+
+/// Whether a file was written long ago.
+fn is_old(file: &Path) -> io::Result<bool> {
+    let written = fs::metadata(file)?.modified()?;
+    // In the future is not long ago.
+    Ok(written.elapsed().is_ok_and(|age| age > OLD))
+}
+
+/// A name for the file: that of the first host, and what makes other lists have another (FNV-1a, 64 bits).
+fn file_name(names: &[String]) -> String {
+    let bytes = names.iter().flat_map(|name| name.bytes().chain([0]));
+    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, mix);
+    let first = names.first().map_or("", String::as_str);
+    let first: String = first
+        .chars()
+        .map(|char| if matches!(char, '*' | ':' | '/') { '_' } else { char })
+        .take(200)
+        .collect();
+    format!("{first}-{hash:016x}")
+}
 
 /// A certificate and its key, in PEM.
 #[derive(Clone)]

@@ -43,7 +43,12 @@ fn replace(path: &PathBuf, text: &str) {
 }
 
 fn config(certificates: Vec<CertificateFiles>) -> TlsConfig {
-    TlsConfig { certificates, alpn: vec![Protocol::Http2, Protocol::Http1] }
+    TlsConfig::new(certificates)
+}
+
+/// With files alone, which need no folder.
+fn load(config: &TlsConfig) -> Result<Tls, TlsError> {
+    Tls::load(config, &TlsFolder::new("/nowhere"))
 }
 
 /// A client that trusts `roots` and offers `alpn`.
@@ -76,8 +81,9 @@ async fn handshake(tls: &Tls, client: &Arc<ClientConfig>, name: &str) -> std::io
     let (near, far) = duplex(64 << 10);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let connector = TlsConnector::from(Arc::clone(client));
-    let (server, client) = tokio::join!(tls.acceptor().accept(near), connector.connect(name, far));
-    Ok((server?, client?))
+    let (server, client) = tokio::join!(tls.accept(near), connector.connect(name, far));
+    let client = client?;
+    Ok((server?.expect("it is no challenge"), client))
 }
 
 fn shown(client: &ClientConnection) -> CertificateDer<'static> {
@@ -104,7 +110,7 @@ async fn the_name_chooses_the_certificate() {
     let (exact, exact_der) = install(&folder, "exact", &["exact.wild.test"]);
     let mut certificates = vec![first, second, wild, exact];
     certificates[0].names = vec!["first.test".to_owned()];
-    let tls = Tls::load(&config(certificates)).unwrap();
+    let tls = load(&config(certificates)).unwrap();
     let client = Arc::new(trusting(&[&first_der, &second_der, &wild_der, &exact_der], &[]));
     for (name, der) in [
         ("first.test", &first_der),
@@ -128,7 +134,7 @@ async fn a_client_without_a_name_gets_the_first() {
     let (first, first_der) = install(&folder, "first", &["127.0.0.1"]);
     let (second, _) = install(&folder, "second", &["second.test"]);
     let first = CertificateFiles { names: Vec::new(), ..first };
-    let tls = Tls::load(&config(vec![first, second])).unwrap();
+    let tls = load(&config(vec![first, second])).unwrap();
     let (server, client) =
         handshake(&tls, &Arc::new(trusting(&[&first_der], &[])), "127.0.0.1").await.unwrap();
     assert_eq!(shown(client.get_ref().1), first_der);
@@ -139,7 +145,7 @@ async fn a_client_without_a_name_gets_the_first() {
 async fn alpn_and_versions_are_negotiated() {
     let folder = Folder::new();
     let (files, der) = install(&folder, "c", &["a.test"]);
-    let tls = Tls::load(&config(vec![files])).unwrap();
+    let tls = load(&config(vec![files])).unwrap();
     for (offer, protocol) in [
         (&["http/1.1", "h2"][..], Some(Protocol::Http2)),
         (&["http/1.1"][..], Some(Protocol::Http1)),
@@ -151,7 +157,7 @@ async fn alpn_and_versions_are_negotiated() {
         assert!(info.cipher.starts_with("TLS_AES_"), "{}", info.cipher);
     }
     let error = handshake(&tls, &Arc::new(trusting(&[&der], &["spdy/3"])), "a.test").await.unwrap_err();
-    assert!(error.to_string().contains("peer doesn't support any known protocol"), "{error}");
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
 
     let old = speaking(&[&rustls::version::TLS12], &[&der], &[]);
     let (server, _) = handshake(&tls, &Arc::new(old), "a.test").await.unwrap();
@@ -211,8 +217,8 @@ async fn resumes(client: &Arc<ClientConfig>, first: (&Tls, &str), second: (&Tls,
 async fn tickets_hold_for_all_clones_and_for_no_other_name_or_server() {
     let folder = Folder::new();
     let (files, der) = install(&folder, "c", &["a.test", "b.test"]);
-    let tls = Tls::load(&config(vec![files.clone()])).unwrap();
-    let other = Tls::load(&config(vec![files])).unwrap();
+    let tls = load(&config(vec![files.clone()])).unwrap();
+    let other = load(&config(vec![files])).unwrap();
     for version in rustls::ALL_VERSIONS {
         let mut client = speaking(&[*version], &[&der], &[]);
         client.resumption = Resumption::store(Arc::new(Confused(ClientSessionMemoryCache::new(8))));
@@ -222,14 +228,14 @@ async fn tickets_hold_for_all_clones_and_for_no_other_name_or_server() {
         assert!(!resumes(&client, (&tls, "b.test"), (&other, "b.test")).await);
         assert!(!resumes(&client, (&tls, "a.test"), (&tls, "b.test")).await, "{version:?}");
     }
-    assert_eq!(tls.acceptor().config().max_early_data_size, 0);
+    assert_eq!(tls.config.max_early_data_size, 0);
 }
 
 #[tokio::test]
 async fn a_changed_certificate_is_served_and_open_connections_live_on() {
     let folder = Folder::new();
     let (files, old) = install(&folder, "c", &["a.test"]);
-    let tls = Tls::load(&config(vec![files.clone()])).unwrap();
+    let tls = load(&config(vec![files.clone()])).unwrap();
     let mut before = handshake(&tls, &Arc::new(trusting(&[&old], &[])), "a.test").await.unwrap();
     assert_eq!(tls.reload_if_changed().changed, 0);
 
@@ -247,7 +253,7 @@ async fn a_broken_certificate_changes_nothing_and_holds_up_no_other() {
     let folder = Folder::new();
     let (files, old) = install(&folder, "c", &["a.test"]);
     let (other, _) = install(&folder, "other", &["b.test"]);
-    let tls = Tls::load(&config(vec![files.clone(), other])).unwrap();
+    let tls = load(&config(vec![files.clone(), other])).unwrap();
 
     let (new_cert, new_key) = issue(&["a.test"]);
     replace(&files.cert, &new_cert);
@@ -273,7 +279,7 @@ async fn a_broken_certificate_changes_nothing_and_holds_up_no_other() {
 async fn watching_reloads() {
     let folder = Folder::new();
     let (files, _) = install(&folder, "c", &["a.test"]);
-    let tls = Tls::load(&config(vec![files])).unwrap();
+    let tls = load(&config(vec![files])).unwrap();
     let (_, new) = install(&folder, "c", &["a.test"]);
     let client = Arc::new(trusting(&[&new], &[]));
     let served = async {
@@ -315,7 +321,7 @@ fn faults_name_the_file() {
         (with(&good.cert, &folder.path("gone"), &[]), "gone: No such file"),
         (with(&folder.as_ref().to_owned(), &good.key, &[]), "not a file"),
     ] {
-        let error = Tls::load(&config).unwrap_err().to_string();
+        let error = load(&config).unwrap_err().to_string();
         assert!(error.contains(fault), "{error} / {fault}");
         assert!(!error.contains("c2VjcmV0"), "{error}");
     }
@@ -325,14 +331,14 @@ fn faults_name_the_file() {
 async fn hostile_beginnings_end_in_an_error() {
     let folder = Folder::new();
     let (files, _) = install(&folder, "c", &["a.test"]);
-    let tls = Tls::load(&config(vec![files])).unwrap();
+    let tls = load(&config(vec![files])).unwrap();
     for bytes in
         [&b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"[..], &[0; 4096], &[0x16, 3, 1, 0xff, 0xff, 1], b""]
     {
         let (near, mut far) = duplex(64 << 10);
         far.write_all(bytes).await.unwrap();
         far.shutdown().await.unwrap();
-        assert!(tls.acceptor().accept(near).await.is_err());
+        assert!(tls.accept(near).await.is_err());
     }
 }
 
@@ -348,11 +354,222 @@ async fn a_self_signed_certificate_serves_its_names() {
     };
     replace(&files.cert, &made.cert);
     replace(&files.key, &made.key);
-    let tls = Tls::load(&config(vec![files])).unwrap();
+    let tls = load(&config(vec![files])).unwrap();
     for name in ["localhost", "my.app.localhost", "127.0.0.1"] {
         handshake(&tls, &Arc::new(trusting(&[&der(&made.cert)], &[])), name).await.unwrap();
     }
     assert!(!format!("{made:?}").contains("PRIVATE"));
     assert!(self_signed::<&str>(&[]).is_err());
     assert!(self_signed(&["bücher.test"]).is_err());
+}
+
+/// The alert that ends the handshake of a client.
+async fn alert(tls: &Tls, client: &Arc<ClientConfig>, name: &str) -> Option<rustls::AlertDescription> {
+    let error = handshake(tls, client, name).await.err()?;
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::AlertReceived(alert) => Some(*alert),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_strict_listener_serves_the_names_it_lists_and_no_others() {
+    use rustls::AlertDescription::{MissingExtension, UnrecognisedName};
+    let folder = Folder::new();
+    let (files, a) = install(&folder, "a", &["a.test", "127.0.0.1"]);
+    let (wild, w) = install(&folder, "w", &["*.w.test"]);
+    let files = CertificateFiles { names: vec!["a.test".to_owned()], ..files };
+    let mut config = config(vec![files, wild]);
+    let client = Arc::new(trusting(&[&a, &w], &["h2"]));
+    for (is_strict, name, expected) in [
+        (true, "a.test", None),
+        (true, "x.w.test", None),
+        (true, "b.test", Some(UnrecognisedName)),
+        (true, "w.test", Some(UnrecognisedName)),
+        (true, "x.y.w.test", Some(UnrecognisedName)),
+        (true, "127.0.0.1", Some(MissingExtension)),
+        (false, "127.0.0.1", None),
+    ] {
+        config.strict_sni = is_strict;
+        let tls = load(&config).unwrap();
+        assert_eq!(alert(&tls, &client, name).await, expected, "{is_strict} {name}");
+    }
+}
+
+/// Writes a certificate as whoever gets it by ACME does.
+fn obtain(path: &std::path::Path, names: &[&str]) -> CertificateDer<'static> {
+    let (cert, key) = issue(names);
+    TlsFolder::write(path, format!("{key}{cert}").as_bytes()).unwrap();
+    der(&cert)
+}
+
+#[tokio::test]
+async fn an_awaited_certificate_is_served_once_it_is_there() {
+    use rustls::AlertDescription::InternalError;
+    let scratch = Folder::new();
+    let folder = TlsFolder::new(scratch.path("tls"));
+    let acme = |names: &[&str]| TlsConfig {
+        acme: names.iter().map(|&name| name.to_owned()).collect(),
+        ..TlsConfig::default()
+    };
+    let tls = Tls::load(&acme(&["A.test", "b.test", "a.test"]), &folder).unwrap();
+    let nobody = Arc::new(trusting(&[&der(&issue(&["x.test"]).0)], &[]));
+    assert_eq!(alert(&tls, &nobody, "a.test").await, Some(InternalError));
+    assert_eq!(alert(&tls, &nobody, "unknown.test").await, Some(InternalError));
+    let reload = tls.reload_if_changed();
+    assert!(reload.changed == 0 && reload.errors.is_empty(), "{reload:?}");
+
+    let first = obtain(&folder.certificate("a.test").unwrap(), &["a.test"]);
+    assert_eq!(tls.reload_if_changed().changed, 1);
+    let trusting_first = Arc::new(trusting(&[&first], &[]));
+    handshake(&tls, &trusting_first, "a.test").await.unwrap();
+    assert_eq!(alert(&tls, &trusting_first, "b.test").await, Some(InternalError), "there is none for it yet");
+
+    // Renewed, and damaged: what was good goes on.
+    let second = obtain(&folder.certificate("a.test").unwrap(), &["a.test"]);
+    assert_eq!(tls.reload_if_changed().changed, 1);
+    TlsFolder::write(&folder.certificate("a.test").unwrap(), b"damaged").unwrap();
+    assert_eq!(tls.reload_if_changed().errors.len(), 1);
+    handshake(&tls, &Arc::new(trusting(&[&second], &[])), "a.test").await.unwrap();
+
+    // A process that starts now has none, and says no more than that.
+    let tls = Tls::load(&acme(&["a.test"]), &folder).unwrap();
+    assert_eq!(alert(&tls, &nobody, "a.test").await, Some(InternalError));
+    let third = obtain(&folder.certificate("a.test").unwrap(), &["a.test"]);
+    assert_eq!(tls.reload_if_changed().changed, 1);
+    handshake(&tls, &Arc::new(trusting(&[&third], &[])), "a.test").await.unwrap();
+
+    for (names, fault) in [
+        (&["*.a.test"][..], "\"*.a.test\": ACME answers for plain host names only"),
+        (&["localhost"], "\"localhost\": ACME answers"),
+        (&["10.0.0.1"], "\"10.0.0.1\" is no server name"),
+        (&["../a.test"], "\"../a.test\" is no server name"),
+        (&["a.test"; 101], "acme: 101 names are more than 100"),
+    ] {
+        let error = Tls::load(&acme(names), &folder).unwrap_err().to_string();
+        assert!(error.contains(fault), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn only_who_asks_for_a_challenge_gets_its_answer() {
+    use rustls::AlertDescription::{NoApplicationProtocol, UnrecognisedName};
+    let scratch = Folder::new();
+    let folder = TlsFolder::new(scratch.path("tls"));
+    let (files, own) = install(&scratch, "own", &["a.test", "other.test"]);
+    let config = TlsConfig { acme: vec!["a.test".to_owned()], ..config(vec![files]) };
+    let tls = Tls::load(&config, &folder).unwrap();
+
+    // Critical, as RFC 8737 has it, so that it is good for nothing else.
+    let mut params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+    params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(&[7; 32])];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let answer = params.self_signed(&key).unwrap();
+    let text = format!("{}{}", answer.pem(), key.serialize_pem());
+    let answering = folder.alpn_challenge("a.test").unwrap();
+
+    let mut asking = trusting(&[&own], &["acme-tls/1"]);
+    asking.dangerous().set_certificate_verifier(Arc::new(Whatever(provider::provider())));
+    let asking = Arc::new(asking);
+    assert_eq!(alert(&tls, &asking, "a.test").await, Some(UnrecognisedName), "nobody has asked for it");
+    TlsFolder::write(&answering, text.as_bytes()).unwrap();
+    let (near, far) = duplex(64 << 10);
+    let connector = TlsConnector::from(Arc::clone(&asking));
+    let name = ServerName::try_from("a.test").unwrap();
+    let (server, client) = tokio::join!(tls.accept(near), connector.connect(name, far));
+    assert!(server.unwrap().is_none(), "it is over");
+    let client = client.unwrap();
+    assert_eq!(client.get_ref().1.alpn_protocol(), Some(&b"acme-tls/1"[..]));
+    assert_eq!(&shown(client.get_ref().1), answer.der());
+
+    assert_eq!(alert(&tls, &asking, "other.test").await, Some(UnrecognisedName), "it has no such name");
+    // Beside another protocol it is none of these handshakes, and no protocol that is spoken here.
+    let both = Arc::new(trusting(&[&own], &["acme-tls/1", "h2"]));
+    let (_, client) = handshake(&tls, &both, "other.test").await.unwrap();
+    assert_eq!(client.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    // The files of others are no answers to challenges.
+    fs::remove_file(&answering).unwrap();
+    let plain = Arc::new(trusting(&[&own], &["spdy/3"]));
+    assert_eq!(alert(&tls, &plain, "other.test").await, Some(NoApplicationProtocol));
+    assert_eq!(alert(&tls, &asking, "a.test").await, Some(UnrecognisedName));
+}
+
+/// Verifies nothing but that the peer has the key.
+#[derive(Debug)]
+struct Whatever(Arc<CryptoProvider>);
+
+impl rustls::client::danger::ServerCertVerifier for Whatever {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(feature = "self-signed")]
+#[tokio::test]
+async fn a_self_signed_certificate_is_kept_and_replaced_in_time() {
+    let scratch = Folder::new();
+    let folder = TlsFolder::new(scratch.path("tls"));
+    let config = |names: &[&str]| TlsConfig {
+        self_signed: names.iter().map(|&name| name.to_owned()).collect(),
+        ..TlsConfig::default()
+    };
+    let names = config(&["localhost", "*.App.test", "127.0.0.1", "::1"]);
+    let files = || {
+        let mut files: Vec<_> = fs::read_dir(scratch.path("tls/self-signed")).unwrap().flatten().collect();
+        files.sort_by_key(fs::DirEntry::file_name);
+        files.iter().map(fs::DirEntry::path).collect::<Vec<_>>()
+    };
+    let tls = Tls::load(&names, &folder).unwrap();
+    let [file] = &files()[..] else { panic!("{:?}", files()) };
+    let kept = CertificateDer::from_pem_file(file).unwrap();
+    let client = Arc::new(trusting(&[&kept], &[]));
+    for name in ["localhost", "x.app.test", "127.0.0.1", "::1"] {
+        handshake(&tls, &client, name).await.unwrap();
+    }
+    // Another process, or the next start.
+    handshake(&Tls::load(&names, &folder).unwrap(), &client, "localhost").await.unwrap();
+    Tls::load(&config(&["localhost"]), &folder).unwrap();
+    assert_eq!(files().len(), 2, "another list, another file");
+
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(301 * 86_400);
+    let age = || fs::File::options().write(true).open(file).unwrap().set_modified(long_ago).unwrap();
+    let damage = || fs::write(file, "damaged").unwrap();
+    for wanting in [&age as &dyn Fn(), &damage] {
+        let before = CertificateDer::from_pem_file(file).unwrap();
+        wanting();
+        Tls::load(&names, &folder).unwrap();
+        assert_ne!(CertificateDer::from_pem_file(file).unwrap(), before);
+    }
+    for names in [&["b\u{fc}cher.test"][..], &["../x"], &["localhost", ""]] {
+        assert!(matches!(Tls::load(&config(names), &folder), Err(TlsError::Name { .. })), "{names:?}");
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Background {
     jobs: Option<Jobs>,
     /// What the workers of the machine have in common, where this is one of several, and when they were started.
     pub(crate) machine: Option<(Bus, SystemTime)>,
+    /// The bus of the agent that keeps the file of the jobs, where this is one of several processes.
+    pub(crate) agent: Option<Bus>,
 }
 
 /// What the configuration says of a schedule.
@@ -143,7 +145,15 @@ impl Background {
     pub(super) fn new(env: &str) -> Self {
         let scheduler = Scheduler::new(env);
         let (schedules, runner) = (scheduler.schedules(), JobRunner::new());
-        Self { scheduler: Some(scheduler), schedules, names: Vec::new(), runner, jobs: None, machine: None }
+        Self {
+            scheduler: Some(scheduler),
+            schedules,
+            names: Vec::new(),
+            runner,
+            jobs: None,
+            machine: None,
+            agent: None,
+        }
     }
 
     /// Checks that the configuration speaks of nothing else.
@@ -153,12 +163,13 @@ impl Background {
         config.check_names("jobs.kinds", "kind", self.runner.kinds())
     }
 
-    /// Opens the file of the jobs, if there are any, and provides what requests may ask.
-    pub(super) fn open(boot: &mut Boot) -> Result<(), LifecycleError> {
+    /// Opens the jobs, if there are any, and provides what requests may ask.
+    pub(super) async fn open(boot: &mut Boot) -> Result<(), LifecycleError> {
         boot.provide(boot.background.schedules.clone());
         if boot.background.runner.kinds().next().is_some() {
             let config: JobsConfig = boot.config.section("jobs")?;
-            let jobs = boot.background.runner.open(&config)?;
+            let Self { runner, agent, .. } = &mut boot.background;
+            let jobs = runner.open(&config, agent.as_ref()).await?;
             boot.background.jobs = Some(jobs.clone());
             boot.provide(jobs);
         }

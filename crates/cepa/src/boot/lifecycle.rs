@@ -18,6 +18,7 @@ use super::{
     background::{Background, Begun},
 };
 use crate::{
+    acme,
     config::ConfigError,
     plugin::{Erased, PluginError},
     told,
@@ -106,6 +107,7 @@ impl Lifecycle {
             boot.hooks.unit = unit;
             app = panicking::caught(|| plugin.extend(boot, app)).map_err(LifecycleError::App)?;
         }
+        app = acme::around(app, boot)?;
         #[cfg(feature = "bus")]
         let app = cepa_bus::resume(app);
         let onion = app.provide_later(Arc::clone(&boot.provided)).build()?;
@@ -118,7 +120,7 @@ impl Lifecycle {
     /// Opens what the app needs. Whatever comes of it, [`close`](Self::close) is next or last.
     pub(crate) async fn load(&mut self) -> Result<(), LifecycleError> {
         self.run(Stage::DidLoad).await?;
-        Background::open(&mut self.boot)?;
+        Background::open(&mut self.boot).await?;
         self.run(Stage::WillReady).await?;
         // Nobody else fills it.
         let _ = self.boot.provided.set(mem::take(&mut self.boot.providing));
@@ -150,6 +152,12 @@ impl Lifecycle {
     #[cfg(feature = "cluster")]
     pub(crate) fn is_one_of(&mut self, machine: cepa_bus::Bus, started: std::time::SystemTime) {
         self.boot.background.machine = Some((machine, started));
+    }
+
+    /// Says whose agent keeps the file of the jobs.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn has_agent(&mut self, bus: cepa_bus::Bus) {
+        self.boot.background.agent = Some(bus);
     }
 
     /// Begins nothing more beside requests.

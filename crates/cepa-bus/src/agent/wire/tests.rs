@@ -44,6 +44,7 @@ fn ups() -> Vec<Up> {
         Ask::Subscribers { queue: queue() },
         Ask::Present { queue: queue() },
         Ask::Tell { action: key("refresh"), to: To::Process(65_536), json: json() },
+        Ask::Serve { question: json() },
     ];
     let options = QueueOptions::default();
     let event = Some("weather".into());
@@ -83,6 +84,7 @@ fn downs() -> Vec<Down> {
         Ok(Answer::Entries { entries: vec![("k".into(), Bytes::new())] }),
         Ok(Answer::Done),
         Ok(Answer::Present { names: vec![("ada".into(), 1)] }),
+        Ok(Answer::Served { answer: Bytes::from_static(b"?") }),
         Err(Fault::Malformed),
         Err(Fault::TooManyNames { most: 3 }),
         Err(Fault::Timeout { holder: "it".into() }),

@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     path::PathBuf,
     sync::{
         Mutex,
@@ -6,12 +7,13 @@ use std::{
     },
 };
 
-use cepa_core::{App, Result};
+use cepa_core::{App, Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
     runtime::{Builder, LocalOptions},
-    task::JoinHandle,
+    task::{JoinHandle, spawn_local},
+    time::Instant,
 };
 
 use super::*;
@@ -19,11 +21,13 @@ use crate::jobs::JobKindConfig;
 
 thread_local! {
     static BEGAN: Instant = Instant::now();
+    /// How long the machine has slept, which the runtime does not see.
+    static SLEPT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// A wall clock that goes as the runtime's.
 fn now() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_795_132_800) + BEGAN.with(Instant::elapsed)
+    UNIX_EPOCH + Duration::from_secs(1_795_132_800) + BEGAN.with(Instant::elapsed) + SLEPT.get()
 }
 
 fn elapsed() -> u64 {
@@ -102,9 +106,9 @@ impl Bench {
         runner
     }
 
-    fn drive(&self, options: JobOptions) -> Driven {
+    async fn drive(&self, options: JobOptions) -> Driven {
         let mut runner = self.runner(options);
-        let jobs = runner.open(&self.config).unwrap();
+        let jobs = runner.open(&self.config, None).await.unwrap();
         let (ending, told) = watch::channel(false);
         let driver = spawn_local(runner.drive(
             jobs.clone(),
@@ -162,7 +166,7 @@ fn quick() -> JobOptions {
 fn a_job_is_done_as_soon_as_it_is_added_and_tried_again_until_it_is() {
     run(async {
         let bench = Bench::new();
-        let driven = bench.drive(quick());
+        let driven = bench.drive(quick()).await;
         let first = driven.jobs.add("mail", &mail("a")).await.unwrap();
         bench.eventually("a 1").await;
         let second = driven.jobs.add("mail", &mail("twice")).await.unwrap();
@@ -178,7 +182,8 @@ fn a_job_is_done_as_soon_as_it_is_added_and_tried_again_until_it_is() {
 fn what_fails_for_good_is_kept_and_can_be_tried_again_by_hand() {
     run(async {
         let bench = Bench::new();
-        let driven = bench.drive(JobOptions { attempts: 2, timeout: Duration::from_millis(50), ..quick() });
+        let driven =
+            bench.drive(JobOptions { attempts: 2, timeout: Duration::from_millis(50), ..quick() }).await;
         for to in ["fail", "never", "panic", "hang"] {
             driven.jobs.add("mail", &mail(to)).await.unwrap();
         }
@@ -212,7 +217,7 @@ fn what_fails_for_good_is_kept_and_can_be_tried_again_by_hand() {
 fn so_many_run_at_once_and_delayed_ones_wait() {
     run(async {
         let bench = Bench::new();
-        let driven = bench.drive(JobOptions { concurrency: 2, ..quick() });
+        let driven = bench.drive(JobOptions { concurrency: 2, ..quick() }).await;
         driven.jobs.add_after(Duration::from_secs(1), "mail", &mail("delayed")).await.unwrap();
         for _ in 0..5 {
             driven.jobs.add("mail", &mail("slow")).await.unwrap();
@@ -240,7 +245,7 @@ fn so_many_run_at_once_and_delayed_ones_wait() {
 fn the_end_waits_a_while_and_what_it_cuts_waits_for_the_next_start() {
     run(async {
         let bench = Bench::new();
-        let driven = bench.drive(quick());
+        let driven = bench.drive(quick()).await;
         let jobs = driven.jobs.clone();
         driven.jobs.add("mail", &mail("slow")).await.unwrap();
         driven.jobs.add("mail", &mail("hang")).await.unwrap();
@@ -249,15 +254,32 @@ fn the_end_waits_a_while_and_what_it_cuts_waits_for_the_next_start() {
         assert!(bench.logged().contains("slow done"), "{}", bench.logged());
         assert_eq!(jobs.add("mail", &mail("late")).await, Err(JobsError::Closed));
         // It was given back, as if the attempt had not been.
-        let driven = bench.drive(quick());
+        let driven = bench.drive(quick()).await;
         bench.eventually("hang 1, slow done, hang 1").await;
         driven.driver.abort();
         driven.jobs.close().await;
         // Without being given back, as after a crash.
-        let driven = bench.drive(quick());
+        let driven = bench.drive(quick()).await;
         bench.eventually("hang 2").await;
         driven.driver.abort();
         drop(bench.folder);
+    });
+}
+
+#[test]
+fn what_is_taken_again_after_a_sleep_is_at_work_once() {
+    run(async {
+        let bench = Bench::new();
+        let driven = bench.drive(quick()).await;
+        driven.jobs.add("mail", &mail("slow")).await.unwrap();
+        bench.eventually("slow 1").await;
+        SLEPT.set(Duration::from_secs(3600));
+        // Somebody has to look.
+        driven.jobs.add("mail", &mail("a")).await.unwrap();
+        bench.eventually("slow 2").await;
+        assert_eq!(driven.settled().await, (0, 0, 0));
+        assert_eq!(bench.logged().matches("slow done").count(), 1, "{}", bench.logged());
+        driven.stop().await;
     });
 }
 
@@ -270,7 +292,7 @@ fn what_cannot_be_added_is_refused_with_the_reason() {
             .config
             .kinds
             .insert("mail".to_owned(), JobKindConfig { enable: Some(false), ..Default::default() });
-        let driven = bench.drive(quick());
+        let driven = bench.drive(quick()).await;
         let told = |error: JobsError| error.to_string();
         assert_eq!(
             driven.jobs.add("mial", &mail("a")).await.map_err(told),
@@ -287,11 +309,12 @@ fn what_cannot_be_added_is_refused_with_the_reason() {
         // It is off.
         sleep(Duration::from_millis(50)).await;
         assert_eq!(bench.logged(), "");
-        let second = bench.runner(quick()).open(&bench.config).map(drop).map_err(told).unwrap_err();
+        let second =
+            bench.runner(quick()).open(&bench.config, None).await.map(drop).map_err(told).unwrap_err();
         assert!(second.ends_with("jobs.redb: another process uses it"), "{second}");
         driven.stop().await;
         let elsewhere = JobsConfig { path: PathBuf::from("/proc/none/jobs.redb"), ..bench.config.clone() };
-        assert!(matches!(bench.runner(quick()).open(&elsewhere), Err(JobsError::Broken(_))));
+        assert!(matches!(bench.runner(quick()).open(&elsewhere, None).await, Err(JobsError::Broken(_))));
         let mut runner = bench.runner(quick());
         for name in ["mail", "", "a b"] {
             assert!(runner.add("mail", quick(), async |_: &mut JobCtx, (): ()| Ok(())).is_err(), "{name}");
@@ -304,7 +327,7 @@ fn tests_run_what_is_due_in_place() {
     run(async {
         let bench = Bench::new();
         let mut runner = bench.runner(JobOptions { backoff: Duration::ZERO, attempts: 3, ..quick() });
-        let jobs = runner.open(&bench.config).unwrap();
+        let jobs = runner.open(&bench.config, None).await.unwrap();
         for to in ["a", "fail"] {
             jobs.add("mail", &mail(to)).await.unwrap();
         }

@@ -16,23 +16,40 @@ impl fmt::Display for JobId {
 }
 
 /// A wish. Those that end an attempt name it: whoever has lost a job to another cannot end it.
+///
+/// `now` is the clock of the one who asks. Where a store goes by another, it moves the other times with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
+    /// Adds a job, unless there are `most` already.
     Add {
         kind: String,
         payload: String,
         due: u64,
         now: u64,
+        most: u64,
     },
-    /// Leases what is due, of some kinds.
+    /// Leases what is due, of some kinds, to somebody with a random number.
     Take {
         slots: Vec<Slots>,
+        holder: u64,
         now: u64,
         until: u64,
     },
     Extend {
         leases: Vec<(u64, u32)>,
+        now: u64,
         until: u64,
+    },
+    /// Ends the leases of a holder that it does not know of, because their answer has never come.
+    Recover {
+        holder: u64,
+        held: Vec<(u64, u32)>,
+        now: u64,
+    },
+    /// Ends the leases of somebody who is gone; the attempts were made.
+    Release {
+        leases: Vec<(u64, u32)>,
+        now: u64,
     },
     Done {
         id: u64,
@@ -42,6 +59,7 @@ pub(crate) enum Ask {
         id: u64,
         attempt: u32,
         error: String,
+        now: u64,
         due: u64,
     },
     Bury {
@@ -71,6 +89,26 @@ pub(crate) enum Ask {
     Count,
 }
 
+impl Ask {
+    /// Whether something may be due afterwards that was not before.
+    pub(crate) fn makes_due(&self) -> bool {
+        matches!(
+            self,
+            Self::Add { .. }
+                | Self::Recover { .. }
+                | Self::Release { .. }
+                | Self::Retry { .. }
+                | Self::Return { .. }
+                | Self::Revive { .. }
+        )
+    }
+
+    /// Whether it may be asked again where nobody knows whether it was heard: a second time it changes nothing.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        !matches!(self, Self::Add { .. } | Self::Take { .. } | Self::Revive { .. } | Self::Discard { .. })
+    }
+}
+
 /// How many jobs of a kind are wanted, and how often one is tried.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Slots {
@@ -82,7 +120,6 @@ pub(crate) struct Slots {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Added(JobId),
-    TooLarge(usize),
     Full(u64),
     /// What was leased, and when more of the same kinds is due.
     Taken {

@@ -1,9 +1,11 @@
 //! The tables of a store, in one transaction.
 
+use std::ops::RangeInclusive;
+
 use redb::{ReadableTable as _, Table, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::{DeadJob, JobCounts, JobId};
+use super::{ANSWER, DeadJob, JobCounts, JobId};
 
 /// Jobs as JSON.
 const JOBS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("jobs");
@@ -29,6 +31,9 @@ pub(super) struct Record {
     pub(super) due: u64,
     pub(super) added: u64,
     pub(super) attempt: u32,
+    /// Who has it, or had it last.
+    #[serde(default)]
+    pub(super) holder: u64,
     /// What the last attempt failed with.
     pub(super) error: String,
     pub(super) state: State,
@@ -127,9 +132,9 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Leases that end at this time or before.
-    pub(super) fn leased(&self, until: u64) -> Result<Vec<u64>, redb::Error> {
-        let leases = self.leased.range((0, 0)..=(until, u64::MAX))?;
+    /// Leases that end at these times.
+    pub(super) fn leased(&self, until: RangeInclusive<u64>) -> Result<Vec<u64>, redb::Error> {
+        let leases = self.leased.range((*until.start(), 0)..=(*until.end(), u64::MAX))?;
         leases.map(|lease| Ok(lease?.0.value().1)).collect()
     }
 
@@ -164,10 +169,14 @@ impl<'t> Tables<'t> {
         most: usize,
     ) -> Result<Vec<DeadJob>, redb::Error> {
         let from = after.map_or(0, |JobId(id)| id.saturating_add(1));
-        let mut all = Vec::new();
+        let (mut all, mut bytes) = (Vec::new(), 0);
         for dead in self.dead.range((kind, from)..=(kind, u64::MAX))?.take(most) {
+            if bytes >= ANSWER {
+                break;
+            }
             let id = dead?.0.value().1;
             if let Some(Record { kind, payload, added, attempt, error, .. }) = self.get(id)? {
+                bytes += payload.len() + error.len();
                 all.push(DeadJob { id: JobId(id), kind, payload, added, attempts: attempt, error });
             }
         }

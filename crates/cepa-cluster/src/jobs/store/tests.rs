@@ -4,11 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ROOM: Room = Room { jobs: 100, payload: 1000 };
-
-fn open(room: Room) -> (tempfile::TempDir, Store) {
+fn open() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("data/jobs.redb"), room, 0).unwrap();
+    let store = Store::open(&folder.path().join("data/jobs.redb"), 0).unwrap();
     (folder, store)
 }
 
@@ -17,7 +15,7 @@ fn ask(store: &Store, ask: Ask) -> Answer {
 }
 
 fn add(store: &Store, kind: &str, due: u64) -> u64 {
-    let add = Ask::Add { kind: kind.to_owned(), payload: format!("\"{kind}\""), due, now: 0 };
+    let add = Ask::Add { kind: kind.to_owned(), payload: format!("\"{kind}\""), due, now: 0, most: 100 };
     match ask(store, add) {
         Answer::Added(JobId(id)) => id,
         other => panic!("{other:?}"),
@@ -27,7 +25,7 @@ fn add(store: &Store, kind: &str, due: u64) -> u64 {
 fn take(store: &Store, kinds: &[(&str, usize)], now: u64, until: u64) -> (Vec<(u64, u32)>, Option<u64>) {
     let slots =
         kinds.iter().map(|&(kind, free)| Slots { kind: kind.to_owned(), free, attempts: 3 }).collect();
-    match ask(store, Ask::Take { slots, now, until }) {
+    match ask(store, Ask::Take { slots, holder: 1, now, until }) {
         Answer::Taken { jobs, next } => (jobs.iter().map(|job| (job.id, job.attempt)).collect(), next),
         other => panic!("{other:?}"),
     }
@@ -40,7 +38,7 @@ fn counts(store: &Store) -> Vec<(String, u64, u64, u64)> {
 
 #[test]
 fn jobs_are_taken_when_due_the_first_first_and_each_by_one() {
-    let (_folder, store) = open(ROOM);
+    let (_folder, store) = open();
     let (late, first, other) = (add(&store, "a", 50), add(&store, "a", 10), add(&store, "b", 10));
     assert_eq!(take(&store, &[("a", 9)], 9, 100), (vec![], Some(10)));
     assert_eq!(take(&store, &[("a", 9)], 10, 100), (vec![(first, 1)], Some(50)));
@@ -57,10 +55,10 @@ fn jobs_are_taken_when_due_the_first_first_and_each_by_one() {
 
 #[test]
 fn a_lease_that_ends_is_given_to_another_and_its_first_holder_cannot_end_the_job() {
-    let (_folder, store) = open(ROOM);
+    let (_folder, store) = open();
     let id = add(&store, "a", 0);
     assert_eq!(take(&store, &[("a", 1)], 0, 100).0, [(id, 1)]);
-    let extend = |attempt, until| ask(&store, Ask::Extend { leases: vec![(id, attempt)], until });
+    let extend = |attempt, until| ask(&store, Ask::Extend { leases: vec![(id, attempt)], now: 0, until });
     assert_eq!(extend(1, 200), Answer::Lost(vec![]));
     assert_eq!(take(&store, &[("a", 1)], 150, 300).0, []);
     assert_eq!(take(&store, &[("a", 1)], 200, 300).0, [(id, 2)]);
@@ -80,7 +78,7 @@ fn a_lease_that_ends_is_given_to_another_and_its_first_holder_cannot_end_the_job
 
 #[test]
 fn dead_jobs_are_listed_revived_and_discarded() {
-    let (_folder, store) = open(ROOM);
+    let (_folder, store) = open();
     let ids: Vec<_> = (0..5).map(|_| add(&store, "a", 0)).collect();
     take(&store, &[("a", 9)], 0, 100);
     for &id in &ids {
@@ -104,14 +102,14 @@ fn dead_jobs_are_listed_revived_and_discarded() {
 fn what_was_leased_is_given_back_when_the_file_is_opened_and_numbers_are_not_used_twice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.redb");
-    let store = Store::open(&path, ROOM, 0).unwrap();
+    let store = Store::open(&path, 0).unwrap();
     let (id, other) = (add(&store, "a", 0), add(&store, "a", 0));
     take(&store, &[("a", 2)], 0, u64::MAX);
     ask(&store, Ask::Done { id: other, attempt: 1 });
-    let error = Store::open(&path, ROOM, 0).err().unwrap();
+    let error = Store::open(&path, 0).err().unwrap();
     assert_eq!(reason(&error), "another process uses it");
     drop(store);
-    let store = Store::open(&path, ROOM, 5).unwrap();
+    let store = Store::open(&path, 5).unwrap();
     assert_eq!(take(&store, &[("a", 2)], 5, 100).0, [(id, 2)]);
     assert_eq!(ask(&store, Ask::Return { id, attempt: 2, now: 6 }), Answer::Noted);
     assert_eq!(take(&store, &[("a", 2)], 6, 100).0, [(id, 2)]);
@@ -121,15 +119,40 @@ fn what_was_leased_is_given_back_when_the_file_is_opened_and_numbers_are_not_use
 }
 
 #[test]
-fn there_is_room_for_so_many_and_so_much() {
-    let (_folder, store) = open(Room { jobs: 2, payload: 5 });
-    let add = |payload: &str| {
-        ask(&store, Ask::Add { kind: "a".to_owned(), payload: payload.to_owned(), due: 0, now: 0 })
+fn there_is_room_for_so_many_and_an_answer_has_room_for_so_much() {
+    let (_folder, store) = open();
+    let payload = "x".repeat(ANSWER / 2);
+    let add = |most| {
+        let payload = payload.clone();
+        ask(&store, Ask::Add { kind: "a".to_owned(), payload, due: 0, now: 0, most })
     };
-    assert_eq!(add("123456"), Answer::TooLarge(5));
-    assert!(matches!(add("1"), Answer::Added(_)));
-    assert!(matches!(add("12345"), Answer::Added(_)));
-    assert_eq!(add("1"), Answer::Full(2));
+    for _ in 0..5 {
+        assert!(matches!(add(5), Answer::Added(_)));
+    }
+    assert_eq!(add(5), Answer::Full(5));
+    for taken in [2, 2, 1, 0] {
+        assert_eq!(take(&store, &[("a", 9)], 0, 100).0.len(), taken);
+    }
+    for id in 1..=5 {
+        ask(&store, Ask::Bury { id, attempt: 1, error: String::new() });
+    }
+    let dead = |after| match ask(&store, Ask::Dead { kind: "a".to_owned(), after, most: 9 }) {
+        Answer::Dead(dead) => dead.iter().map(|job| job.id.0).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([dead(None), dead(Some(JobId(2))), dead(Some(JobId(4)))], [vec![1, 2], vec![3, 4], vec![5]]);
+}
+
+#[test]
+fn what_somebody_had_who_is_gone_is_anothers_and_nothing_else() {
+    let (_folder, store) = open();
+    let (id, other) = (add(&store, "a", 0), add(&store, "a", 0));
+    take(&store, &[("a", 1)], 0, 100);
+    let release = |attempt, now| ask(&store, Ask::Release { leases: vec![(id, attempt), (99, 1)], now });
+    assert_eq!(release(2, 5), Answer::Noted);
+    assert_eq!(take(&store, &[("a", 9)], 5, 100).0, [(other, 1)], "it was another attempt");
+    assert_eq!(release(1, 5), Answer::Noted);
+    assert_eq!(take(&store, &[("a", 9)], 5, 100).0, [(id, 2)]);
 }
 
 #[test]
@@ -137,8 +160,8 @@ fn a_file_that_is_none_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.redb");
     std::fs::write(&path, "certainly no database").unwrap();
-    assert!(Store::open(&path, ROOM, 0).is_err());
-    assert!(Store::open(folder.path(), ROOM, 0).is_err());
+    assert!(Store::open(&path, 0).is_err());
+    assert!(Store::open(folder.path(), 0).is_err());
 }
 
 #[derive(Clone, Debug)]
@@ -175,7 +198,7 @@ proptest! {
     /// Whatever is done, no job is lost but by being done or discarded, and the counts are right.
     #[test]
     fn no_job_is_lost(steps in steps()) {
-        let (_folder, store) = open(ROOM);
+        let (_folder, store) = open();
         // What there should be: the last attempt that was seen of each.
         let mut jobs: BTreeMap<u64, u32> = BTreeMap::new();
         let mut now = 0;
@@ -192,7 +215,7 @@ proptest! {
                 }
                 Step::Retry(n) => {
                     let (id, attempt) = nth(n);
-                    ask(&store, Ask::Retry { id, attempt, error: String::new(), due: now + 9 });
+                    ask(&store, Ask::Retry { id, attempt, error: String::new(), now, due: now + 9 });
                 }
                 Step::Bury(n) => {
                     let (id, attempt) = nth(n);

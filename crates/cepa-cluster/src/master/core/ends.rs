@@ -12,6 +12,7 @@ impl<W: World> Core<W> {
             return self.probe_failed(how);
         }
         let Some(child) = self.facts.children.remove(&id) else { return };
+        self.runs_ended(id);
         let (role, slot, pid) = (child.role.name(), child.slot, child.pid);
         let reason = child.reason.clone().unwrap_or_else(|| how.to_owned());
         let was_told = matches!(child.state, State::Draining | State::Stopping);

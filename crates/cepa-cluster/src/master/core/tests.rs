@@ -1,7 +1,7 @@
 use std::{io, time::Duration};
 
 use super::*;
-use crate::config::ClusterConfig;
+use crate::{config::ClusterConfig, schedule::Outcome};
 use proptest::prelude::*;
 
 /// A world that writes down what it is told.
@@ -30,6 +30,11 @@ impl World for Paper {
     fn tell(&mut self, id: Id, what: Tell) {
         assert!(self.alive.contains(&id), "{id} is told {what:?} and is gone");
         self.done.push(format!("{id}: {what:?}"));
+    }
+
+    fn run_schedule(&mut self, id: Id, number: u64, name: &str) {
+        assert!(self.alive.contains(&id));
+        self.done.push(format!("{id}: run {name} as {number}"));
     }
 
     fn hand_over(&mut self, from: Id, to: Id) {
@@ -495,4 +500,35 @@ proptest! {
         prop_assert_eq!(core.exit(), Some(&Exit::Asked));
         prop_assert!(core.facts.children.is_empty());
     }
+}
+
+#[test]
+fn a_schedule_is_run_by_the_newest_worker_and_whoever_asked_hears_of_its_end() {
+    let run = |name: &str| Request::RunSchedule { name: name.to_owned() };
+    let mut core = Core::new(Paper { workers: 2, ..Paper::default() }, rules(2));
+    core.start();
+    core.request(Some(1), &run("a"));
+    assert!(core.take().contains(&"#1 {\"error\":\"no worker serves that could run it\"}".to_owned()));
+    for id in [0, 1, 2] {
+        core.say(id, Report::Ready);
+    }
+    core.take();
+    core.request(Some(2), &run("a"));
+    core.request(Some(3), &run("b"));
+    assert_eq!(core.take(), ["2: run a as 3", "2: run b as 4"]);
+    let ran = |run, ended| Report::ScheduleRan { run, ended };
+    // Of somebody else, and of nobody.
+    core.say(1, ran(3, Ok(Outcome::Done)));
+    core.say(2, ran(9, Ok(Outcome::Done)));
+    assert_eq!(core.take(), [""; 0]);
+    core.say(2, ran(4, Ok(Outcome::Failed("no".to_owned()))));
+    assert_eq!(core.take(), ["#3 {\"ok\":{\"outcome\":{\"failed\":\"no\"}}}"]);
+    core.request(Some(4), &run("c"));
+    core.say(2, ran(5, Err("there is none".to_owned())));
+    assert_eq!(core.take(), ["2: run c as 5", "#4 {\"error\":\"there is none\"}"]);
+    core.end(2, "killed");
+    assert_eq!(
+        core.take()[0],
+        "#2 {\"error\":\"the worker that ran it has left before it said how that ended\"}"
+    );
 }

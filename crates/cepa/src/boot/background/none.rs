@@ -19,7 +19,7 @@ impl Background {
         config.check_names("jobs", "key", std::iter::empty())
     }
 
-    pub(super) fn open(_: &mut Boot) -> Result<(), LifecycleError> {
+    pub(super) async fn open(_: &mut Boot) -> Result<(), LifecycleError> {
         Ok(())
     }
 
