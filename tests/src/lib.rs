@@ -8,6 +8,7 @@ pub mod fastcgi;
 pub mod hosted;
 pub mod http;
 pub mod koa;
+pub mod listeners;
 pub mod load;
 pub mod probe;
 mod serve;

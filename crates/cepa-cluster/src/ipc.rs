@@ -11,4 +11,4 @@ mod message;
 pub(crate) use codec::LONGEST;
 pub(crate) use codec::{IpcError, MOST_DESCRIPTORS};
 pub(crate) use line::{Reader, Writer, open, read_all, send_now};
-pub(crate) use message::{Begin, FORMAT, Figures, Moved, MovedConnections, Order, Report, Vitals};
+pub(crate) use message::{Arrived, Begin, FORMAT, Figures, Moved, MovedConnections, Order, Report, Vitals};

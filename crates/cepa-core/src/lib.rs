@@ -6,7 +6,7 @@
 //!   inwards is [`Next`], at the core stands a [`Handler`] whose answer is a [`Reply`];
 //! - **one request**: [`Ctx`] holds the [`Request`] with its [`Target`] and [`Headers`], the [`Response`], and the
 //!   [`State`] that layers leave; both sides have a [`Body`]; what fails is an [`Error`]; the door's side of it is a
-//!   [`Connection`];
+//!   [`Connection`], and what goes on with one that comes from another process is [`Parked`];
 //! - **hosts**: [`Hosts`] says which app answers for which name, [`Ctx::call`] asks another one on the way, and
 //!   [`statistics`] says how each does;
 //! - **routes**: [`router`]; **cookies**: [`cookie`];
@@ -50,6 +50,7 @@ pub mod media_type;
 pub mod mime;
 mod order;
 mod panic;
+mod parked;
 pub mod percent;
 pub mod router;
 pub mod statistics;
@@ -74,6 +75,7 @@ pub use self::{
     middleware::{LocalBoxFuture, Middleware, Next, Run, StartError},
     order::Order,
     panic::Panicked,
+    parked::{Park, Parked},
     reply::{Html, Json, Reply, Text},
     request::Request,
     response::Response,

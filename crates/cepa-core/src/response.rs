@@ -334,7 +334,7 @@ impl Response {
             return length;
         }
         let counted = Counted { body: std::mem::take(body), onion: Arc::clone(onion) };
-        self.content = Content::Body(Body::new(counted));
+        self.content = Content::Body(Body::parks(counted));
         0
     }
 

@@ -21,7 +21,7 @@ use crate::{
     fastcgi,
     floor::{Floor, Seat},
     front::FrontServers,
-    http1::{self, End, Link, date},
+    http1::{self, Arriving, End, Link, date},
     http2,
     listen::{Accepted, Endpoint, Stream},
     moved::MovedConnection,
@@ -95,7 +95,8 @@ pub(crate) enum Door {
 
 /// Serves a connection on that comes from another process.
 pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
-    let MovedConnection { socket, served, age } = moved;
+    let MovedConnection { socket, served, age, unfinished, receipt } = moved;
+    let arriving = unfinished.map(|unfinished| Box::new(Arriving { unfinished: *unfinished, receipt }));
     let arrival = Stream::from_socket(socket).and_then(|stream| {
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         let local = if let Endpoint::Tcp(address) = local { Some(address) } else { None };
@@ -104,7 +105,7 @@ pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
     match arrival {
         Ok(arrival) => {
             let seat = Seat::of_adopted(floor);
-            drop(spawn_local(plain(arrival, Some((served, age)), Rc::clone(floor), seat)));
+            drop(spawn_local(plain(arrival, Some((served, age, arriving)), Rc::clone(floor), seat)));
         }
         // The client has reset it on the way.
         Err(error) => tracing::debug!(target: "cepa::server", %error, "a connection was not adopted"),
@@ -182,17 +183,19 @@ fn behind<C: Codec>(
 
 fn plain(
     arrival: Arrival,
-    before: Option<(u32, u32)>,
+    before: Option<(u32, u32, Option<Box<Arriving>>)>,
     floor: Rc<Floor>,
     seat: Seat,
 ) -> impl Future<Output = ()> {
     let Arrival { stream, peer, local, is_announced } = arrival;
     let ends = Rc::new(Ends { peer, local, tls: None });
     let link = Link::new(floor, ends);
+    if is_announced {
+        link.announced();
+    }
     let mut speaks = Speaks::Http1(match before {
-        None if is_announced => http1::Serve::staying(stream, link),
         None => http1::Serve::new(stream, link),
-        Some((served, age)) => http1::Serve::resumed(stream, link, served, age),
+        Some((served, age, arriving)) => http1::Serve::resumed(stream, link, (served, age), arriving),
     });
     // Not an `async` block: it would hold the connection twice, and every idle one is one of these.
     poll_fn(move |cx| {

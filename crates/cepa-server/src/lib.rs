@@ -19,6 +19,7 @@ mod front;
 mod gauges;
 pub mod http1;
 mod http2;
+mod leaving;
 pub mod limits;
 pub mod listen;
 pub mod moved;

@@ -2,7 +2,9 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     fmt,
+    rc::Rc,
     sync::{Arc, OnceLock},
 };
 
@@ -10,7 +12,8 @@ use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::{Handling, check, order, settings::Settings};
 use crate::{
-    App, Body, Ctx, Handler, Hosts, LocalBoxFuture, Middleware, Next, Request, Result, Run, Statistics,
+    App, Body, Connection, Ctx, Handler, Hosts, LocalBoxFuture, Middleware, Next, Parked, Request, Result,
+    Run, Statistics,
     hosts::Place,
     middleware::Core,
     response::TEXT,
@@ -31,6 +34,8 @@ pub struct Onion {
     pub(crate) tally: Tally,
     provided: Vec<Arc<Provided>>,
     later: Option<Arc<OnceLock<Provided>>>,
+    /// What goes on with connections of other processes, by name.
+    resumes: HashMap<String, Arc<Onion>>,
 }
 
 /// What a mounted app has from those around it.
@@ -69,6 +74,11 @@ impl Onion {
         };
         let mut mount =
             |mount: Mount, faults: &mut Vec<Fault>| mount.resolve(|app| Self::resolve(app, &this, faults));
+        let resumes = app.resumes.into_iter().map(|(name, endpoint)| {
+            let core = App { fallback: Some(endpoint), ..App::default() };
+            (name, Arc::new(Self::resolve(core, &this, faults)))
+        });
+        let resumes = resumes.collect();
         let mut builder = TableBuilder::default();
         builder.add_app(app.router.entries, app.router.options, &mut mount);
         let (table, new_faults) = builder.finish();
@@ -76,7 +86,7 @@ impl Onion {
         let places = app.router.layers;
         let layers = places.iter().map(|layer| layer.layer.clone()).collect();
         let tally = Tally::new();
-        Self { layers, places, table, fallback, settings, hosts, tally, provided, later }
+        Self { layers, places, table, fallback, settings, hosts, tally, provided, later, resumes }
     }
 
     /// A value that the app [provides](App::provide), or one around it, or that was provided
@@ -94,6 +104,13 @@ impl Onion {
     #[inline]
     pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
         Handling::new(Arc::clone(self), request, Place::Here)
+    }
+
+    /// Has the handler of that name go on with a connection of another process, see [`App::resume`]; `None` if there is
+    /// none, or what it would get is no request.
+    pub fn resume(&self, parked: Parked, connection: Rc<dyn Connection>) -> Option<Handling> {
+        let onion = self.resumes.get(&parked.handler)?;
+        Some(onion.handle(parked.request(connection)?))
     }
 
     /// A ctx for work that no request asked for: the app's [provided](Self::provided) values and services are found in

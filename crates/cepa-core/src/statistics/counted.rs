@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::{Body, Error, Onion, Result};
+use crate::{Body, Error, Onion, Park, Parked, Result};
 
 /// A body, and for whom it is counted.
 pub(crate) struct Counted {
@@ -37,5 +37,12 @@ impl HttpBody for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// What goes on elsewhere is counted there no more: nobody began a request in that process.
+impl Park for Counted {
+    fn park(mut self: Pin<&mut Self>) -> Option<Parked> {
+        self.body.park()
     }
 }
