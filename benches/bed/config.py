@@ -29,6 +29,8 @@ ROWS = {
 }
 # what `insn` and `alloc` count
 COUNTED = ("plaintext", "json", "users", "echo", "stack", "session", "file", "h2")
+# what `insn` counts besides: plaintext behind a front server, by kept connections and by one for each request
+FRONT = ("fastcgi", "scgi")
 PATHS = {
     "plaintext": "/plaintext",
     "json": "/json",
@@ -72,6 +74,7 @@ class Conf:
         self.chosen = [s for s in self.servers if self.takes(s["name"])]
         rows = names(a.rows, set(ROWS))
         self.rows = [r for r in ROWS if rows is None or r in rows]
+        self.front = [c for c in FRONT if rows is None]
         self.counted = [c for c in COUNTED if c in {ROWS[r]["cap"] for r in self.rows}]
 
     def takes(self, name):

@@ -7,8 +7,9 @@ import json
 import time
 
 from .client import Http, WsH2, h2_get, sse_open, ws_open
-from .config import ECHO, FILE, Fail, log, need, path_of
+from .config import ECHO, FILE, FRONT, Fail, log, need, path_of
 from .fanout import Crowd
+from .front import front_n
 from .process import Server
 
 HELLO = b"Hello, World!"
@@ -28,10 +29,17 @@ def verify(conf, s):
                 res[cap] = f"{type(e).__name__}: {e}"
 
     with Server(conf, s) as srv:
-        check(srv.port, [c for c in s["caps"] if c != "h2"])
+        check(srv.port, [c for c in s["caps"] if c not in ("h2", *FRONT)])
     if "h2" in s["caps"]:
         with Server(conf, s, "h2_cmd") as srv:
             check(srv.port, ["h2"])
+    for cap in (c for c in FRONT if c in s["caps"]):
+        try:
+            with Server(conf, dict(s, cmd=[*s["cmd"], cap])) as srv:
+                front_n(srv.port, cap, 20, 4)
+            res[cap] = "ok"
+        except (Fail, OSError) as e:
+            res[cap] = f"{type(e).__name__}: {e}"
     return res
 
 

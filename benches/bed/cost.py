@@ -8,7 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from .config import HERE, ROWS, RUN, Fail, log, need
+from .config import FRONT, HERE, ROWS, RUN, Fail, log, need
+from .front import front_n
 from .load import h2load_n, load
 from .process import Server
 
@@ -43,8 +44,12 @@ def cmd_insn(conf, a, out, save):
     section = out.setdefault("insn", {})
 
     def total(s, cap, n):
-        with Server(conf, s, command(cap), CALLGRIND, wait=60) as srv:
-            h2load_n(conf, s, srv.port, cap, n, 16)
+        front = cap in FRONT
+        with Server(conf, dict(s, cmd=[*s["cmd"], cap]) if front else s, command(cap), CALLGRIND, wait=60) as srv:
+            if front:
+                front_n(srv.port, cap, n, 16)
+            else:
+                h2load_n(conf, s, srv.port, cap, n, 16)
             srv.stop(grace=20)
             m = re.search(r"Collected : (\d+)", srv.output())
             need(m, f"no callgrind total: {srv.output()[-300:]}")
@@ -55,7 +60,7 @@ def cmd_insn(conf, a, out, save):
         section.setdefault(s["name"], {})[cap] = per
         log(f"{s['name']:16} {cap:10} {per:9.0f} instructions/request")
 
-    return each(conf, conf.counted, save, measure)
+    return each(conf, [*conf.counted, *conf.front], save, measure)
 
 
 def cmd_alloc(conf, a, out, save):

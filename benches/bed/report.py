@@ -6,7 +6,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from .config import COUNTED, ROWS, SUBJECT, cpu_list
+from .config import COUNTED, FRONT, ROWS, SUBJECT, cpu_list
 
 SAME_LOAD = [r for r, row in ROWS.items() if row["tool"] == "rate"]
 FULL_SPEED = [r for r in ROWS if r not in SAME_LOAD]
@@ -97,7 +97,7 @@ class Report:
         return rows_of(title, ["server", *columns], body)
 
     def counts(self):
-        return self.section("User-space instructions per request (callgrind)", "insn", COUNTED, lambda d, c: f"{d[c]:,.0f}" if c in d else "–")
+        return self.section("User-space instructions per request (callgrind)", "insn", COUNTED + FRONT, lambda d, c: f"{d[c]:,.0f}" if c in d else "–")
 
     def memory(self):
         def cell(d, c):

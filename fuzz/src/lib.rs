@@ -10,6 +10,7 @@ mod cookies;
 mod front;
 mod http1;
 mod multipart;
+mod proxy_protocol;
 mod query;
 mod tora;
 mod websocket;
@@ -21,6 +22,7 @@ pub use self::{
     front::{fastcgi, scgi},
     http1::{http1_chunked, http1_head},
     multipart::multipart,
+    proxy_protocol::proxy_protocol,
     query::query,
     tora::tora,
     websocket::websocket,
@@ -30,7 +32,7 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("accept", accept),
     ("bus_agent", bus_agent),
     ("cookies", cookies),
@@ -38,6 +40,7 @@ pub const TARGETS: [Target; 11] = [
     ("http1_chunked", http1_chunked),
     ("http1_head", http1_head),
     ("multipart", multipart),
+    ("proxy_protocol", proxy_protocol),
     ("query", query),
     ("scgi", scgi),
     ("tora", tora),

@@ -11,6 +11,7 @@ use cepa_server::{
     FrontServers, ListenConfig, Protocol, Running, Server, ServerConfig, Stopper,
     limits::Limits,
     listen::{Address, Endpoint},
+    proxy_protocol::ProxyProtocol,
     tls::TlsConfig,
 };
 
@@ -89,6 +90,15 @@ impl Serving {
     pub fn front(mut self, front: &FrontServers) -> Self {
         for listen in &mut self.config.listen {
             listen.front = front.clone();
+        }
+        self
+    }
+
+    /// Behind proxies that announce their clients.
+    #[must_use]
+    pub fn announced(mut self, proxy: &ProxyProtocol) -> Self {
+        for listen in &mut self.config.listen {
+            listen.proxy_protocol = Some(proxy.clone());
         }
         self
     }

@@ -1,9 +1,9 @@
-//! The FastCGI and SCGI doors by raw bytes: requests in every shape, and everything that a front server should not do.
+//! The FastCGI door by raw bytes: requests in every shape, and everything that a front server should not do.
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::TcpStream,
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
@@ -329,11 +329,35 @@ fn what_breaks_the_framing_ends_the_connection_and_no_other() {
         (stream(4, 1, &pairs(&[("REQUEST_URI", "/")])), 400),
         (stream(4, 1, &pairs(&[("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/a b")])), 400),
         (stream(4, 1, &vec![b'x'; 70_000]), 431),
+        // Of a pair that says it is as long as a number can be, and of one of 16 MiB, no more than its eight bytes is kept.
+        (stream(4, 1, b"\xff\xff\xff\xff\xff\xff\xff\xff"), 400),
+        (stream(4, 1, b"\x81\0\0\0\x81\0\0\0x"), 400),
+        (
+            stream(
+                4,
+                1,
+                &pairs(&[("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/"), ("CONTENT_LENGTH", "-1")]),
+            ),
+            400,
+        ),
+        (
+            stream(
+                4,
+                1,
+                &pairs(&[
+                    ("REQUEST_METHOD", "POST"),
+                    ("REQUEST_URI", "/length"),
+                    ("CONTENT_LENGTH", "16777216"),
+                ]),
+            ),
+            413,
+        ),
     ] {
         let mut wire = open(served.address(), &[begin(1, 1, 1), more].concat());
         let answer = Answer::read(&mut wire, 1).unwrap();
         assert_eq!(answer.status, status, "{}", answer.log);
-        assert!(!answer.log.is_empty());
+        // The last is the app's own answer.
+        assert_eq!(answer.log.is_empty(), status == 413);
     }
     other.get_mut().write_all(&get(2, "/")).unwrap();
     assert_eq!(Answer::read(&mut other, 2).unwrap().status, 200);
@@ -494,59 +518,4 @@ fn ten_thousand_idle_connections_hold_up_nobody() {
     let mut wire = open(served.address(), &request);
     assert_eq!(Answer::read(&mut wire, 1).unwrap().status, 200);
     assert!(started.elapsed() < Duration::from_secs(2));
-}
-
-fn scgi(variables: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let length = body.len().to_string();
-    let mut text = String::new();
-    for (name, value) in [("CONTENT_LENGTH", &*length), ("SCGI", "1")].iter().chain(variables) {
-        text.extend([*name, "\0", *value, "\0"]);
-    }
-    format!("{}:{text},{body}", text.len()).into_bytes()
-}
-
-#[test]
-fn scgi_requests() {
-    let served = Serving::new(app()).door(Protocol::Scgi).start().unwrap();
-    let ask = |bytes: &[u8]| {
-        let (bytes, clean) = rest(&mut open(served.address(), bytes));
-        (Answer::parse(&bytes), clean)
-    };
-    let (answer, clean) = ask(&scgi(&variables("GET", "/"), ""));
-    assert_eq!((text(&answer), clean), ((200, "Hello, onion".to_owned()), true));
-    assert_eq!(ask(&scgi(&variables("GET", "/ticks"), "")).0.text(), "onetwothree");
-    assert_eq!(ask(&scgi(&variables("GET", "/who"), "")).0.text(), "scgi Ip(203.0.113.7:4711) http ");
-    let body = "x".repeat(200_000);
-    assert!(ask(&scgi(&variables("POST", "/echo"), &body)).0.text() == body);
-    assert!(!ask(&scgi(&variables("GET", "/breaks"), "")).1, "what breaks off has no clean end");
-    for (bytes, status) in [
-        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), 400),
-        (b"99999999:".to_vec(), 431),
-        (b"5:abcde;".to_vec(), 400),
-        (scgi(&[("REQUEST_METHOD", "G T")], ""), 400),
-    ] {
-        let status_or_nothing = ask(&bytes).0.status;
-        assert!(
-            status_or_nothing == status || bytes[0] == b'G' && status_or_nothing == 0,
-            "{status_or_nothing}"
-        );
-    }
-    // Behind a request that is answered, or half way in it, closing takes nothing along.
-    let mut wire = open(served.address(), &scgi(&variables("POST", "/length"), "hello")[..60]);
-    wire.get_mut().shutdown(Shutdown::Write).unwrap();
-    assert!(rest(&mut wire).0.is_empty());
-}
-
-#[test]
-fn an_scgi_request_is_understood_in_every_cut() {
-    let served = Serving::new(app()).door(Protocol::Scgi).start().unwrap();
-    let request = scgi(&variables("POST", "/echo"), "hello there");
-    for at in 1..request.len() {
-        let mut wire = open(served.address(), &request[..at]);
-        if at % 8 == 0 {
-            pause(Duration::from_millis(2));
-        }
-        wire.get_mut().write_all(&request[at..]).unwrap();
-        assert_eq!(Answer::parse(&rest(&mut wire).0).text(), "hello there", "{at}");
-    }
 }

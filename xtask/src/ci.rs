@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::features;
 use crate::fuzz;
+use crate::insn;
 use crate::outcome::Outcome;
 use crate::process::{cargo, succeeds, succeeds_watched};
 use crate::tools::{DENY, is_ci};
@@ -12,13 +13,14 @@ use std::time::{Duration, Instant};
 type Step = (&'static str, fn(bool) -> Outcome);
 
 /// Quick ones first. The tests come last so that their lines stand at the end of the log.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("features", features::each),
     ("doc", doc),
     ("deny", deny),
     ("fuzz", fuzz::smoke),
+    ("insn", insn::count),
     ("test", test),
 ];
 

@@ -11,13 +11,14 @@ use crate::{Failure, process::root};
 const PAGE: &str = "docs/guide/src/reference.md";
 
 /// The sources in which the types of the configuration are.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 22] = [
     "crates/cepa-server/src/server.rs",
     "crates/cepa-server/src/listen/options.rs",
     "crates/cepa-server/src/tls/config.rs",
     "crates/cepa-acme/src/config.rs",
     "crates/cepa-server/src/limits.rs",
     "crates/cepa-bus/src/config.rs",
+    "crates/cepa-server/src/proxy_protocol.rs",
     "crates/cepa-bus/src/limits.rs",
     "crates/cepa-cluster/src/config.rs",
     "crates/cepa-log/src/options.rs",
@@ -26,10 +27,17 @@ const SOURCES: [&str; 14] = [
     "crates/cepa/src/boot/lifecycle/config.rs",
     "crates/cepa/src/dev/config.rs",
     "crates/cepa-cluster/src/jobs/config.rs",
+    "crates/cepa-site/src/config.rs",
+    "crates/cepa-site/src/redirect.rs",
+    "crates/cepa-layers/src/static_files.rs",
+    "crates/cepa-layers/src/proxy.rs",
+    "crates/cepa-layers/src/proxy/health.rs",
+    "crates/cepa-layers/src/fastcgi_pass.rs",
+    "crates/cepa-layers/src/cgi.rs",
 ];
 
 /// The sections that Cepa itself reads, or has a type for, and the type of each.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 10] = [
     ("server", "ServerConfig"),
     ("acme", "AcmeConfig"),
     ("log", "LogConfig"),
@@ -38,6 +46,8 @@ const SECTIONS: [(&str, &str); 8] = [
     ("lifecycle", "LifecycleConfig"),
     ("jobs", "JobsConfig"),
     ("dev", "DevConfig"),
+    ("site", "SiteConfig"),
+    ("hosts[]", "HostConfig"),
 ];
 
 /// `guide`
@@ -58,7 +68,10 @@ fn page() -> Result<String, String> {
     let mut files = Vec::new();
     for path in SOURCES {
         let text = fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))?;
-        files.push(syn::parse_file(&text).map_err(|error| format!("{path}: {error}"))?);
+        let mut file = syn::parse_file(&text).map_err(|error| format!("{path}: {error}"))?;
+        let module = path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).unwrap_or(path);
+        reference::qualify_options(&mut file, module);
+        files.push(file);
     }
     reference::page(&files, &SECTIONS)
 }
@@ -92,14 +105,15 @@ mod tests {
     #[test]
     fn every_page_is_in_the_summary_and_its_code_is_compiled() {
         let summary = read("SUMMARY.md");
-        let compiled = fs::read_to_string(root().join("crates/cepa/src/guide.rs")).unwrap();
+        let compiled = ["cepa", "cepa-site"].map(|name| format!("crates/{name}/src/guide.rs"));
+        let compiled = compiled.map(|path| fs::read_to_string(root().join(path)).unwrap()).concat();
         for page in pages().iter().filter(|page| *page != "SUMMARY.md") {
             assert!(links(&summary).any(|link| link == page), "SUMMARY.md does not list {page}");
             let has_code = read(page).contains("```rust");
             assert_eq!(
                 compiled.contains(&format!("/{page}\"")),
                 has_code,
-                "{page} in crates/cepa/src/guide.rs"
+                "{page} in guide.rs of cepa or cepa-site"
             );
         }
     }

@@ -5,6 +5,7 @@ mod ci;
 mod features;
 mod fuzz;
 mod guide;
+mod insn;
 mod outcome;
 mod process;
 mod tools;
@@ -14,8 +15,10 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask <task>
 
-  ci [--install] [STEP…]      everything a change must pass: fmt, clippy, features, doc, deny, fuzz, test
+  ci [--install] [STEP…]      everything a change must pass: fmt, clippy, features, doc, deny, fuzz, insn,
+                              test
                               (named steps: only those; --install or CI=true: get missing cargo tools)
+  insn                        what a request costs in instructions, against a bound
   fuzz [--install] [--seconds N] [TARGET…]
                               run the fuzz targets, N seconds each (default 10)
   guide                       write the reference of the configuration from the comments at its fields
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let result = match task {
         "ci" => ci::run(rest),
         "fuzz" => fuzz::run(rest),
+        "insn" => insn::run(rest),
         "guide" => guide::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {

@@ -189,6 +189,15 @@ impl Bus {
         Queue::open(&self.hub.queues, &self.app, name, options)
     }
 
+    /// A queue or room by its whole name, with messages of any type.
+    pub(crate) fn any_queue(
+        &self,
+        name: &str,
+        options: QueueOptions,
+    ) -> Result<Queue<serde_json::Value>, NameError> {
+        Queue::open(&self.hub.queues, &self.app, name, options)
+    }
+
     pub(crate) fn into_hub(self) -> Arc<Hub> {
         self.hub
     }

@@ -37,7 +37,7 @@ pub use self::{
     bus::Bus,
     config::{Backend, BackendNameError, BusConfig, Role, WhileLost},
     limits::BusLimits,
-    live::{Live, SseOptions},
+    live::{Live, SseOptions, resume},
     messenger::{Listener, Messenger, MessengerError},
     names::NameError,
     queue::{

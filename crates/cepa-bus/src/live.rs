@@ -1,6 +1,7 @@
 //! What a ctx can do with queues and shares: streams of events, long polls, locks.
 
 mod long_poll;
+mod resume;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,9 @@ use cepa_core::{Body, Ctx, Error, Result};
 use http::header;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::resume::{Kind, Place};
 use self::sse::EventStream;
-pub use self::sse::SseOptions;
+pub use self::{resume::resume, sse::SseOptions};
 use crate::{EventId, Party, Queue, QueueError, Subscriber};
 
 /// What a [`Ctx`] can do with queues and shares.
@@ -92,8 +94,8 @@ impl Live for Ctx {
         self.set(header::CACHE_CONTROL, "no-store")?;
         // nginx keeps a response back until it has some kilobytes, unless told not to.
         self.set("x-accel-buffering", "no")?;
-        let connection = Rc::clone(self.connection());
-        self.set_body(Body::new(EventStream::new(subscriber, options, connection)))
+        let (connection, is_resumed) = (Rc::clone(self.connection()), self.parked().is_some());
+        self.set_body(Body::parks(EventStream::new(subscriber, options, connection, is_resumed)))
     }
 
     fn long_poll<T: Serialize + DeserializeOwned + 'static>(

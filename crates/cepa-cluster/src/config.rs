@@ -47,6 +47,11 @@ pub struct ClusterConfig {
     /// The longest time between two tries, default 30 s.
     #[serde(with = "duration")]
     pub retry_most: Duration,
+    /// Whether a worker that leaves hands over connections that wait, in a stream of events, a long poll or a WebSocket, to
+    /// the one that takes its place: the program there goes on with them, and their clients see nothing. Default true; where
+    /// it is false, or a connection is one that cannot move, streams are told when to come back, polls are answered and
+    /// WebSockets closed with 1001.
+    pub hand_over: bool,
     /// When workers are replaced because they have done enough, one after the other.
     pub recycle: Recycle,
     /// The user that everything runs as once the sockets are bound, a name or a number, default none: nothing is
@@ -87,6 +92,7 @@ impl Default for ClusterConfig {
             refork_window: Duration::from_secs(60),
             retry: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),
+            hand_over: true,
             recycle: Recycle::default(),
             user: None,
             group: None,
@@ -173,6 +179,7 @@ reforks = 60
 refork_window = "1m"
 retry = "1s"
 retry_most = "30s"
+hand_over = true
 
 [recycle]
 requests = 0

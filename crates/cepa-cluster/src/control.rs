@@ -10,9 +10,11 @@
 //! ← {"ok":{"generation":2}}
 //! ```
 
+pub(crate) mod apps;
 mod client;
 pub(crate) mod server;
 
+pub use apps::{AppStatus, TimeStatus};
 pub use client::{Client, ControlError};
 pub(crate) use client::{answered, printable};
 
@@ -69,6 +71,9 @@ pub struct Status {
     pub generation: u64,
     /// The agent first, then the workers by slot, in each slot the oldest first.
     pub processes: Vec<ProcessStatus>,
+    /// What the apps have done: first the one that all requests are made to, then those of its hosts, by their names.
+    #[serde(default)]
+    pub apps: Vec<AppStatus>,
 }
 
 /// The master of a cluster.

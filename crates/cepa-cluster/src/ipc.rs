@@ -7,6 +7,8 @@ mod codec;
 mod line;
 mod message;
 
+#[cfg(test)]
+pub(crate) use codec::LONGEST;
 pub(crate) use codec::{IpcError, MOST_DESCRIPTORS};
 pub(crate) use line::{Reader, Writer, open, read_all, send_now};
-pub(crate) use message::{Begin, FORMAT, Moved, MovedConnections, Order, Report, Vitals};
+pub(crate) use message::{Arrived, Begin, FORMAT, Figures, Moved, MovedConnections, Order, Report, Vitals};

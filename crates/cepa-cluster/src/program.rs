@@ -43,10 +43,13 @@ impl Program {
     /// # Errors
     /// Where the program is cannot be known.
     pub fn of_process() -> io::Result<Self> {
-        let arguments: Vec<_> = env::args_os().collect();
+        let mut arguments: Vec<_> = env::args_os().collect();
         let typed = Path::new(arguments.first().map_or(OsStr::new(""), OsString::as_os_str));
         let path = if typed.components().count() > 1 {
-            path::absolute(typed)?
+            let path = path::absolute(typed)?;
+            // Those whom it starts, and what it becomes itself, ask for it in another directory.
+            arguments[0] = path.clone().into_os_string();
+            path
         } else {
             let folders = env::var_os("PATH").unwrap_or_default();
             let found =

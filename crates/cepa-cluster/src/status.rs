@@ -155,7 +155,8 @@ mod tests {
             memory_bytes: 4_404_019,
         };
         let (new, old) = (worker(0, 2, State::Serving), worker(0, 1, State::Draining));
-        Status { master, generation: 2, processes: vec![agent, old, new, worker(11, 2, State::Ready)] }
+        let processes = vec![agent, old, new, worker(11, 2, State::Ready)];
+        Status { master, generation: 2, processes, apps: Vec::new() }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A worker: serves the app over the sockets of its slot, says that it is alive, and leaves when it is told to.
 
+mod figures;
 mod moving;
 mod work;
 
@@ -25,7 +26,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use self::work::Work;
+use self::{figures::Told, work::Work};
 use crate::{
     ipc::{self, Begin, FORMAT, IpcError, Order, Reader, Report, Vitals, Writer},
     memory,
@@ -203,6 +204,7 @@ async fn run(
     config.workers = config.workers.max(1);
     let drain = config.limits.drain;
     let schedules = onion.provided::<Schedules>().cloned();
+    let mut told = Told::new(Arc::clone(&onion));
     let server = Server::with_sockets(config, onion, |listen| {
         sockets.remove(&listen.address.to_string()).unwrap_or_default()
     });
@@ -222,8 +224,10 @@ async fn run(
                 Err(error) => work.be_alone(&error.to_string()),
             },
             _ = beats.tick() => if let Some(vitals) = work.vitals() {
-                // A master that does not listen has not gone on for long.
-                let _ = writer.send(&Report::Beat(vitals), Vec::new());
+                for report in [Report::Beat(vitals)].into_iter().chain(told.news()) {
+                    // A master that does not listen has not gone on for long.
+                    let _ = writer.send(&report, Vec::new());
+                }
             },
             _ = terminate.recv() => work.retire(writer),
             _ = interrupt.recv() => work.retire(writer),

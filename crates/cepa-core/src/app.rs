@@ -20,7 +20,7 @@ pub use self::{
     settings::{Proxies, Settings},
 };
 use crate::{
-    Handler, Middleware,
+    Handler, Hosts, Middleware,
     cookie::Keys,
     forwarded::Trust,
     router::{BuildError, Endpoint, Layer, Router, What},
@@ -61,6 +61,8 @@ pub struct App {
     pub(crate) settings: Settings,
     pub(crate) provided: Provided,
     pub(crate) later: Option<Arc<OnceLock<Provided>>>,
+    pub(crate) hosts: Option<Arc<Hosts>>,
+    pub(crate) resumes: Vec<(String, Endpoint)>,
 }
 
 impl App {
@@ -144,6 +146,30 @@ impl App {
     #[must_use]
     pub fn provide_later(mut self, values: Arc<OnceLock<Provided>>) -> Self {
         self.later = Some(values);
+        self
+    }
+
+    /// Tells the app of the hosts among which a handler or layer of it chooses: [`Ctx::call`](crate::Ctx::call) finds them,
+    /// and so does who asks for [statistics](Onion::statistics) of each.
+    #[must_use]
+    pub fn hosts(mut self, hosts: Arc<Hosts>) -> Self {
+        self.hosts = Some(hosts);
+        self
+    }
+
+    /// Goes on with connections that another process has parted with, as a worker that leaves does with those that wait:
+    /// a stream of events, a WebSocket.
+    ///
+    /// Whoever parks a connection names the handler that is to go on with it, and gives it a [state](crate::Ctx::resumed). The
+    /// handler answers as the one before it did, with a stream in place of a stream, a WebSocket in place of one; no head
+    /// is sent. No layer runs, because the request has passed them already. If there is no handler of that name, or it
+    /// answers anything else, the connection ends as it would have.
+    ///
+    /// It holds for an app that is served by itself, not for one that is mounted in another. The last of a name counts.
+    #[must_use]
+    #[track_caller]
+    pub fn resume<R: 'static>(mut self, name: &str, handler: impl Handler<R>) -> Self {
+        self.resumes.push((name.to_owned(), Endpoint::new(handler)));
         self
     }
 

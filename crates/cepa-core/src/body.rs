@@ -21,7 +21,7 @@ pub use self::{
     writer::BodyWriter,
 };
 pub(crate) use self::{limit::Limit, send::Pump};
-use crate::{Error, Result};
+use crate::{Error, Park, Parked, Result};
 
 /// The body of a request or a response.
 ///
@@ -45,7 +45,14 @@ enum Kind {
     Empty,
     Bytes(Bytes),
     Incoming(Incoming),
-    Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = Error>>>),
+    Stream(Pin<Box<dyn Streamed>>),
+}
+
+/// A stream that may go on in another process.
+trait Streamed: HttpBody<Data = Bytes, Error = Error> {
+    fn park(self: Pin<&mut Self>) -> Option<Parked> {
+        None
+    }
 }
 
 impl Body {
@@ -71,6 +78,25 @@ impl Body {
         match body.is_end_stream() {
             true => Self::empty(),
             false => Self::of(Kind::Stream(Box::pin(MapError { body }))),
+        }
+    }
+
+    /// A streamed body that can go on in another process.
+    pub fn parks<B>(body: B) -> Self
+    where
+        B: Park + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self::of(Kind::Stream(Box::pin(Parks { body: MapError { body } })))
+    }
+
+    /// Has the body leave for another process, if it can: for doors, and for whoever wraps a body.
+    ///
+    /// All that it has given must be sent before, and nothing else be there to be read. A body with a [limit](Self::set_limit) stays.
+    pub fn park(&mut self) -> Option<Parked> {
+        match &mut self.kind {
+            Kind::Stream(stream) if self.limit.is_none() => stream.as_mut().park(),
+            _ => None,
         }
     }
 
@@ -133,6 +159,15 @@ impl Body {
         static EMPTY: Bytes = Bytes::new();
         match &self.kind {
             Kind::Empty => Some(&EMPTY),
+            Kind::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if there are some and all of them are in memory.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        match &self.kind {
             Kind::Bytes(bytes) => Some(bytes),
             _ => None,
         }
@@ -336,6 +371,51 @@ where
     }
 }
 
+impl<B> Streamed for MapError<B>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+}
+
+pin_project! {
+    /// A body that can go on in another process.
+    struct Parks<B> {
+        #[pin]
+        body: MapError<B>,
+    }
+}
+
+impl<B> HttpBody for Parks<B>
+where
+    MapError<B>: HttpBody<Data = Bytes, Error = Error>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Streamed for Parks<B>
+where
+    MapError<B>: HttpBody<Data = Bytes, Error = Error>,
+    B: Park,
+{
+    fn park(self: Pin<&mut Self>) -> Option<Parked> {
+        self.project().body.project().body.park()
+    }
+}
+
 pin_project! {
     /// A stream of chunks as a body.
     struct StreamBody<S> {
@@ -362,3 +442,13 @@ where
         })
     }
 }
+
+impl<S, B, E> Streamed for StreamBody<S>
+where
+    S: futures_core::Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+}
+
+impl Streamed for writer::Written {}

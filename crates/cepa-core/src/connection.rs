@@ -12,7 +12,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
-use crate::LocalBoxFuture;
+use crate::{LocalBoxFuture, Parked};
 
 /// The far end of a connection, as the kernel knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,6 +130,11 @@ pub trait Connection {
         Err(work)
     }
 
+    /// How many calls deep a request may still [call](crate::Ctx::call) for others.
+    fn calls_left(&self) -> u32 {
+        Memory::CALL_DEPTH
+    }
+
     /// Whether this server is about to close the connection because it drains.
     fn is_draining(&self) -> bool {
         false
@@ -155,6 +160,11 @@ pub struct Memory {
     pub peer: Peer,
     /// Whether such requests claim to have come over TLS.
     pub tls: Option<TlsInfo>,
+}
+
+impl Memory {
+    /// How deep calls may be nested where no server says so; as a server's `limits.call_depth`.
+    pub const CALL_DEPTH: u32 = 8;
 }
 
 impl Connection for Memory {
@@ -186,6 +196,20 @@ pub trait Io {
 
     /// Says that nothing more will be written.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>>;
+
+    /// Whether the connection may [leave](Self::leave) for another process, which takes over as this one drains: ready once
+    /// that is known, and with `true` once there is room for it on the way.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let _ = cx;
+        Poll::Ready(false)
+    }
+
+    /// Has the connection go on in another process, at a place where nothing is owed to the peer; whether it has gone. If
+    /// so there is nothing left to read or to write.
+    fn leave(&mut self, parked: Parked) -> bool {
+        let _ = parked;
+        false
+    }
 
     /// Makes the end of the connection a reset, where there is such a thing: what the kernel holds for a peer that takes
     /// nothing is thrown away.

@@ -1,6 +1,7 @@
 //! The ctx: one request and its response, and everything handlers and layers say to them.
 
 mod body;
+mod call;
 mod error;
 mod negotiate;
 mod request;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Connection, Onion, Request, Response, Result, app::Settings, connection::Policy, cookie::Jar,
-    error::Error, service::Service, state::State,
+    error::Error, hosts::Place, service::Service, state::State,
 };
 
 /// One request and its response.
@@ -32,6 +33,7 @@ use crate::{
 /// | negotiate | [`accepts`](Self::accepts) [`is`](Self::is) [`fresh`](Self::fresh) |
 /// | answer | [`set_body`](Self::set_body) [`set_status`](Self::set_status) [`set_type`](Self::set_type) [`redirect`](Self::redirect) [`attachment`](Self::attachment) |
 /// | set headers | [`set`](Self::set) [`append`](Self::append) [`vary`](Self::vary) [`remove`](Self::remove) |
+/// | ask another host | [`call`](Self::call) [`hosts`](Self::hosts) |
 /// | go on afterwards | [`defer`](Self::defer) |
 /// | fail | `return Err(ctx.error(403, "no"))`, [`assert`](Self::assert), in layers [`fail`](Self::fail) |
 /// | remember | [`cookies`](Self::cookies) [`state`](Self::state) [`insert`](Self::insert) [`provided`](Self::provided) [`service`](Self::service) |
@@ -46,10 +48,11 @@ pub struct Ctx {
     policy: Policy,
     /// The prefixes below which the app, and mounted apps in it, run; empty outside of mounts.
     mount_path: String,
+    place: Place,
 }
 
 impl Ctx {
-    pub(crate) fn new(mut request: Request, onion: Arc<Onion>) -> Self {
+    pub(crate) fn new(mut request: Request, onion: Arc<Onion>, place: Place) -> Self {
         Self {
             mount_path: request.take_mount_path(),
             request,
@@ -58,13 +61,14 @@ impl Ctx {
             onion,
             matched: route::Matched::default(),
             policy: Policy::default(),
+            place,
         }
     }
 
-    /// The app that runs, for a handler that has another request answered on the way:
-    /// `ctx.app().handle(request).await`.
+    /// The app that runs. Below a mounted app it is that app.
     ///
-    /// Below a mounted app it is that app. Nothing bounds how often requests call for requests; who does so must.
+    /// For a handler that has another request answered on the way there is [`call`](Self::call); nothing bounds how often
+    /// requests call for requests by `ctx.app().handle(request)`.
     pub fn app(&self) -> &Arc<Onion> {
         &self.onion
     }

@@ -2,7 +2,7 @@
 
 mod fields;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -10,7 +10,14 @@ use http::{
     header::{self, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use crate::{Body, Error, connection::OnUpgrade, error::status_text, request::WithoutSecrets};
+use crate::{
+    Body, Error, Onion,
+    connection::OnUpgrade,
+    error::status_text,
+    panic::catch,
+    request::WithoutSecrets,
+    statistics::{Began, Counted},
+};
 use fields::Fields;
 
 /// A response: status, headers and body.
@@ -306,6 +313,29 @@ impl Response {
             }
             Content::Body(_) => {}
         }
+    }
+
+    /// Counts a finished answer for an app: a body in memory at once, another as it is sent.
+    #[inline]
+    pub(crate) fn count(&mut self, onion: &Arc<Onion>, began: Began) {
+        let bytes = match self.body().and_then(Body::whole) {
+            Some(bytes) => bytes.len() as u64,
+            None => self.count_stream(onion),
+        };
+        onion.tally.end(began, self.status.is_server_error(), bytes);
+    }
+
+    /// Gives the length of a stream if it has one; of another the bytes are counted as they are sent.
+    #[cold]
+    fn count_stream(&mut self, onion: &Arc<Onion>) -> u64 {
+        let Content::Body(body) = &mut self.content else { return 0 };
+        // It asks the app's body.
+        if let Ok(Some(length)) = catch(|| body.len()) {
+            return length;
+        }
+        let counted = Counted { body: std::mem::take(body), onion: Arc::clone(onion) };
+        self.content = Content::Body(Body::parks(counted));
+        0
     }
 
     /// The body of an answer that was only given a status: its reason phrase, or its number where it has none.

@@ -3,11 +3,22 @@
 mod file;
 mod watched;
 
+#[cfg(any(feature = "basic_auth", feature = "client"))]
+use cepa_core::Ctx;
+#[cfg(any(feature = "basic_auth", feature = "client"))]
+use http::Method;
+
 pub use self::file::{AuthError, LineFault};
 pub(crate) use self::{
     file::{checked_realm, read_lines},
     watched::Watched,
 };
+
+/// Whether a request uses this server as a proxy: it asks for a tunnel, or for a URL with a host.
+#[cfg(any(feature = "basic_auth", feature = "client"))]
+pub(crate) fn is_for_proxy(ctx: &Ctx) -> bool {
+    *ctx.method() == Method::CONNECT || ctx.request.target().is_absolute()
+}
 
 /// The user that a layer has let in, for handlers and logs: `ctx.state::<User>()`.
 #[derive(Clone, Debug, PartialEq, Eq)]

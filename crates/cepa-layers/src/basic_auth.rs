@@ -22,7 +22,7 @@ use serde::Deserialize;
 use self::{credentials::Credentials, htpasswd::Htpasswd};
 use crate::{
     admission::Admission,
-    auth::{AuthError, User, Watched, checked_realm},
+    auth::{AuthError, User, Watched, checked_realm, is_for_proxy},
 };
 
 /// Who is let in.
@@ -104,6 +104,9 @@ pub struct BasicAuth {
 
 impl Middleware for BasicAuth {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
+        if !self.challenge.concerns(ctx) {
+            return next.run(ctx).boxed();
+        }
         Box::pin(async move {
             let credentials = self.challenge.credentials(ctx)?;
             let name = credentials.name.clone();
@@ -117,6 +120,14 @@ impl Middleware for BasicAuth {
 }
 
 impl BasicAuth {
+    /// Asks those who use this server as a [proxy](crate::forward_proxy), and nobody else: by 407, `Proxy-Authenticate` and
+    /// `Proxy-Authorization` (RFC 9110, section 11.7).
+    #[must_use]
+    pub fn for_proxy(mut self) -> Self {
+        self.challenge.for_proxy = true;
+        self
+    }
+
     async fn is_right(&self, credentials: Credentials) -> Result<bool> {
         let users = self.users.current().await;
         let seal = users.hash(&credentials.name).map(|hash| self.remembered.seal(&credentials, hash));
@@ -180,11 +191,23 @@ pub struct Asking<F> {
     check: Arc<F>,
 }
 
+impl<F> Asking<F> {
+    /// As [`BasicAuth::for_proxy`].
+    #[must_use]
+    pub fn for_proxy(mut self) -> Self {
+        self.challenge.for_proxy = true;
+        self
+    }
+}
+
 impl<F> Middleware for Asking<F>
 where
     F: AsyncFn(&mut Ctx, &str, &str) -> Result<bool> + Send + Sync + 'static,
 {
     fn call<'a>(&'a self, ctx: &'a mut Ctx, next: Next<'a>) -> LocalBoxFuture<'a, Result> {
+        if !self.challenge.concerns(ctx) {
+            return next.run(ctx).boxed();
+        }
         Box::pin(async move {
             let Credentials { name, password } = self.challenge.credentials(ctx)?;
             if !(self.check)(ctx, &name, &password).await? {
@@ -198,26 +221,41 @@ where
 
 /// What those are told who are not let in.
 #[derive(Debug)]
-struct Challenge(HeaderValue);
+struct Challenge {
+    text: HeaderValue,
+    /// Only those are asked who use this server as a proxy.
+    for_proxy: bool,
+}
 
 impl Challenge {
     fn new(realm: String) -> Result<Self, AuthError> {
         let realm = checked_realm(realm)?;
-        let value = HeaderValue::try_from(format!("Basic realm=\"{realm}\", charset=\"UTF-8\""));
-        value.map(Self).map_err(|_| AuthError::Realm(realm))
+        let text = HeaderValue::try_from(format!("Basic realm=\"{realm}\", charset=\"UTF-8\""));
+        let text = text.map_err(|_| AuthError::Realm(realm))?;
+        Ok(Self { text, for_proxy: false })
+    }
+
+    /// Whether a request is one of those that are asked.
+    fn concerns(&self, ctx: &Ctx) -> bool {
+        !self.for_proxy || is_for_proxy(ctx)
     }
 
     #[track_caller]
     fn error(&self) -> Error {
-        Error::status_only(401).with_header(header::WWW_AUTHENTICATE, self.0.clone())
+        let (status, header) = match self.for_proxy {
+            true => (407, header::PROXY_AUTHENTICATE),
+            false => (401, header::WWW_AUTHENTICATE),
+        };
+        Error::status_only(status).with_header(header, self.text.clone())
     }
 
     /// The name and password of a request.
     fn credentials(&self, ctx: &Ctx) -> Result<Credentials> {
-        let mut headers = ctx.request.fields().get_all("authorization");
+        let name = if self.for_proxy { "proxy-authorization" } else { "authorization" };
+        let mut headers = ctx.request.fields().get_all(name);
         let header = headers.next().ok_or_else(|| self.error())?;
         if headers.next().is_some() {
-            return Err(Error::new(400, "more than one Authorization"));
+            return Err(Error::new(400, format!("more than one {name}")));
         }
         match Credentials::parse(header) {
             Ok(Some(credentials)) => Ok(credentials),

@@ -34,7 +34,7 @@ mod address;
 mod answer;
 mod call;
 mod guard;
-mod url;
+pub(crate) mod url;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -171,6 +171,7 @@ impl Client {
             idle: options.idle,
             connections: options.connections,
             ca_file: options.ca_file.clone(),
+            to_proxy: false,
         })?;
         let user_agent = Some(user_agent).filter(|agent| !agent.is_empty());
         Ok(Self(Arc::new(Inner { options, guard, dialer, user_agent })))

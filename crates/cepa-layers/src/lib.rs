@@ -27,7 +27,7 @@
 //! | `inflate` | `inflate`, with gzip and deflate | yes |
 //! | `brotli`, `zstd` | these codings in both; `zstd` needs a C compiler | |
 //! | `cgi` | `cgi` | |
-//! | `client` | `fetch`, `proxy` | |
+//! | `client` | `fetch`, `proxy`, `forward_proxy` | |
 //! | `egg` | `egg`, and sessions that Egg has encrypted | |
 //! | `fastcgi` | `fastcgi_pass`, `scgi_pass` | |
 //! | `files` | `static_files`, `directory`, `sendfile_header` | yes |
@@ -70,6 +70,8 @@ pub mod favicon;
 pub mod fetch;
 #[cfg(feature = "files")]
 mod files;
+#[cfg(feature = "client")]
+pub mod forward_proxy;
 #[cfg(any(feature = "cgi", feature = "fastcgi"))]
 mod gateway;
 pub mod hosts;
@@ -130,6 +132,8 @@ pub use etag::etag;
 #[cfg(feature = "fastcgi")]
 pub use fastcgi_pass::fastcgi_pass;
 pub use favicon::favicon;
+#[cfg(feature = "client")]
+pub use forward_proxy::forward_proxy;
 #[cfg(feature = "i18n")]
 pub use i18n::{I18nExt, i18n};
 #[cfg(feature = "inflate")]

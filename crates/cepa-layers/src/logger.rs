@@ -3,6 +3,7 @@
 //! It belongs outermost, outside of [`on_error`](crate::on_error()), so that it sees what is really answered; only
 //! [`request_id`](crate::request_id()) goes around it, if the line is to carry the id.
 
+mod category;
 mod format;
 mod line;
 mod stream;
@@ -14,12 +15,15 @@ use std::{cell::Cell, time::Instant};
 use cepa_core::{Ctx, Error, LocalBoxFuture, Middleware, Next, Result};
 use serde::Deserialize;
 
-pub use self::format::{Format, FormatError};
+pub use self::{
+    category::{Category, InvalidCategory},
+    format::{Format, FormatError},
+};
 use self::{
     format::{Pattern, Style},
     line::{Facts, Line, Outcome, Sent},
     stream::Counted,
-    write::{TARGET, Writer},
+    write::Writer,
 };
 
 /// What is written, and how.
@@ -33,16 +37,21 @@ pub struct Options {
     /// Names of parameters, of a query or a fragment, whose values are written as `***`, in the URL, in the referrer, and in
     /// `Location` and `Content-Location` of the response, however a name is percent-encoded; default `access_token`, `api_key`, `code`, `password`, `secret`, `signature` and `token`.
     pub hidden: Vec<String>,
+    /// The category of the log that the lines are in, default `access`; one below it, such as `access.shop`, may have a
+    /// level and appenders of its own.
+    pub category: Category,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let hidden = ["access_token", "api_key", "code", "password", "secret", "signature", "token"];
-        Self { format: Format::default(), level_by_status: false, hidden: hidden.map(str::to_owned).to_vec() }
+        let hidden = hidden.map(str::to_owned).to_vec();
+        Self { format: Format::default(), level_by_status: false, hidden, category: Category::default() }
     }
 }
 
-/// A layer that writes a line for each request, with `tracing`, under the target `access`.
+/// A layer that writes a line for each request, with `tracing`, under the target `access`; where another [`Category`] is
+/// said, with a field `category`, which the log of Cepa takes for the target.
 ///
 /// - The line is written when the response is known; of a streamed body when its last byte was taken, with the bytes
 ///   that were sent, or when the client left before.
@@ -64,7 +73,8 @@ impl Default for Options {
 /// ```
 pub fn logger(options: Options) -> Logger {
     let pattern = options.format.pattern();
-    let writer = Writer { style: pattern.style, level_by_status: options.level_by_status };
+    let Options { level_by_status, category, .. } = options;
+    let writer = Writer { style: pattern.style, level_by_status, category };
     Logger { pattern, writer, hidden: options.hidden }
 }
 
@@ -102,7 +112,7 @@ impl Logger {
         value::write_escaped(&mut text, ctx.method().as_str().as_bytes());
         text.push(' ');
         value::write_url(&mut text, ctx.original_url().as_bytes(), &self.hidden, Style::Dev);
-        tracing::info!(target: TARGET, "{text}");
+        self.writer.announce(&text);
         TEXT.set(text);
     }
 }

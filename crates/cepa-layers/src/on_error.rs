@@ -64,7 +64,7 @@ pub enum Form {
 /// # });
 /// ```
 pub fn on_error(options: Options) -> OnError {
-    OnError { options, page: Box::new(page::plain) }
+    OnError { options, page: Box::new(|_, failure| Ok(failure.plain_page())) }
 }
 
 /// See [`on_error()`].
@@ -93,6 +93,11 @@ pub struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
+    /// The page that is sent where there is no other: what is told here, without a style.
+    pub fn plain_page(&self) -> String {
+        page::plain(self)
+    }
+
     /// The field and the message of each finding of validation.
     fn findings(&self) -> impl Iterator<Item = (String, &'a str)> {
         #[cfg(feature = "validate")]
@@ -183,10 +188,10 @@ impl OnError {
                 ctx.set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'")?;
                 page::development(failure, report)
             }
-            None => (self.page)(ctx, failure).or_else(|error| {
+            None => (self.page)(ctx, failure).unwrap_or_else(|error| {
                 tracing::error!(target: "cepa", place = %error.place(), "the page of an error: {error}");
-                page::plain(ctx, failure)
-            })?,
+                failure.plain_page()
+            }),
         };
         ctx.set_type("html")?;
         ctx.set_body(text)

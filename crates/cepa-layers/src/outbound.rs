@@ -6,9 +6,11 @@
 mod body;
 mod connect;
 mod failure;
+pub(crate) mod hop;
 mod pool;
 mod send;
 mod tls;
+mod tunnel;
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
@@ -18,6 +20,7 @@ pub use self::failure::{Failure, Stage};
 pub(crate) use self::{
     body::{Arriving, Progress, Received, Wait},
     send::{Dialer, Unsent},
+    tunnel::tunnel,
 };
 
 /// The other end of a connection: a scheme and a place.
@@ -41,6 +44,14 @@ impl Origin {
         match &self.place {
             Place::Host(name, _) => name,
             Place::Unix(_) => "",
+        }
+    }
+
+    /// The port; a Unix socket has none.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self.place {
+            Place::Host(_, port) => Some(port),
+            Place::Unix(_) => None,
         }
     }
 
@@ -96,4 +107,6 @@ pub(crate) struct DialOptions {
     pub(crate) connections: usize,
     /// Believed beside the system's, or `None`.
     pub(crate) ca_file: Option<std::path::PathBuf>,
+    /// Requests go to a proxy: their targets keep their absolute form.
+    pub(crate) to_proxy: bool,
 }

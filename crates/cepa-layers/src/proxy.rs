@@ -232,6 +232,7 @@ pub fn proxy(options: Options) -> Result<Proxy, InvalidOptions> {
         // Each request at hand has one at most, and the others are kept no longer than `idle`.
         connections: usize::MAX,
         ca_file: options.ca_file.clone(),
+        to_proxy: false,
     })?;
     let via = match options.via.as_str() {
         "" => None,

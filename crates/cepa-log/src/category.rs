@@ -89,6 +89,13 @@ impl<A> Rules<A> {
         self.named.iter().find(|rule| covers(&rule.name, target)).unwrap_or(&self.default)
     }
 
+    /// The least level of a target and of all categories below it.
+    pub(crate) fn least(&self, target: &str) -> Level {
+        let dotted = target.replace("::", ".");
+        let below = self.named.iter().filter(|rule| covers(&dotted, &rule.name)).map(|rule| rule.level);
+        below.chain([self.of(target).level]).min().expect("that of the target is one")
+    }
+
     /// All rules.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Rule<A>> {
         self.named.iter().chain([&self.default])

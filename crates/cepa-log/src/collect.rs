@@ -24,6 +24,10 @@ use crate::{
 /// The field of an event that says `fatal` or `mark`, which `tracing` has no levels for.
 const SEVERITY: &str = "severity";
 
+/// The field of an event that says a category below its target, for what is known only as the program runs: `tracing`
+/// wants a target at compile time.
+const CATEGORY: &str = "category";
+
 /// Writes events.
 #[derive(Debug)]
 pub(crate) struct Lines(pub(crate) Arc<Shared>);
@@ -39,7 +43,13 @@ impl Wanted {
             true => Level::Mark,
             false => Level::of(*metadata.level()),
         };
-        level >= self.0.rules.of(metadata.target()).level
+        let rules = &self.0.rules;
+        level
+            >= match metadata.fields().field(CATEGORY).is_some() {
+                // Which it is, the event itself says.
+                true => rules.least(metadata.target()),
+                false => rules.of(metadata.target()).level,
+            }
     }
 }
 
@@ -138,14 +148,14 @@ impl Lines {
             });
         }
         let of_spans = fields.list.len();
-        let mut visitor = Visitor::new(fields);
-        event.record(&mut visitor);
-        let (message, severity) = (visitor.message, visitor.severity);
         let metadata = event.metadata();
+        let mut visitor = Visitor { target: metadata.target(), ..Visitor::new(fields) };
+        event.record(&mut visitor);
+        let (message, severity, category) = (visitor.message, visitor.severity, visitor.category);
         let (span_fields, own) = fields.list.split_at(of_spans);
         let record = Record {
             level: severity.unwrap_or_else(|| Level::of(*metadata.level())),
-            category: metadata.target(),
+            category: category.map_or(metadata.target(), |category| &fields.text[category]),
             moment: self.0.zone.at((self.0.clock)()),
             message: &fields.text[message],
             fields: own,
@@ -163,19 +173,28 @@ impl Lines {
     }
 }
 
+/// Whether a category is below a target; of an app's own field of that name it is not.
+fn is_below(target: &str, category: &str) -> bool {
+    !target.is_empty()
+        && category.strip_prefix(target).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
+}
+
 /// Bytes of room that a thread keeps.
 const KEPT: usize = 16 << 10;
 
 /// Collects the fields of an event or a span.
 struct Visitor<'a> {
     fields: &'a mut Fields,
+    /// The target of an event, below which it may say a category.
+    target: &'a str,
     message: std::ops::Range<usize>,
     severity: Option<Level>,
+    category: Option<std::ops::Range<usize>>,
 }
 
 impl<'a> Visitor<'a> {
     fn new(fields: &'a mut Fields) -> Self {
-        Self { fields, message: 0..0, severity: None }
+        Self { fields, target: "", message: 0..0, severity: None, category: None }
     }
 
     fn add(&mut self, field: &field::Field, value: Value) {
@@ -211,6 +230,10 @@ impl Visit for Visitor<'_> {
             return;
         }
         let range = self.fields.add(value);
+        if field.name() == CATEGORY && is_below(self.target, value) {
+            self.category = Some(range);
+            return;
+        }
         self.add(field, Value::Quoted(range));
     }
 

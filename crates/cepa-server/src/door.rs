@@ -2,9 +2,11 @@
 
 use std::{
     future::{Future, poll_fn},
+    io,
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::{Poll, Waker, ready},
     time::Duration,
 };
@@ -19,10 +21,11 @@ use crate::{
     fastcgi,
     floor::{Floor, Seat},
     front::FrontServers,
-    http1::{self, End, Link, date},
+    http1::{self, Arriving, End, Link, date},
     http2,
     listen::{Accepted, Endpoint, Stream},
     moved::MovedConnection,
+    proxy_protocol::{self, Announced, ProxyProtocol},
     scgi,
     tls::{self, Protocol, Tls},
     tora,
@@ -33,6 +36,8 @@ pub(crate) struct Arrival {
     stream: Stream,
     peer: Peer,
     local: Option<SocketAddr>,
+    /// The peer is another one than the kernel knows.
+    is_announced: bool,
 }
 
 impl Arrival {
@@ -56,7 +61,23 @@ impl Arrival {
             Endpoint::Tcp(address) => Peer::Ip(address),
             Endpoint::Unix(path) => Peer::Unix(path.map(|path| path.into_path_buf())),
         };
-        Self { stream, peer, local }
+        Self { stream, peer, local, is_announced: false }
+    }
+
+    /// Takes the ends of the connection that a proxy passes on.
+    fn announce(&mut self, announced: Announced) {
+        match announced {
+            Announced::Nobody => return,
+            Announced::Ip { client, server } => {
+                self.peer = Peer::Ip(canonical(client));
+                self.local = Some(canonical(server));
+            }
+            Announced::Unix(path) => {
+                self.peer = Peer::Unix(path);
+                self.local = None;
+            }
+        }
+        self.is_announced = true;
     }
 }
 
@@ -68,11 +89,14 @@ pub(crate) enum Door {
     FastCgi(FrontServers),
     Scgi(FrontServers),
     Tora(FrontServers, tora::Hosts),
+    /// Any of those, behind proxies that announce their clients.
+    Announced(Arc<(ProxyProtocol, Door)>),
 }
 
 /// Serves a connection on that comes from another process.
 pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
-    let MovedConnection { socket, served, age } = moved;
+    let MovedConnection { socket, served, age, unfinished, receipt } = moved;
+    let arriving = unfinished.map(|unfinished| Box::new(Arriving { unfinished: *unfinished, receipt }));
     let arrival = Stream::from_socket(socket).and_then(|stream| {
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         let local = if let Endpoint::Tcp(address) = local { Some(address) } else { None };
@@ -81,7 +105,7 @@ pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
     match arrival {
         Ok(arrival) => {
             let seat = Seat::of_adopted(floor);
-            drop(spawn_local(plain(arrival, Some((served, age)), Rc::clone(floor), seat)));
+            drop(spawn_local(plain(arrival, Some((served, age, arriving)), Rc::clone(floor), seat)));
         }
         // The client has reset it on the way.
         Err(error) => tracing::debug!(target: "cepa::server", %error, "a connection was not adopted"),
@@ -92,6 +116,14 @@ pub(crate) fn adopt(moved: MovedConnection, floor: &Rc<Floor>) {
 pub(crate) fn open(arrival: Arrival, door: &Door, floor: &Rc<Floor>, seat: Seat) {
     let floor = Rc::clone(floor);
     match door {
+        Door::Announced(listener) => {
+            let (proxy, door) = &**listener;
+            if proxy.from.trust(&arrival.peer) {
+                drop(spawn_local(announced(arrival, Arc::clone(listener), floor, seat)));
+            } else {
+                open(arrival, door, &floor, seat);
+            }
+        }
         Door::Http => drop(spawn_local(plain(arrival, None, floor, seat))),
         Door::Https(tls) => drop(spawn_local(encrypted(arrival, tls.clone(), floor, seat))),
         Door::FastCgi(front) => {
@@ -109,6 +141,29 @@ pub(crate) fn open(arrival: Arrival, door: &Door, floor: &Rc<Floor>, seat: Seat)
     }
 }
 
+/// Serves a connection once its proxy has said whose it is.
+async fn announced(mut arrival: Arrival, listener: Arc<(ProxyProtocol, Door)>, floor: Rc<Floor>, seat: Seat) {
+    let (proxy, door) = &*listener;
+    let read = proxy_protocol::read(&arrival.stream, proxy);
+    let fault = match within(floor.limits.handshake, &floor, read).await {
+        Some(Ok(announced)) => {
+            arrival.announce(announced);
+            return open(arrival, door, &floor, seat);
+        }
+        Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => error,
+        // As when a proxy looks whether anybody listens.
+        Some(Err(error)) => {
+            return tracing::debug!(target: "cepa::server", %error, "a connection ended before its PROXY header");
+        }
+        None => io::Error::new(io::ErrorKind::TimedOut, "the header took longer than limits.handshake"),
+    };
+    tracing::warn!(target: "cepa::server", proxy = ?arrival.peer, %fault, "a proxy that should announce its client was refused");
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    (address.ip().to_canonical(), address.port()).into()
+}
+
 /// Serves what a front server brings.
 fn behind<C: Codec>(
     arrival: Arrival,
@@ -117,7 +172,7 @@ fn behind<C: Codec>(
     floor: Rc<Floor>,
     seat: Seat,
 ) -> impl Future<Output = ()> + use<C> {
-    let Arrival { stream, peer, local } = arrival;
+    let Arrival { stream, peer, local, .. } = arrival;
     let front = Front { is_trusted: front.trust(&peer), peer, local };
     let mut serve = cgi::Serve::new(stream, codec, floor, front);
     poll_fn(move |cx| {
@@ -128,16 +183,19 @@ fn behind<C: Codec>(
 
 fn plain(
     arrival: Arrival,
-    before: Option<(u32, u32)>,
+    before: Option<(u32, u32, Option<Box<Arriving>>)>,
     floor: Rc<Floor>,
     seat: Seat,
 ) -> impl Future<Output = ()> {
-    let Arrival { stream, peer, local } = arrival;
+    let Arrival { stream, peer, local, is_announced } = arrival;
     let ends = Rc::new(Ends { peer, local, tls: None });
     let link = Link::new(floor, ends);
+    if is_announced {
+        link.announced();
+    }
     let mut speaks = Speaks::Http1(match before {
         None => http1::Serve::new(stream, link),
-        Some((served, age)) => http1::Serve::resumed(stream, link, served, age),
+        Some((served, age, arriving)) => http1::Serve::resumed(stream, link, (served, age), arriving),
     });
     // Not an `async` block: it would hold the connection twice, and every idle one is one of these.
     poll_fn(move |cx| {
@@ -164,7 +222,7 @@ enum Speaks {
 }
 
 async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
-    let Arrival { stream, peer, local } = arrival;
+    let Arrival { stream, peer, local, .. } = arrival;
     let handshake = Box::pin(tls.accept(stream));
     let stream = match within(floor.limits.handshake, &floor, handshake).await {
         Some(Ok(Some(stream))) => Box::new(stream),
@@ -195,6 +253,7 @@ async fn encrypted(arrival: Arrival, tls: Tls, floor: Rc<Floor>, seat: Seat) {
 pub(crate) fn refuse(arrival: &Arrival, door: &Door) {
     let mut answer = Vec::new();
     match door {
+        Door::Announced(listener) => return refuse(arrival, &listener.1),
         Door::Http => http1::answer(&mut answer, StatusCode::SERVICE_UNAVAILABLE, &date::now()),
         Door::Scgi(_) => answer.extend_from_slice(scgi::BUSY),
         Door::Tora(..) => answer.extend_from_slice(tora::BUSY),

@@ -11,10 +11,11 @@ use std::{
 
 use cepa_core::{LocalBoxFuture, Onion};
 use http::HeaderValue;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::spawn_local};
 
 use crate::{
     http1::{Stamp, date},
+    leaving::Leaving,
     limits::Limits,
     moved::Heir,
     timer::Timers,
@@ -41,6 +42,7 @@ pub(crate) struct Floor {
     pub(crate) begun: Cell<u64>,
     draining: Cell<bool>,
     heir: OnceCell<Heir>,
+    leaving: OnceCell<Rc<Leaving>>,
     /// Tells those who wait in [`begin_of_drain`](Self::begin_of_drain).
     drain: Notify,
     /// Who waits for the last connection to end, and the last work to be done.
@@ -70,6 +72,7 @@ impl Floor {
             begun: Cell::new(0),
             draining: Cell::new(false),
             heir: OnceCell::new(),
+            leaving: OnceCell::new(),
             drain: Notify::new(),
             emptied: Cell::new(None),
             buffers: Cell::default(),
@@ -108,8 +111,17 @@ impl Floor {
         self.heir.get()
     }
 
-    /// Tells all connections to end as soon as they can, or to leave for the heir.
+    /// What has connections leave for the heir with an answer that is not at its end, if that takes them.
+    pub(crate) fn leaving(&self) -> Option<&Rc<Leaving>> {
+        self.leaving.get()
+    }
+
+    /// Tells all connections to end as soon as they can, or to leave for the heir. In the runtime of the thread.
     pub(crate) fn drain(&self, heir: Option<&Heir>) {
+        if let Some(way) = heir.and_then(Heir::unfinished) {
+            let leaving = self.leaving.get_or_init(Leaving::new);
+            spawn_local(Rc::clone(leaving).run(way.clone()));
+        }
         if let Some(heir) = heir {
             // This is called once.
             let _ = self.heir.set(heir.clone());

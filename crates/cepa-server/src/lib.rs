@@ -3,7 +3,8 @@
 //!
 //! In reading order: a [`Server`] binds its listeners ([`listen`], [`tls`]) and runs worker threads; each owns
 //! its connections from accept to close and stands on limits ([`limits`]) and timers ([`timer`]) of its own. The
-//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`], [`scgi`] and [`tora`] over [`cgi`]. For servers
+//! doors are [`http1`] and HTTP/2, and behind front servers [`fastcgi`], [`scgi`] and [`tora`] over [`cgi`]; in front of
+//! any of them may stand [`proxy_protocol`]. For servers
 //! that are one of many processes: sockets that another has bound, [`Gauges`], and connections that move from one process
 //! to another ([`moved`]).
 
@@ -18,10 +19,12 @@ mod front;
 mod gauges;
 pub mod http1;
 mod http2;
+mod leaving;
 pub mod limits;
 pub mod listen;
 pub mod moved;
 mod pace;
+pub mod proxy_protocol;
 pub mod scgi;
 #[cfg(test)]
 mod scratch;

@@ -13,6 +13,7 @@
 //! assert!(error.to_string().contains("headers is 0: it must be from 1 to 128"));
 //! ```
 
+use cepa_core::Memory;
 pub use cepa_core::units;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -48,7 +49,7 @@ pub struct Limits {
     /// Bytes of a request body, default 10 MiB, which a route may override: 413.
     #[serde(with = "size")]
     pub body: u64,
-    /// Time for the TLS handshake, default 10 s: close.
+    /// Time for the header of the PROXY protocol, and then for the TLS handshake, default 10 s each: close.
     #[serde(with = "duration")]
     pub handshake: Duration,
     /// Time from the start of a connection (after TLS) to the first byte of its first request, default 30 s: close.
@@ -87,6 +88,9 @@ pub struct Limits {
     /// Work that handlers have put off until after their responses and that is not done, per worker, default 1,000:
     /// putting off more fails, with 503.
     pub deferred: usize,
+    /// How deep handlers may call for other requests in the same process, which call for others, default 8: calling deeper
+    /// fails, with 508. With 0 none may call.
+    pub call_depth: u32,
     /// Time that open connections get to finish when a worker stops, default 30 s: close.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -152,6 +156,7 @@ impl Default for Limits {
             connection_age: Duration::from_secs(3600),
             pipeline: 64 * KIB,
             deferred: 1_000,
+            call_depth: Memory::CALL_DEPTH,
             drain: Duration::from_secs(30),
             http2: Http2Limits::default(),
         }
@@ -209,6 +214,7 @@ impl Limits {
         within("header_bytes", self.header_bytes as u64, 256..=LARGEST)?;
         within("variable_bytes", self.variable_bytes as u64, 256..=LARGEST)?;
         within("deferred", self.deferred as u64, 1..=1_000_000)?;
+        within("call_depth", self.call_depth.into(), 0..=64)?;
         within("pipeline", self.pipeline as u64, 1 << 10..=LARGEST)?;
         self.http2.check()
     }
@@ -277,6 +283,7 @@ requests_per_connection = 100000
 connection_age = "1h"
 pipeline = "64 KiB"
 deferred = 1000
+call_depth = 8
 drain = "30s"
 
 [http2]
@@ -304,6 +311,7 @@ preface = "10s"
             ("headers = 5000", "headers is 5000: it must be from 1 to 128"),
             ("header_bytes = '1 GiB'", "header_bytes is 1073741824"),
             ("variable_bytes = 0", "variable_bytes is 0"),
+            ("call_depth = 65", "call_depth is 65: it must be from 0 to 64"),
             ("pipeline = 0", "pipeline is 0"),
             ("[http2]\nstreams = 0", "http2.streams is 0"),
             ("[http2]\nconnection_window = '1 KiB'", "http2.connection_window is 1024"),

@@ -14,6 +14,7 @@ use crate::{
     limits::{Limits, OutOfRange},
     listen::{self, Address, BindOptions, Endpoint, ListenError, Socket},
     moved::{Adopter, MovedConnection},
+    proxy_protocol::ProxyProtocol,
     stage::Stopper,
     tls::{Tls, TlsConfig, TlsError, TlsFolder},
     tora,
@@ -72,6 +73,9 @@ pub struct ListenConfig {
     /// these, and to no others.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// Proxies that announce their clients by the PROXY protocol, default none.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Certificates, for a listener that speaks TLS, which is with HTTP only.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
@@ -83,7 +87,7 @@ pub struct ListenConfig {
 impl From<Address> for ListenConfig {
     fn from(address: Address) -> Self {
         let (door, front, hosts, options) = Default::default();
-        Self { address, door, front, hosts, tls: None, options }
+        Self { address, door, front, hosts, proxy_protocol: None, tls: None, options }
     }
 }
 
@@ -249,6 +253,10 @@ impl Server {
                 (Protocol::Tora, _) => {
                     Door::Tora(listen.front, tora::Hosts { names: listen.hosts.into(), port })
                 }
+            };
+            let door = match listen.proxy_protocol {
+                None => door,
+                Some(config) => Door::Announced(Arc::new((config, door))),
             };
             endpoints.extend(endpoint);
             for (at, socket) in sockets.into_iter().enumerate() {

@@ -47,13 +47,13 @@ impl Stopper {
 
     /// [Drains](Self::drain) a server whose place another one has taken, which accepts from the same sockets:
     /// connections that are idle, or become so, go to it, if they are such as can [move](crate::moved). Those that wait
-    /// to be accepted are left to it. If the other end of `heir` goes away, they are closed.
+    /// to be accepted are left to it. If the other end of `heir` goes away, they are closed, and what waits is ended.
     ///
     /// Without effect on a server that drains already.
-    pub fn drain_into(&self, heir: Heir) {
+    pub fn drain_into(&self, heir: impl Into<Heir>) {
         if *self.stage.borrow() == Stage::Serving {
             // Whoever is first decides; both drain.
-            let _ = self.heir.set(heir);
+            let _ = self.heir.set(heir.into());
         }
         self.advance(Stage::Draining);
     }

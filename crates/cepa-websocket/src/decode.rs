@@ -157,7 +157,7 @@ impl Decoder {
         usize::MAX
     }
 
-    fn compresses(&self) -> bool {
+    pub(crate) fn compresses(&self) -> bool {
         #[cfg(feature = "deflate")]
         return self.inflater.is_some();
         #[cfg(not(feature = "deflate"))]

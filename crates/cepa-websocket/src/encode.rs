@@ -73,6 +73,13 @@ impl Encoder {
         Self { deflater: Some(Box::new(Deflater::new(agreed))) }
     }
 
+    pub(crate) fn compresses(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.deflater.is_some();
+        #[cfg(not(feature = "deflate"))]
+        false
+    }
+
     /// Appends a message's frame to `out`; what is large and follows it is given back.
     pub(crate) fn encode(&mut self, message: Message, out: &mut Vec<u8>) -> Bytes {
         let opcode = opcode(&message);

@@ -18,7 +18,8 @@ const PROTOCOLS: usize = 64;
 
 /// Opens WebSockets.
 pub trait WebSocketExt {
-    /// Opens the WebSocket that the request asks for, and runs `run` with it once the answer is sent.
+    /// Opens the WebSocket that the request asks for, and runs `run` with it once the answer is sent. In a handler that
+    /// [resumes](cepa_core::App::resume) it is the WebSocket that was parked, with the subprotocol that was agreed on.
     ///
     /// When `run` returns, the WebSocket is closed with 1000. If it fails, it is closed with 1008 where the error is the
     /// client's by its status (4xx), else with 1011, which is logged unless it failed because the client went. It is dropped
@@ -42,15 +43,14 @@ impl WebSocketExt for Ctx {
     where
         F: AsyncFnOnce(&mut Socket) -> Result + 'static,
     {
-        let accept = admit(self, options)?;
-        let protocol = choose_protocol(self.request.fields(), &options.protocols);
-        let (decoder, encoder) = codec(self, options);
-        let headers = self.response.headers_mut();
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-        if let Some(protocol) = &protocol {
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::try_from(&**protocol)?);
-        }
+        let ((decoder, encoder), protocol) = match self.parked() {
+            // The handshake was in another process.
+            Some(_) => {
+                let codec = (Decoder::new(options.limits()), Encoder::default());
+                (codec, self.get("sec-websocket-protocol").map(Into::into))
+            }
+            None => shake_hands(self, options)?,
+        };
         self.response.set_status(StatusCode::SWITCHING_PROTOCOLS);
         let draining = self.connection().draining();
         let times = Times::new(options);
@@ -64,6 +64,24 @@ impl WebSocketExt for Ctx {
     fn asks_websocket(&self) -> bool {
         asks(self)
     }
+}
+
+/// Both halves of the codec.
+type Codec = (Decoder, Encoder);
+
+/// Answers the handshake: with what codec and which subprotocol the WebSocket is open then.
+#[track_caller]
+fn shake_hands(ctx: &mut Ctx, options: &Options) -> Result<(Codec, Option<Box<str>>)> {
+    let accept = admit(ctx, options)?;
+    let protocol = choose_protocol(ctx.request.fields(), &options.protocols);
+    let codec = codec(ctx, options);
+    let headers = ctx.response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = &protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::try_from(&**protocol)?);
+    }
+    Ok((codec, protocol))
 }
 
 /// The answer to the key of a request that may open a WebSocket.
@@ -142,7 +160,7 @@ fn choose_protocol(fields: &Headers, ours: &[String]) -> Option<Box<str>> {
 
 /// The codec, with the compression that is agreed on.
 #[cfg(feature = "deflate")]
-fn codec(ctx: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
+fn codec(ctx: &mut Ctx, options: &Options) -> Codec {
     let decoder = Decoder::new(options.limits());
     let offers = texts(ctx.request.fields(), "sec-websocket-extensions");
     let agreed = options.deflate.as_ref().and_then(|deflate| crate::deflate::negotiate(offers, deflate));
@@ -154,7 +172,7 @@ fn codec(ctx: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
 
 /// The codec.
 #[cfg(not(feature = "deflate"))]
-fn codec(_: &mut Ctx, options: &Options) -> (Decoder, Encoder) {
+fn codec(_: &mut Ctx, options: &Options) -> Codec {
     (Decoder::new(options.limits()), Encoder::default())
 }
 

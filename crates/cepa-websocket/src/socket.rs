@@ -17,7 +17,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use cepa_core::{Io, LocalBoxFuture};
+use cepa_core::{Io, LocalBoxFuture, Parked, Result};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use self::{
@@ -26,7 +27,11 @@ use self::{
     output::Output,
 };
 pub(crate) use self::{clock::Times, run::run};
-use crate::{Close, CloseCode, Decoder, Event, Message, Prepared, SocketError, encode::Encoder};
+use crate::{
+    Close, CloseCode, Decoder, Event, Message, Prepared, SocketError,
+    encode::{Encoder, encode_control},
+    frame::Opcode,
+};
 
 /// Bytes that are thrown away of what a client sends after it was told that it must go.
 const THROWN: usize = 1 << 20;
@@ -41,7 +46,8 @@ pub struct Socket {
     encoder: Encoder,
     output: Output,
     clock: Clock,
-    draining: LocalBoxFuture<'static, ()>,
+    /// Gone once the server drains.
+    draining: Option<LocalBoxFuture<'static, ()>>,
     phase: Phase,
     error: Option<SocketError>,
     close: Option<Box<Close>>,
@@ -52,6 +58,8 @@ pub struct Socket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
+    /// It is at rest, and may go on in another process.
+    Leaving,
     /// We have said Close, and wait for the client to say it.
     Closing,
     /// What is to be written goes out, then nothing more; then, if the client may still send, it is read to its end.
@@ -78,7 +86,7 @@ impl Socket {
             encoder,
             output: Output::default(),
             clock: Clock::new(times),
-            draining,
+            draining: Some(draining),
             phase: Phase::Open,
             error: None,
             close: None,
@@ -87,7 +95,7 @@ impl Socket {
     }
 
     /// The next message; `None` once the WebSocket is closed in order, by the client, by [`close`](Self::close), or with
-    /// 1001 because the server drains.
+    /// 1001 because the server drains; or when it may [leave](Self::resumed_by) for another process.
     ///
     /// When it is cancelled nothing is lost.
     ///
@@ -163,6 +171,57 @@ impl Socket {
         while let Ok(Some(_)) = self.recv().await {}
     }
 
+    /// Has the WebSocket go on in the process that takes over from this one as it drains, if it can: whether it has gone.
+    /// The handler of that name there ([`App::resume`](cepa_core::App::resume)) gets the state, and opens the WebSocket anew
+    /// with [`websocket`](crate::WebSocketExt::websocket), without a handshake.
+    ///
+    /// It can go when [`recv`](Self::recv) has returned `None` for this reason: the WebSocket is at rest then, and what the
+    /// client sends waits for who goes on. One that stays is closed with 1001 when the handler returns. The [options] are
+    /// those of the handler there; a WebSocket that compresses never moves.
+    ///
+    /// ```
+    /// use cepa_core::{App, Ctx, Result};
+    /// use cepa_websocket::{Options, Socket, WebSocketExt as _};
+    ///
+    /// /// Tells how many messages have come, also if some of them came to the process before.
+    /// fn counted(ctx: &mut Ctx, mut count: u32) -> Result {
+    ///     ctx.websocket(&Options::default(), async move |socket: &mut Socket| {
+    ///         while socket.recv().await?.is_some() {
+    ///             count += 1;
+    ///             socket.send(count.to_string()).await?;
+    ///         }
+    ///         socket.resumed_by("counted", &count)?;
+    ///         Ok(())
+    ///     })
+    /// }
+    ///
+    /// let app = App::new()
+    ///     .get("/", async |ctx: &mut Ctx| counted(ctx, 0))
+    ///     .resume("counted", async |ctx: &mut Ctx| counted(ctx, ctx.resumed()?));
+    /// # app.build().unwrap();
+    /// ```
+    ///
+    /// [options]: crate::Options
+    ///
+    /// # Errors
+    /// A state that cannot be written as JSON.
+    pub fn resumed_by(&mut self, handler: &str, state: &impl Serialize) -> Result<bool> {
+        if self.phase != Phase::Leaving {
+            return Ok(false);
+        }
+        let mut farewell = Vec::new();
+        encode_control(&mut farewell, Opcode::Close, &going_away().payload());
+        let mut parked = Parked::new(handler, state)?.with_farewell(farewell);
+        if let Some(protocol) = self.protocol() {
+            parked = parked.with_header("sec-websocket-protocol", protocol);
+        }
+        let has_gone = self.io.leave(parked);
+        if has_gone {
+            self.end(None);
+        }
+        Ok(has_gone)
+    }
+
     /// The Close that the client has sent, if it has.
     pub fn closed_with(&self) -> Option<&Close> {
         self.close.as_deref()
@@ -182,6 +241,7 @@ impl Socket {
         loop {
             match self.phase {
                 Phase::Ended => return Poll::Ready(self.error.take().map_or(Ok(None), Err)),
+                Phase::Leaving => return Poll::Ready(Ok(None)),
                 Phase::Open | Phase::Closing => match self.poll_event(cx) {
                     Poll::Ready(Ok(event)) => {
                         if let Some(message) = self.take(event) {
@@ -303,8 +363,8 @@ impl Socket {
     }
 
     fn start_close(&mut self, close: Close) {
-        if self.phase == Phase::Open {
-            self.output.close(close);
+        if matches!(self.phase, Phase::Open | Phase::Leaving) {
+            self.output.close(if self.phase == Phase::Leaving { going_away() } else { close });
             self.phase = Phase::Closing;
             self.clock.start_end();
         }
@@ -371,8 +431,7 @@ impl Socket {
     /// Looks at the drain and at the clock; `false` if there is nothing to do but to wait, for which both are asked to
     /// wake the task.
     fn poll_clock(&mut self, cx: &mut Context<'_>, reads: bool) -> bool {
-        if self.phase == Phase::Open && self.draining.as_mut().poll(cx).is_ready() {
-            self.start_close(Close::new(CloseCode::GOING_AWAY, ""));
+        if self.phase == Phase::Open && self.poll_leave(cx, reads) {
             return true;
         }
         let open = self.phase == Phase::Open;
@@ -385,9 +444,39 @@ impl Socket {
             clock::Due::Pong => self.abort(Some(SocketError::PongTime)),
             clock::Due::Message => self.refuse(CloseCode::POLICY, SocketError::MessageTime),
             clock::Due::Stall => self.abort(Some(SocketError::WriteStall)),
+            // It has not come to rest.
+            clock::Due::End if open => self.start_close(going_away()),
             clock::Due::End => self.abort(None),
         }
         true
+    }
+
+    /// Once the server drains, leaves when it may, or closes; `false` if there is nothing to do but to wait.
+    fn poll_leave(&mut self, cx: &mut Context<'_>, reads: bool) -> bool {
+        if let Some(draining) = &mut self.draining {
+            if draining.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.draining = None;
+            self.clock.start_end();
+        }
+        let may_leave = if self.compresses() { Poll::Ready(false) } else { self.io.poll_leave(cx) };
+        let is_at_rest = self.input.is_at_rest() && self.output.is_empty();
+        match may_leave {
+            Poll::Ready(false) => self.start_close(going_away()),
+            Poll::Ready(true) if reads && is_at_rest => self.phase = Phase::Leaving,
+            // How long the others take that leave is not this one's fault.
+            Poll::Pending if is_at_rest => {
+                self.clock.start_end();
+                return false;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn compresses(&self) -> bool {
+        self.encoder.compresses() || self.input.compresses()
     }
 }
 
@@ -398,6 +487,11 @@ impl fmt::Debug for Socket {
             .field("protocol", &self.protocol)
             .finish_non_exhaustive()
     }
+}
+
+/// What a client is told that must go because the server does.
+fn going_away() -> Close {
+    Close::new(CloseCode::GOING_AWAY, "")
 }
 
 /// The moment it is.

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use cepa_core::{Error, Provided, Result};
+use cepa_core::{App, Error, Provided, Result};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::lifecycle::{Lifecycle, Panicked};
@@ -124,10 +124,19 @@ pub struct Boot {
     provided: Arc<OnceLock<Provided>>,
 }
 
+/// Changes a configuration that was just read, in every process of a cluster.
+pub(crate) type Settle = fn(&mut Boot) -> Result;
+
 /// What a [`Boot`] is made from.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) name: String,
+    /// The folder to work in, as it was typed.
+    pub(crate) folder: Option<PathBuf>,
+    /// A configuration file of that folder.
+    pub(crate) file: Option<&'static str>,
+    /// What the program makes of the configuration before anybody reads it.
+    pub(crate) settle: Option<Settle>,
     pub(crate) env: Option<EnvName>,
     /// The folder of configuration files; it must exist if it was asked for.
     pub(crate) dir: Option<PathBuf>,
@@ -135,9 +144,17 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
+    /// Goes to the folder that was asked for, else to that of the package.
+    pub(crate) fn enter(&mut self) -> Result<(), BootError> {
+        let Some(folder) = self.folder.take() else { return self.enter_package() };
+        // What was typed is meant from where it was typed.
+        self.dir = self.dir.as_ref().map(path::absolute).transpose().map_err(BootError::Root)?;
+        env::set_current_dir(&folder).map_err(|error| BootError::Folder(folder, error))
+    }
+
     /// Goes to the folder of the program's package if `cargo run` has started it: its files are there, wherever in the
     /// workspace that was typed.
-    pub(crate) fn enter_package(&mut self) -> Result<(), BootError> {
+    fn enter_package(&mut self) -> Result<(), BootError> {
         // Whatever a program that cargo started runs in its turn inherits both; then the names differ.
         let is_ours = env::var_os("CARGO_PKG_NAME").is_some_and(|package| *package == *self.name);
         let Some(folder) = env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours) else { return Ok(()) };
@@ -173,7 +190,8 @@ impl Boot {
     pub fn load_with(env: &str, settings: &[&str]) -> Result<Self> {
         let env = Some(env.parse()?);
         let flags = settings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        Ok(Self::new(Surroundings { name: process_name(), env, dir: None, flags })?)
+        let (folder, file, settle, dir) = (None, None, None, None);
+        Ok(Self::new(Surroundings { name: process_name(), folder, file, settle, env, dir, flags })?)
     }
 
     pub(crate) fn new(from: Surroundings) -> Result<Self, BootError> {
@@ -186,12 +204,13 @@ impl Boot {
             return Err(BootError::NoFolder(dir.clone()));
         }
         let config = Config::load(Layers {
+            file: from.file.map(Path::new),
             dir: from.dir.as_deref().unwrap_or(Path::new("config")),
             env: &env.0,
             variables: env::vars_os().collect(),
             flags: from.flags,
         })?;
-        Ok(Self {
+        let mut boot = Self {
             name: from.name,
             background: Background::new(&env.0),
             env: env.0,
@@ -202,7 +221,11 @@ impl Boot {
             hooks: Hooks::default(),
             providing: Provided::default(),
             provided: Arc::default(),
-        })
+        };
+        match from.settle {
+            Some(settle) => settle(&mut boot).map(|()| boot).map_err(BootError::Settle),
+            None => Ok(boot),
+        }
     }
 
     /// Adds a plugin, as [`Program::plugin`](crate::Program::plugin) does.
@@ -252,6 +275,21 @@ impl Boot {
     #[track_caller]
     pub fn config<T: DeserializeOwned>(&self, section: &str) -> Result<T> {
         Ok(self.config.section(section)?)
+    }
+
+    /// The error for a value of the configuration whose type was read, but which cannot be used: a folder that is not
+    /// there, a name that two have. `key` is that of the value, such as `hosts[1].folder`, and the message names the
+    /// file and line, the variable or the flag where it is written.
+    #[track_caller]
+    pub fn config_fault(&self, key: &str, fault: impl fmt::Display) -> Error {
+        self.config.fault(key, fault.to_string()).into()
+    }
+
+    /// Has an app find what is [provided](Self::provide) to the process. The app of the program does so by itself, and with
+    /// it all that is mounted in it; this is for apps that are built apart, such as those of [`Hosts`](cepa_core::Hosts).
+    #[must_use]
+    pub fn equip(&self, app: App) -> App {
+        app.provide_later(Arc::clone(&self.provided))
     }
 
     /// Sets a value of the configuration, written as for `--set`; it wins over all that is written elsewhere.
@@ -347,6 +385,10 @@ pub(crate) enum BootError {
     Variable(#[source] EnvNameError),
     #[error("{}: no such folder; leave out --config, or name the folder of the configuration", .0.display())]
     NoFolder(PathBuf),
+    #[error("{}: {}; name a folder", .0.display(), .1)]
+    Folder(PathBuf, #[source] io::Error),
+    #[error("{}", crate::told(.0))]
+    Settle(Error),
     #[error("the current directory cannot be used: {0}")]
     Root(#[source] io::Error),
 }

@@ -6,7 +6,7 @@ mod cluster;
 use std::{ffi::OsString, path::PathBuf};
 
 use cepa_server::listen::Address;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use http::Method;
 
@@ -181,10 +181,13 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     name: &str,
     version: &str,
+    hosts_folders: bool,
 ) -> Result<(Command, Surroundings), clap::Error> {
-    let mut clap = CommandLine::command().name(name.to_owned()).version(version.to_owned());
+    let mut clap = command_line(hosts_folders).name(name.to_owned()).version(version.to_owned());
     let matches = clap.try_get_matches_from_mut(arguments)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut clap))?;
+    let folder = matches.subcommand().and_then(|(_, of_command)| of_command.try_get_one(FOLDER).ok()?);
+    let folder: Option<PathBuf> = folder.cloned();
     #[cfg_attr(not(feature = "dev"), expect(unused_mut, reason = "only `dev` hands flags on"))]
     let (mut command, behind) = match line.command {
         None => (Command::Serve, Flags::default()),
@@ -221,7 +224,29 @@ pub(crate) fn parse(
     if let Command::Dev { flags: handed_on, .. } = &mut command {
         *handed_on = flags.arguments();
     }
-    Ok((command, flags.surroundings(name, workers)))
+    Ok((command, Surroundings { folder, ..flags.surroundings(name, workers) }))
+}
+
+/// The argument that names the folder to work in.
+const FOLDER: &str = "folder";
+
+/// The definition of all command lines.
+fn command_line(hosts_folders: bool) -> clap::Command {
+    let line = CommandLine::command();
+    if !hosts_folders {
+        return line;
+    }
+    line.mut_subcommands(|command| match command.get_name() {
+        "completions" => command,
+        // There is no app to be built.
+        "dev" | "serve-dev" => command.hide(true),
+        _ => command.arg(
+            Arg::new(FOLDER)
+                .value_name("SITE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("The folder of the site [default: this one]"),
+        ),
+    })
 }
 
 /// The one of these command lines that asks for `what`.
@@ -232,13 +257,13 @@ pub(crate) fn that_asks_for(
     what: &Command,
     mut lines: impl Iterator<Item = Vec<OsString>>,
 ) -> Option<Vec<OsString>> {
-    lines.find(|line| parse(line.iter().cloned(), "", "").is_ok_and(|(command, _)| command == *what))
+    lines.find(|line| parse(line.iter().cloned(), "", "", true).is_ok_and(|(command, _)| command == *what))
 }
 
 /// What a shell needs to complete command lines of the program.
-pub(crate) fn completions(shell: Shell, name: &str) -> String {
+pub(crate) fn completions(shell: Shell, name: &str, hosts_folders: bool) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), name, &mut script);
+    clap_complete::generate(shell, &mut command_line(hosts_folders), name, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
@@ -275,7 +300,7 @@ impl Flags {
             flags.push(Setting::value("--workers", workers, &number.to_string()));
         }
         let Place { env, config: dir, .. } = self.place;
-        Surroundings { name: name.to_owned(), env, dir, flags }
+        Surroundings { name: name.to_owned(), folder: None, file: None, settle: None, env, dir, flags }
     }
 }
 
@@ -290,7 +315,7 @@ mod tests {
 
     fn parsed(arguments: &[&str]) -> Result<(Command, Surroundings), clap::Error> {
         let arguments = ["/opt/app"].iter().chain(arguments).map(|&argument| argument.into());
-        parse(arguments, "hello", "1.2.3")
+        parse(arguments, "hello", "1.2.3", false)
     }
 
     #[test]
@@ -351,6 +376,34 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_stands_behind_the_command_of_a_program_that_hosts_folders() {
+        let folder = |arguments: &[&str], hosts| {
+            let line = ["cepa"].iter().chain(arguments).map(|&argument| argument.into());
+            parse(line, "cepa", "1", hosts).map(|(_, surroundings)| surroundings.folder).map_err(drop)
+        };
+        for (arguments, site) in [
+            (&["serve", "there"][..], Some("there")),
+            (&["--env", "a", "check", "--dump", "there", "--set", "x.a=1"], Some("there")),
+            (&["routes", "--explain", "/", "there"], Some("there")),
+            (&["serve"], None),
+            (&[], None),
+            #[cfg(feature = "cluster")]
+            (&["start", "--daemon", "there"], Some("there")),
+            #[cfg(feature = "cluster")]
+            (&["reload", "there"], Some("there")),
+            #[cfg(feature = "cluster")]
+            (&["run-schedule", "clean", "there"], Some("there")),
+        ] {
+            assert_eq!(folder(arguments, true), Ok(site.map(PathBuf::from)), "{arguments:?}");
+            assert_eq!(folder(arguments, false).is_ok(), site.is_none(), "{arguments:?}");
+        }
+        for arguments in [&["there"][..], &["serve", "one", "two"], &["completions", "bash", "there"]] {
+            assert_eq!(folder(arguments, true), Err(()), "{arguments:?}");
+        }
+        command_line(true).debug_assert();
+    }
+
+    #[test]
     fn flags_stand_before_and_behind_the_command() {
         let line =
             ["--env", "a", "--set", "x.a=1", "--config", "here", "check", "--env", "b", "--set", "x.a=2"];
@@ -363,7 +416,7 @@ mod tests {
     #[test]
     fn completions_are_for_the_program_by_its_name() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
-            let script = completions(shell, "my-app");
+            let script = completions(shell, "my-app", false);
             assert!(script.contains("my-app") && script.contains("explain"), "{shell}: {script}");
         }
     }

@@ -35,6 +35,8 @@ const OWN: [&str; 8] = ["server", "log", "cluster", "lifecycle", "plugins", "sch
 
 /// Where the layers come from; a later one wins over those before.
 pub(crate) struct Layers<'a> {
+    /// A file below those of the folder, which may be missing.
+    pub(crate) file: Option<&'a Path>,
     /// The folder of `default.toml` and `{env}.toml`, which may both be missing, and the folder too.
     pub(crate) dir: &'a Path,
     /// The name of the environment.
@@ -59,8 +61,8 @@ impl Config {
     pub(crate) fn load(layers: Layers<'_>) -> Result<Self, ConfigError> {
         let asked = RefCell::new(OWN.map(str::to_owned).into());
         let mut config = Self { root: Table::new(), asked, files: Vec::new() };
-        for name in ["default", layers.env] {
-            let path = layers.dir.join(format!("{name}.toml"));
+        let of_folder = ["default", layers.env].map(|name| layers.dir.join(format!("{name}.toml")));
+        for path in layers.file.map(Path::to_owned).into_iter().chain(of_folder) {
             if let Some(table) = text::file(&path)? {
                 node::merge(&mut config.root, table);
                 config.files.push(path);
@@ -106,6 +108,24 @@ impl Config {
     /// Where the value below these keys was written.
     pub(crate) fn origin(&self, [first, rest @ ..]: &[&str; 3]) -> Option<String> {
         Some(self.root.get(*first)?.at(rest.iter().copied())?.origin.to_string())
+    }
+
+    /// The error for a value below this key, such as `hosts[1].mounts[0].files`, that a type cannot see to be wrong.
+    pub(crate) fn fault(&self, key: &str, text: String) -> ConfigError {
+        let mut steps = key.split(['.', '[']).map(|step| step.trim_end_matches(']'));
+        let mut node = steps.next().and_then(|section| self.root.get(section));
+        // As far as it was written: what is missing is missed in the table around it.
+        for step in steps {
+            match node.and_then(|node| node.step(step)) {
+                Some(below) => node = Some(below),
+                None => break,
+            }
+        }
+        let error = ConfigError::from(Fault::Value(text)).within(key);
+        match node {
+            Some(node) => error.at(&node.origin),
+            None => error,
+        }
     }
 
     /// Checks that a table of names, a section or one in it, has none but these.

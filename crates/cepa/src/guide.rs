@@ -38,6 +38,9 @@ mod pages {
     #[doc = include_str!("../../../docs/guide/src/jobs.md")]
     struct Jobs;
 
+    #[doc = include_str!("../../../docs/guide/src/calls.md")]
+    struct Calls;
+
     #[doc = include_str!("../../../docs/guide/src/live.md")]
     struct Live;
 

@@ -98,7 +98,7 @@ fn as_process(pid: Option<u32>) -> String {
 pub(crate) fn operate(operation: &Operation, mut surroundings: Surroundings) -> Result<String, OperateError> {
     // Before the current directory changes.
     let typed = Typed::of_process().map_err(OperateError::Program)?;
-    surroundings.enter_package()?;
+    surroundings.enter()?;
     let cluster = Cluster::of(&Boot::new(surroundings)?)?;
     let name = &cluster.name;
     match operation {

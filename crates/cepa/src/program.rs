@@ -32,7 +32,7 @@ use tracing::{dispatcher, info};
 use crate::{
     CertificatesError, Plugin,
     acme::{self, Certificates},
-    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Surroundings},
+    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Settle, Surroundings},
     command::{self, Command},
     config::ConfigError,
     dev,
@@ -65,6 +65,9 @@ use crate::{
 pub struct Program {
     pub(crate) name: String,
     pub(crate) version: String,
+    /// The configuration file of the folder that it works in, if that is named on its command line.
+    file: Option<&'static str>,
+    settle: Option<Settle>,
     plugins: Vec<Box<dyn Erased>>,
 }
 
@@ -79,13 +82,29 @@ macro_rules! program {
 impl Program {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into(), plugins: Vec::new() }
+        Self { name: name.into(), version: version.into(), file: None, settle: None, plugins: Vec::new() }
+    }
+
+    /// A program that hosts folders: one may be named behind each command, and the program works in it as if it had been
+    /// started there. `file`, of that folder, is the lowest layer of the configuration.
+    #[must_use]
+    pub fn hosts_folders(mut self, file: &'static str) -> Self {
+        self.file = Some(file);
+        self
     }
 
     /// Adds a plugin. The order is that of what they need, else that in which they were added.
     #[must_use]
     pub fn plugin(mut self, plugin: impl Plugin) -> Self {
         self.plugins.push(Box::new(plugin));
+        self
+    }
+
+    /// Changes the configuration by [`Boot::set`] before anybody reads it, in every process of a cluster: in the master and
+    /// the agent too, which have no [`Plugin`].
+    #[must_use]
+    pub fn settle(mut self, settle: fn(&mut Boot) -> Result) -> Self {
+        self.settle = Some(settle);
         self
     }
 
@@ -99,12 +118,17 @@ impl Program {
         if process::is_cgi() {
             return self.run_for_cgi(app);
         }
-        let (command, mut surroundings) = match command::parse(env::args_os(), &self.name, &self.version) {
+        let hosts = self.file.is_some();
+        let asked = command::parse(env::args_os(), &self.name, &self.version, hosts);
+        let (command, mut surroundings) = match asked {
             Ok(asked) => asked,
             Err(text) => return usage(&text),
         };
+        (surroundings.file, surroundings.settle) = (self.file, self.settle);
         match &command {
-            Command::Completions(shell) => return self.end(Ok(command::completions(*shell, &self.name))),
+            Command::Completions(shell) => {
+                return self.end(Ok(command::completions(*shell, &self.name, hosts)));
+            }
             #[cfg(feature = "cluster")]
             Command::Start => return start::start(self, surroundings, app),
             #[cfg(feature = "cluster")]
@@ -113,7 +137,7 @@ impl Program {
             }
             _ => {}
         }
-        let text = surroundings.enter_package().map_err(Failure::from);
+        let text = surroundings.enter().map_err(Failure::from);
         #[cfg(feature = "cluster")]
         if let (Command::RunSchedule(name), Ok(())) = (&command, &text) {
             match operate::run_schedule(name, &surroundings) {
@@ -163,7 +187,7 @@ fn usage(text: &clap::Error) -> ExitCode {
 pub fn develop(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = ["cepa", "dev"].map(OsString::from).into_iter().chain(arguments);
     let program = Program::new("cepa", env!("CARGO_PKG_VERSION"));
-    match command::parse(line, &program.name, &program.version) {
+    match command::parse(line, &program.name, &program.version, false) {
         Ok((command, surroundings)) => {
             // What is asked for has no app of its own.
             program.end(perform(&command, surroundings, Vec::new(), |_| Ok(App::new())))
@@ -176,7 +200,9 @@ impl Program {
     /// Answers the one request that a front server has started the program for. Its arguments are those of the client
     /// (RFC 3875, section 4.4), so they are no command line.
     fn run_for_cgi(self, app: impl FnOnce(&mut Boot) -> Result<App>) -> ExitCode {
-        let surroundings = Surroundings { name: self.name, env: None, dir: None, flags: Vec::new() };
+        let (folder, env, dir, flags) = (None, None, None, Vec::new());
+        let surroundings =
+            Surroundings { name: self.name, folder, file: self.file, settle: self.settle, env, dir, flags };
         match perform(&Command::Cgi, surroundings, self.plugins, app) {
             Ok(_) => ExitCode::SUCCESS,
             Err(failure) => {

@@ -35,8 +35,12 @@ pub(crate) fn start(
         Err(error) => return program.end(Err(Failure::Cluster(error))),
     };
     let seat = Seat::of_process().map_err(Failure::Cluster);
-    let entered = surroundings.enter_package().map_err(Failure::from);
-    let ended = entered.and(seat).and_then(|seat| match seat {
+    let entered = seat.and_then(|seat| match seat {
+        // Who made it part of a cluster was there already.
+        Some(_) if surroundings.folder.is_some() => Ok(seat),
+        _ => surroundings.enter().map(|()| seat).map_err(Failure::from),
+    });
+    let ended = entered.and_then(|seat| match seat {
         Some(seat) if seat.part() == Part::Worker => {
             let worker = Worker::new(seat);
             match Boot::new(surroundings) {

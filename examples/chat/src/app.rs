@@ -29,11 +29,15 @@ pub fn app(boot: &mut Boot) -> Result<App> {
     let bus: BusConfig = boot.config("bus")?;
     let Settings { keep } = boot.config("chat")?;
     let public = static_files::Options { root: boot.root().join("public"), ..Default::default() };
+    let bus = Bus::connect(&bus)?;
     Ok(App::new()
-        .provide(Rooms::new(Bus::connect(&bus)?, keep))
+        .provide(Rooms::new(bus.clone(), keep))
+        .provide(bus)
         .with(secure_headers(Default::default())?)
         .with(static_files(public)?)
         .route("/rooms/{room}", get(doors::stream).post(doors::say))
         .get("/rooms/{room}/poll", doors::poll)
-        .get("/rooms/{room}/socket", doors::socket))
+        .get("/rooms/{room}/socket", doors::socket)
+        .resume(doors::STREAM, doors::go_on_streaming)
+        .resume(doors::SOCKET, doors::go_on_talking))
 }

@@ -1,7 +1,7 @@
 //! The ways into a room: a stream of events, long polls, a WebSocket; and out of the mouth.
 
 use cepa::{
-    bus::{Delivery, EventId, Live, SseOptions},
+    bus::{Delivery, EventId, Live, SseOptions, Subscriber},
     prelude::*,
     websocket::{self, Message, Socket, WebSocketExt},
 };
@@ -16,27 +16,56 @@ struct Visitor {
     after: Option<String>,
 }
 
-impl Visitor {
+/// Where somebody is: what a worker that takes over needs to know of a visitor.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    room: String,
+    who: String,
+    /// The id of what they have heard last.
+    heard: Option<String>,
+}
+
+/// The handlers that go on with visitors of a worker that has left.
+pub(crate) const STREAM: &str = "stream";
+pub(crate) const SOCKET: &str = "socket";
+
+impl Place {
+    /// Where a visitor wants to be.
+    fn of(ctx: &Ctx) -> Result<Self> {
+        let Visitor { who, after } = ctx.query()?;
+        Ok(Self { room: ctx.params()?, who, heard: after })
+    }
+
     /// The id of what they have heard last; one that is none of ours is as if there were none: they hear all that is there.
     fn last(&self) -> Option<EventId> {
-        self.after.as_ref()?.parse().ok()
+        self.heard.as_ref()?.parse().ok()
     }
 }
 
 /// `GET /rooms/{room}`: a stream of events.
 pub(crate) async fn stream(ctx: &mut Ctx) -> Result {
-    let room = Rooms::of(ctx)?;
-    let visitor: Visitor = ctx.query()?;
-    let last = ctx.last_event_id().or_else(|| visitor.last());
-    let subscriber = room.enter(&visitor.who, last).await?;
-    ctx.sse_with(subscriber, SseOptions { retry: Duration::from_millis(500), ..SseOptions::default() })
+    let place = Place::of(ctx)?;
+    let last = ctx.last_event_id().or_else(|| place.last());
+    let subscriber = Rooms::named(ctx, &place.room)?.enter(&place.who, last).await?;
+    send_events(ctx, &place, subscriber)
+}
+
+/// A stream that another worker has begun, of one who has never been away.
+pub(crate) async fn go_on_streaming(ctx: &mut Ctx) -> Result {
+    let place: Place = ctx.resumed()?;
+    let subscriber = Rooms::named(ctx, &place.room)?.stay(&place.who, ctx.last_event_id())?;
+    send_events(ctx, &place, subscriber)
+}
+
+fn send_events(ctx: &mut Ctx, place: &Place, subscriber: Subscriber<Event>) -> Result {
+    let options = SseOptions { retry: Duration::from_millis(500), ..SseOptions::default() };
+    ctx.sse_with(subscriber.resumed_by(STREAM, place)?, options)
 }
 
 /// `GET /rooms/{room}/poll`. Who polls comes and goes all the time, and is not told to be here.
 pub(crate) async fn poll(ctx: &mut Ctx) -> Result {
     let room = Rooms::of(ctx)?;
-    let visitor: Visitor = ctx.query()?;
-    let subscriber = room.hear(visitor.last())?;
+    let subscriber = room.hear(Place::of(ctx)?.last())?;
     ctx.long_poll_with(subscriber, Duration::from_secs(30))
 }
 
@@ -49,17 +78,30 @@ pub(crate) async fn say(ctx: &mut Ctx) -> Result<StatusCode> {
 
 /// `GET /rooms/{room}/socket`: both ways at once.
 pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
-    let room = Rooms::of(ctx)?;
-    let visitor: Visitor = ctx.query()?;
+    let place = Place::of(ctx)?;
+    talk(ctx, place, true)
+}
+
+/// A WebSocket that another worker has opened.
+pub(crate) async fn go_on_talking(ctx: &mut Ctx) -> Result {
+    let place = ctx.resumed()?;
+    talk(ctx, place, false)
+}
+
+fn talk(ctx: &mut Ctx, place: Place, is_new: bool) -> Result {
+    let room = Rooms::named(ctx, &place.room)?;
     let options = websocket::Options { message: 16 << 10, ..websocket::Options::default() };
     // Who is not let in has not come.
     ctx.websocket(&options, async move |socket: &mut Socket| {
-        let mut subscriber = room.enter(&visitor.who, visitor.last()).await?;
+        let mut subscriber = match is_new {
+            true => room.enter(&place.who, place.last()).await?,
+            false => room.stay(&place.who, place.last())?,
+        };
         loop {
             tokio::select! {
                 heard = socket.recv() => match heard? {
                     Some(message) => room.say(line(&message)?).await.map(drop)?,
-                    None => return Ok(()),
+                    None => break,
                 },
                 told = subscriber.next() => match told {
                     Some(told) => tell(socket, &told).await?,
@@ -67,6 +109,10 @@ pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
                 },
             }
         }
+        if socket.resumed_by(SOCKET, &Place { heard: Some(subscriber.last().to_string()), ..place })? {
+            subscriber.moved();
+        }
+        Ok(())
     })
 }
 

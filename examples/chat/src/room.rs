@@ -1,7 +1,7 @@
 //! A room: a queue of the bus, and what is published there.
 
 use cepa::{
-    bus::{Bus, EventId, NameError, Queue, QueueOptions, Subscriber},
+    bus::{Bus, EventId, NameError, Queue, QueueOptions, Stopped, Subscriber},
     prelude::*,
 };
 use serde::{Deserialize, Serialize};
@@ -74,10 +74,13 @@ impl Rooms {
 
     /// The room in the path.
     pub(crate) fn of(ctx: &Ctx) -> Result<Room> {
+        Self::named(ctx, &ctx.params::<String>()?)
+    }
+
+    pub(crate) fn named(ctx: &Ctx, name: &str) -> Result<Room> {
         let rooms = ctx.provided::<Self>()?;
         let options = QueueOptions { keep: rooms.keep, ..QueueOptions::default() };
-        let name: String = ctx.params()?;
-        let room = rooms.bus.queue_with("chat", options).and_then(|rooms| rooms.room(&name));
+        let room = rooms.bus.queue_with("chat", options).and_then(|rooms| rooms.room(name));
         Ok(Room(room.map_err(refused)?))
     }
 }
@@ -103,15 +106,20 @@ impl Room {
         if !fits(who, Line::LONGEST_NAME) {
             return Err(Error::new(422, "Who comes has a name, not empty nor too long"));
         }
-        let room = self.clone();
-        let subscriber = self.hear(last)?.named(who).map_err(refused)?.on_stop(move |_| {
-            // A server that ends has nobody to run it any more.
-            if Handle::try_current().is_ok() {
-                spawn_local(async move { room.tell_who_is_here().await });
-            }
-        });
+        let subscriber = self.stay(who, last)?;
         self.tell_who_is_here().await;
         Ok(subscriber)
+    }
+
+    /// [Enters](Self::enter) without a word, as one who was here all the time.
+    pub(crate) fn stay(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
+        let room = self.clone();
+        Ok(self.hear(last)?.named(who).map_err(refused)?.on_stop(move |why| {
+            // A server that ends has nobody to run it any more.
+            if why != Stopped::Moved && Handle::try_current().is_ok() {
+                spawn_local(async move { room.tell_who_is_here().await });
+            }
+        }))
     }
 
     /// Not heard of, it is told by whoever comes or goes next: no reason to fail.

@@ -89,6 +89,13 @@ fn cases() -> Vec<Case> {
             headers: &[("if-modified-since", "Fri, 31 Dec 2100 23:59:59 GMT")],
             ..case("not modified", "GET", "/files/onion.txt")
         },
+        Case { headers: &[("if-none-match", "*")], ..case("not modified by tag", "GET", "/files/onion.txt") },
+        Case { headers: &[("if-none-match", "\"x\"")], ..case("modified by tag", "GET", "/files/onion.txt") },
+        Case { headers: &[("range", "bytes=-5")], ..case("range of the end", "GET", "/files/onion.txt") },
+        Case {
+            headers: &[("range", "bytes=10-19"), ("if-range", "\"x\"")],
+            ..case("range of another version", "GET", "/files/onion.txt")
+        },
         Case { headers: &[("cookie", "seen=before; x=1")], ..case("cookies", "GET", "/cookies") },
         case("redirect", "GET", "/redirect"),
         case("nothing", "GET", "/nothing"),
@@ -96,6 +103,8 @@ fn cases() -> Vec<Case> {
         case("missing", "GET", "/missing"),
         case("forbidden", "GET", "/forbidden"),
         case("broken", "GET", "/broken"),
+        case("head of an error", "HEAD", "/forbidden"),
+        case("options", "OPTIONS", "/json"),
         case("wrong method", "DELETE", "/json"),
         Case { body: b"5".to_vec(), ..case("put", "PUT", "/item") },
         case("put of nothing", "PUT", "/item"),
@@ -106,6 +115,16 @@ fn cases() -> Vec<Case> {
             headers: &[("content-type", "multipart/form-data; boundary=x")],
             body: form.into(),
             ..case("upload", "POST", "/upload")
+        },
+        Case {
+            headers: &[("content-type", "multipart/form-data; boundary=x")],
+            body: form.replace("0123456789", &"0123456789".repeat(30_000)).into(),
+            ..case("large upload", "POST", "/upload")
+        },
+        Case {
+            headers: &[("content-type", "multipart/form-data; boundary=x")],
+            body: form.replace("--x--", "").into(),
+            ..case("upload that breaks off", "POST", "/upload")
         },
     ]
 }

@@ -11,6 +11,7 @@ use std::{
 use cepa_cluster::control::Request;
 use cepa_tests::{
     cluster::{Cluster, Starting, signal},
+    listeners::{Counts, Listeners},
     load::{Load, Seen, Wrk},
     stats::{eventually, memory},
 };
@@ -21,6 +22,9 @@ const CLIENTS: (usize, usize) = (4, 4);
 
 /// Answers between one event and the next.
 const BETWEEN: u64 = 2_000;
+
+/// Between one number that all who wait hear, and the next.
+const BETWEEN_NUMBERS: Duration = Duration::from_millis(20);
 
 /// The most time that a cluster of `hello` may take to start, and bytes that its processes may take.
 const LONGEST_START: Duration = Duration::from_millis(300);
@@ -34,9 +38,10 @@ fn main() -> ExitCode {
     };
     let (reloads, upgrades, kills) = (count("--reloads", 20), count("--upgrades", 5), count("--kills", 20));
     let changes = changes(reloads, upgrades);
+    let waits = waits(reloads, count("--waiting", 3_000));
     let kills = kills_of(kills);
     let cheap = costs();
-    if changes && kills && cheap { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if changes && waits && kills && cheap { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A program that was built beside this one.
@@ -84,6 +89,39 @@ fn changes(reloads: usize, upgrades: usize) -> bool {
     cluster.wait_until_it_is_calm();
     cluster.stop();
     seen.lost.is_empty() && by_wrk.is_none_or(|(_, clean)| clean)
+}
+
+/// Reloads with so many clients that wait, a third each in streams of events, long polls and WebSockets; whether none was
+/// dropped, and all have heard everything once.
+fn waits(reloads: usize, clients: usize) -> bool {
+    let mut cluster = Starting::new(&built("parked")).set("cluster.workers=4").start();
+    let third = clients / 3;
+    let counts = Counts { streams: third, polls: third, sockets: third };
+    let listeners = Listeners::start(cluster.address(), counts, BETWEEN_NUMBERS);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..reloads {
+        let until = listeners.heard() + 10 * third as u64;
+        eventually("what is said is heard", || listeners.heard() >= until);
+        let started = Instant::now();
+        if let Err(error) = cluster.ask(&Request::Reload) {
+            println!("the reload has failed: {error}");
+        }
+        // None of those before is left: whoever hears something hears it from others.
+        cluster.wait_until_it_is_calm();
+        slowest = slowest.max(started.elapsed());
+    }
+    let heard = listeners.end();
+    println!(
+        "{reloads} reloads of 4 workers with {} clients that wait, the slowest in {slowest:?}",
+        3 * third
+    );
+    println!(
+        "  {} messages heard; {} connections dropped, {} messages lost, {} heard twice; the longest silence {:?}",
+        heard.heard, heard.dropped, heard.lost, heard.doubled, heard.longest
+    );
+    heard.faults.iter().for_each(|fault| println!("  {fault}"));
+    cluster.stop();
+    heard.is_all()
 }
 
 /// Kills workers; whether only what was in them was lost.

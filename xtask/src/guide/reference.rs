@@ -32,10 +32,27 @@ pub(super) fn page(files: &[File], sections: &[(&str, &str)]) -> Result<String, 
     });
     let mut reference = Reference { types: types.collect(), tables: Vec::new() };
     for (name, kind) in sections {
-        reference.add(&format!("[{name}]"), name, kind)?;
+        match name.strip_suffix("[]") {
+            Some(list) => reference.add(&format!("[[{list}]]"), list, kind)?,
+            None => reference.add(&format!("[{name}]"), name, kind)?,
+        }
     }
     reference.write()
 }
+
+/// Gives the `Options` of a module a name that no other has; [`inner`] finds them by it.
+pub(super) fn qualify_options(file: &mut File, module: &str) {
+    for item in &mut file.items {
+        if let Item::Struct(item) = item
+            && item.ident == OPTIONS
+        {
+            item.ident = Ident::new(&format!("{module}_{OPTIONS}"), item.ident.span());
+        }
+    }
+}
+
+/// What many modules call the type of their configuration.
+const OPTIONS: &str = "Options";
 
 struct Reference<'a> {
     types: Vec<Of<'a>>,
@@ -82,7 +99,8 @@ impl<'a> Reference<'a> {
         }
         let of = self.find(kind).ok_or_else(|| format!("no source has the type {kind}"))?;
         // What several types have in them is told once.
-        if matches!(of, Of::Enum(_)) && self.tables.iter().any(|table| table.of.ident() == kind) {
+        let is_shared = matches!(of, Of::Enum(_)) || kind.ends_with(OPTIONS);
+        if is_shared && self.tables.iter().any(|table| table.of.ident() == kind) {
             return Ok(());
         }
         self.tables.push(Table { heading: heading.to_owned(), of });
@@ -169,6 +187,7 @@ impl<'a> Reference<'a> {
             (_, true) => "list",
             (Some(_), false) if inner.is_map => "tables",
             (Some(_), false) => "table",
+            (None, false) if inner.is_map => "table of texts",
             (None, false) => kind(serde.with.as_deref().unwrap_or(&inner.name)).ok_or_else(|| {
                 fault(&format!("the kind of {} is not known to xtask/src/guide/reference.rs", inner.name))
             })?,
@@ -207,8 +226,10 @@ fn kind(name: &str) -> Option<&'static str> {
         "duration" => "time",
         "usize" | "u64" | "u32" | "u16" => "number",
         "bool" => "true or false",
-        "String" | "PathBuf" | "Address" | "Backend" | "Challenge" | "FileMode" | "JobStore" | "Level"
-        | "Levels" | "Mode" | "Protocol" | "Simple" | "WhileLost" | "Zone" => "text",
+        "String" | "PathBuf" | "Address" | "Backend" | "Category" | "Challenge" | "FileMode" | "Format"
+        | "Forwarded" | "HostPolicy" | "Http" | "JobStore" | "Level" | "Levels" | "Mode" | "Protocol"
+        | "Simple" | "Symlinks" | "Unknown" | "Version" | "WhileLost" | "Zone" => "text",
+        "HostTls" => "text or table",
         "FrontServers" => "list",
         _ => return None,
     })
@@ -226,7 +247,13 @@ struct Inner {
 fn inner(kind: &Type) -> Inner {
     let Type::Path(path) = kind else { return Inner::default() };
     let Some(last) = path.path.segments.last() else { return Inner::default() };
-    let name = last.ident.to_string();
+    let mut name = last.ident.to_string();
+    // `proxy::Options`, as `qualify_options` calls it.
+    if name == OPTIONS
+        && let Some(module) = path.path.segments.iter().rev().nth(1)
+    {
+        name = format!("{}_{name}", module.ident);
+    }
     let is_list = name == "Vec";
     let is_map = name == "BTreeMap";
     let is_option = name == "Option";
@@ -269,7 +296,7 @@ fn serde(attributes: &[Attribute]) -> Result<Serde, String> {
                     let last = |path: String| path.rsplit("::").next().unwrap_or_default().to_owned();
                     serde.with = value.map(|path| last(path.value()));
                 }
-                "deny_unknown_fields" | "remote" => {}
+                "deny_unknown_fields" | "deserialize_with" | "remote" => {}
                 other => return Err(meta.error(format!("serde's `{other}` is not known to the reference"))),
             }
             Ok(())

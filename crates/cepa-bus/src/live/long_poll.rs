@@ -8,12 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use cepa_core::{Body, Connection, Ctx, Error, Result};
+use cepa_core::{Body, Connection, Ctx, Error, Park, Parked, Result};
 use http::header;
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::Kind;
 use crate::{Delivery, Subscriber};
 
 /// Messages that are there at once are one answer until it has so many bytes; the rest is the next one's.
@@ -26,7 +27,8 @@ pub(super) fn answer<T: 'static>(ctx: &mut Ctx, mut subscriber: Subscriber<T>, t
         Some(messages) => ctx.set_body(written(&subscriber, &messages)),
         None => {
             let connection = Rc::clone(ctx.connection());
-            ctx.set_body(Body::new(LongPoll { subscriber: Some(subscriber), connection, time, beat: None }))
+            let time = time.min(left(ctx));
+            ctx.set_body(Body::parks(LongPoll { subscriber: Some(subscriber), connection, time, beat: None }))
         }
     }
 }
@@ -34,6 +36,14 @@ pub(super) fn answer<T: 'static>(ctx: &mut Ctx, mut subscriber: Subscriber<T>, t
 /// So often a line break is sent ahead of the answer, which JSON may begin with: proxies keep the connection, and where
 /// only a write tells that a client is gone, as behind a front server, it is noticed.
 const BEAT: Duration = Duration::from_secs(15);
+
+/// The time that one from another process has left, rounded up to seconds; of others, any. As a client would say it that
+/// wishes to wait so long (RFC 7240, section 4.3).
+fn left(ctx: &Ctx) -> Duration {
+    let resumed = ctx.parked().and_then(|_| ctx.get("prefer"));
+    let left = resumed.and_then(|prefer| prefer.strip_prefix("wait=")?.parse().ok());
+    left.map_or(Duration::MAX, Duration::from_secs)
+}
 
 pin_project! {
     /// An answer that waits for the first message.
@@ -46,6 +56,20 @@ pin_project! {
         // Made with the first read: only then there surely is a runtime.
         #[pin]
         beat: Option<Sleep>,
+    }
+}
+
+impl<T> Park for LongPoll<T> {
+    fn park(self: Pin<&mut Self>) -> Option<Parked> {
+        let this = self.project();
+        let until_beat = this.beat.as_pin_mut()?.deadline().saturating_duration_since(Instant::now());
+        let left = this.time.saturating_add(until_beat);
+        let subscriber = this.subscriber.as_mut()?;
+        let farewell = written(subscriber, &Messages::default());
+        let parked = subscriber.park(Kind::Poll)?;
+        *this.subscriber = None;
+        let left = left.as_millis().div_ceil(1000);
+        Some(parked.with_header("prefer", format!("wait={left}")).with_farewell(farewell))
     }
 }
 

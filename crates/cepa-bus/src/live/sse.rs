@@ -9,11 +9,12 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use cepa_core::{Connection, Error};
+use cepa_core::{Connection, Error, Park, Parked};
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::Kind;
 use crate::{Delivery, EventId, Subscriber};
 
 /// What a stream of events sends besides its events.
@@ -59,12 +60,14 @@ struct Events<T> {
 }
 
 impl<T> EventStream<T> {
+    /// One that is resumed has greeted elsewhere.
     pub(super) fn new(
         subscriber: Subscriber<T>,
         options: SseOptions,
         connection: Rc<dyn Connection>,
+        is_resumed: bool,
     ) -> Self {
-        let events = Events { subscriber, is_placed: false, is_over: false };
+        let events = Events { subscriber, is_placed: is_resumed, is_over: false };
         // A time too far away to be counted to is one day.
         let beat = options.heartbeat.as_secs().clamp(1, 86_400) as u32;
         let retry = u32::try_from(options.retry.as_millis()).unwrap_or(u32::MAX);
@@ -124,8 +127,14 @@ impl<T> Events<T> {
 }
 
 fn farewell(retry: u32) -> Bytes {
-    let more = RandomState::new().hash_one(()) % (u64::from(retry) + 1);
-    format!("retry: {}\n\n", u64::from(retry) + more).into()
+    let retry = Duration::from_millis(retry.into());
+    format!("retry: {}\n\n", (retry + some_of(retry)).as_millis()).into()
+}
+
+/// A time up to this, at random.
+fn some_of(time: Duration) -> Duration {
+    let most = time.as_millis() as u64;
+    Duration::from_millis(RandomState::new().hash_one(()) % (most + 1))
 }
 
 /// With the place after the gap, so that it is told once.
@@ -133,6 +142,17 @@ fn missed(place: EventId, count: Option<u64>) -> Bytes {
     match count {
         Some(count) => format!("id: {place}\nevent: missed\ndata: {count}\n\n").into(),
         None => format!("id: {place}\nevent: missed\ndata: null\n\n").into(),
+    }
+}
+
+impl<T> Park for EventStream<T> {
+    fn park(self: Pin<&mut Self>) -> Option<Parked> {
+        let this = self.project();
+        if this.events.is_over || !this.events.is_placed {
+            return None;
+        }
+        let kind = Kind::Events { beat: *this.beat, retry: *this.retry };
+        Some(this.events.subscriber.park(kind)?.with_farewell(farewell(*this.retry)))
     }
 }
 
@@ -147,10 +167,15 @@ impl<T> HttpBody for EventStream<T> {
             return Poll::Ready(None);
         }
         let beat = Duration::from_secs((*this.beat).into());
-        let Some(mut heartbeat) = this.heartbeat.as_mut().as_pin_mut() else {
-            this.heartbeat.set(Some(sleep(beat)));
-            return data(this.events.greeting(*this.retry, cx));
-        };
+        if this.heartbeat.is_none() {
+            let greets = !this.events.is_placed;
+            // Those that came from another process came all at once, and are not to beat so.
+            this.heartbeat.set(Some(sleep(if greets { beat } else { some_of(beat) })));
+            if greets {
+                return data(this.events.greeting(*this.retry, cx));
+            }
+        }
+        let Some(mut heartbeat) = this.heartbeat.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         // The client comes back for what it has not read.
         if this.connection.poll_draining(cx).is_ready() {
             this.events.is_over = true;

@@ -35,7 +35,7 @@ impl Connection for Door {
 
 fn body(subscriber: Subscriber<String>, draining: LocalBoxFuture<'static, ()>) -> Body {
     let door = Rc::new(Door(RefCell::new(draining)));
-    Body::new(EventStream::new(subscriber, SseOptions::default(), door))
+    Body::parks(EventStream::new(subscriber, SseOptions::default(), door, false))
 }
 
 async fn piece(body: &mut Body) -> Option<String> {

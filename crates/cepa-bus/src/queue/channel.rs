@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
@@ -23,7 +24,7 @@ use crate::{
 
 /// How much a queue keeps. Subscribers that fall further behind than that have [missed](super::Delivery::Missed)
 /// messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueOptions {
     /// Most messages kept; at least one is. Default 128.
     pub keep: usize,

@@ -9,11 +9,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use cepa_core::Parked;
+use serde::{Deserialize, Serialize};
+
 use super::{
     EventId, Message, QueueError,
     channel::{Channel, Read},
 };
-use crate::{NameError, names};
+use crate::{
+    NameError,
+    live::{Kind, Place},
+    names,
+};
 
 /// What a subscriber gets.
 #[derive(Clone, Debug)]
@@ -26,7 +33,7 @@ pub enum Delivery<T> {
 }
 
 /// What happens to a subscriber that is further behind than its [buffer](Subscriber::buffer).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Overflow {
     /// It misses the oldest messages, and is [told](Delivery::Missed).
     #[default]
@@ -47,6 +54,8 @@ pub enum Stopped {
     Behind,
     /// The queue has [stopped](super::Queue::stop) it.
     Queue,
+    /// It goes on in another process, with its connection.
+    Moved,
 }
 
 /// One who reads a queue, see [`Queue::subscribe`](super::Queue::subscribe). Dropping it ends the subscription.
@@ -78,6 +87,8 @@ struct Extra {
     /// The message it comes after, while its place is not known.
     last: Option<EventId>,
     on_stop: Option<Box<dyn FnOnce(Stopped) + Send>>,
+    /// What goes on with it in another process.
+    resumed_by: Option<Parked>,
 }
 
 impl<T> Subscriber<T> {
@@ -150,6 +161,43 @@ impl<T> Subscriber<T> {
         self
     }
 
+    /// Names the handler that goes on with the stream of events or the long poll that is made of this subscriber, in a process
+    /// that takes over ([`App::resume`](cepa_core::App::resume)), and the state that it gets.
+    ///
+    /// It answers with such a stream or poll of a subscriber that begins [after](crate::Live::last_event_id) the last
+    /// message that this one has read. One of which this is not said goes on by itself, unless it has something to run when
+    /// it [stops](Self::on_stop), where the app [resumes](crate::resume) subscribers.
+    ///
+    /// # Errors
+    /// A state that cannot be written as JSON.
+    pub fn resumed_by(mut self, handler: &str, state: &impl Serialize) -> cepa_core::Result<Self> {
+        self.extra.get_or_insert_default().resumed_by = Some(Parked::new(handler, state)?);
+        Ok(self)
+    }
+
+    /// Leaves for another process, if it can: what goes on with it there. It is asked when it has read what is there for it.
+    pub(crate) fn park(&mut self, kind: Kind) -> Option<Parked> {
+        // What is in the memory of this process stays there.
+        let is_far = self.channel.far.is_some();
+        let is_known = self.place != UNKNOWN
+            || !self.is_from_start && self.extra.as_ref().is_some_and(|extra| extra.last.is_some());
+        if !is_far || !is_known || self.stopped.is_some() || self.is_lost {
+            return None;
+        }
+        let last = self.last().to_string();
+        let (channel, buffer, overflow) = (&self.channel, self.buffer, self.overflow);
+        let parked = match self.extra.as_deref_mut() {
+            Some(Extra { resumed_by: resumed_by @ Some(_), .. }) => resumed_by.take(),
+            Some(Extra { on_stop: Some(_), .. }) => None,
+            extra => {
+                let who = extra.and_then(|extra| extra.who.as_deref());
+                Place::new(channel, who, (buffer, overflow), kind).park()
+            }
+        };
+        self.stopped = parked.as_ref().map(|_| Stopped::Moved);
+        parked.map(|parked| parked.with_header("last-event-id", last))
+    }
+
     /// The next message; `None` once it has ended. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Option<Delivery<T>> {
         poll_fn(|cx| self.poll_next(cx)).await
@@ -218,6 +266,12 @@ impl<T> Subscriber<T> {
 
     /// Ends the subscription, as dropping it does.
     pub fn stop(self) {}
+
+    /// Ends the subscription because another process goes on with it, after the [last](Self::last) message read, for a
+    /// connection that has left by other means than [`resumed_by`](Self::resumed_by): what runs when it stops is told so.
+    pub fn moved(mut self) {
+        self.stopped = Some(Stopped::Moved);
+    }
 }
 
 impl<T> Drop for Subscriber<T> {

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use cepa_core::Statistics;
+use cepa_server::moved::Unfinished;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::Outcome;
@@ -49,6 +51,9 @@ pub(crate) struct Begin {
     pub(crate) bus: Option<PathBuf>,
     /// How long the process may last beyond its drain.
     pub(crate) kill_after: Duration,
+    /// Whether connections that wait are handed over.
+    #[serde(default)]
+    pub(crate) hand_over: bool,
 }
 
 /// An agent or a worker to the master.
@@ -64,6 +69,16 @@ pub(crate) enum Report {
     Retire { reason: String },
     /// What came of a schedule, or why it has not run.
     ScheduleRan { run: u64, ended: Result<Outcome, String> },
+    /// What apps of it have done, of those in which something has changed since this was said last.
+    Figures(Vec<Figures>),
+}
+
+/// What one app of a process has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// The host it answers for; none for the app that all requests are made to.
+    pub(crate) host: Option<String>,
+    pub(crate) statistics: Statistics,
 }
 
 /// How a process is.
@@ -75,15 +90,22 @@ pub(crate) struct Vitals {
 }
 
 /// A worker that leaves to the one that takes its place: brings connections in which nothing was read of the next
-/// request and nothing is owed, in this order.
+/// request, and nothing is owed but the rest of what is unfinished, in this order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct MovedConnections(pub(crate) Vec<Moved>);
 
+/// The one that takes its place to a worker that leaves: so many more connections with an unfinished answer have arrived,
+/// and hear what happens.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Arrived(pub(crate) usize);
+
 /// What goes with a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
     /// Requests that were served on it.
     pub(crate) served: u32,
     /// Seconds since it was accepted.
     pub(crate) age: u32,
+    /// What it was at, if it is not idle.
+    pub(crate) unfinished: Option<Box<Unfinished>>,
 }

@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize};
 use tracing::{debug, error};
 
 use crate::{
-    control::{Answer, ProcessStatus, Request, Role, State},
+    control::{
+        Answer, AppStatus, ProcessStatus, Request, Role, State,
+        apps::{self, AppFigures},
+    },
     ipc::{Report, Vitals},
 };
 
@@ -59,6 +62,9 @@ pub(crate) struct Child {
     silent: u64,
     vitals: Vitals,
     requests_per_s: u64,
+    /// Not told to a master that takes over: it hears of them soon.
+    #[serde(skip)]
+    apps: AppFigures,
     waits: Waits,
     /// Why it wishes to be replaced.
     retires: Option<String>,
@@ -171,6 +177,7 @@ impl<W: World> Core<W> {
             }
             Report::Retire { reason } => child.retires = Some(reason),
             Report::ScheduleRan { run, ended } => self.schedule_ran(id, run, ended),
+            Report::Figures(figures) => apps::take(&mut child.apps, figures),
         }
     }
 
@@ -295,6 +302,7 @@ impl<W: World> Core<W> {
             silent: 0,
             vitals: Vitals::default(),
             requests_per_s: 0,
+            apps: AppFigures::new(),
             waits,
             retires: None,
             reason: None,
@@ -361,6 +369,11 @@ impl<W: World> Core<W> {
         for ticket in tickets {
             self.world.answer(*ticket, answer.clone());
         }
+    }
+
+    /// What the apps have done, in all processes that are there.
+    pub(crate) fn apps(&self) -> Vec<AppStatus> {
+        apps::merged(self.facts.children.values().map(|child| &child.apps))
     }
 
     /// What runs, but for the master.

@@ -231,6 +231,7 @@ impl Machine {
             workers: slots,
             bus: Some(self.pid_file.folder().bus()),
             kill_after: self.cluster.kill_after,
+            hand_over: self.cluster.hand_over,
         };
         self.send(id, &Order::Begin(begin), Vec::new());
         Ok(())

@@ -135,7 +135,8 @@ fn answer(core: &mut Core<Machine>, ticket: Ticket, request: &Request, asker: As
         listen: core.world.ground.endpoints().map(ToString::to_string).collect(),
         memory_bytes: memory::resident(),
     };
-    let status = Status { master, generation: core.generation(), processes: core.processes() };
+    let status =
+        Status { master, generation: core.generation(), processes: core.processes(), apps: core.apps() };
     let status = serde_json::to_value(status);
     asker.answer(status.map_or_else(|error| Answer::Error(error.to_string()), Answer::Ok));
 }

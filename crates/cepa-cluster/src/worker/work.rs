@@ -10,9 +10,15 @@ use std::{
 };
 
 use cepa_log::Log;
-use cepa_server::{Gauges, Running, Server, Stopper, moved::Adopter};
+use cepa_server::{
+    Gauges, Running, Server, Stopper,
+    moved::{Adopter, Heir},
+};
 use tokio::{
-    sync::{mpsc::unbounded_channel, oneshot, watch},
+    sync::{
+        mpsc::{channel, unbounded_channel},
+        oneshot, watch,
+    },
     task::{JoinHandle, JoinSet, spawn_local},
     time::{Instant, Sleep, sleep, timeout},
 };
@@ -36,6 +42,7 @@ pub(super) struct Work {
     pub(super) ended: Ended,
     drain: Duration,
     kill_after: Duration,
+    hand_over: bool,
     pub(super) deadline: Pin<Box<Sleep>>,
     /// What gives connections away.
     giving: Option<JoinHandle<()>>,
@@ -75,6 +82,7 @@ impl Work {
             ended: Box::pin(std::future::pending()),
             drain: if drain.is_zero() { NEVER } else { drain },
             kill_after: begin.kill_after,
+            hand_over: begin.hand_over,
             deadline: Box::pin(sleep(NEVER)),
             giving: None,
             retires: false,
@@ -162,9 +170,11 @@ impl Work {
         let Some(stopper) = &self.stopper else { return };
         match heir {
             Some(heir) if self.giving.is_none() => {
-                let (send, moved) = unbounded_channel();
-                self.giving = Some(spawn_local(moving::give(moved, heir)));
-                stopper.drain_into(send);
+                let (idle, idle_moved) = unbounded_channel();
+                let (unfinished, unfinished_moved) = channel(moving::WAITING);
+                self.giving = Some(spawn_local(moving::give(idle_moved, unfinished_moved, heir)));
+                let to = Heir::from(idle);
+                stopper.drain_into(if self.hand_over { to.with_unfinished(unfinished) } else { to });
             }
             _ => stopper.drain(),
         }

@@ -1,6 +1,6 @@
 //! What an app is made of, for people: its routes, and the chain of layers of one path.
 
-use std::{fmt, panic::Location};
+use std::{fmt, panic::Location, sync::Arc};
 
 use http::Method;
 
@@ -70,10 +70,18 @@ impl fmt::Display for StepKind {
 }
 
 impl Onion {
-    /// All routes, in the order they were added; those of mounted apps with their prefix.
+    /// All routes, in the order they were added; those of mounted apps with their prefix. Then those of the
+    /// [hosts](crate::App::hosts).
     pub fn routes(&self) -> Vec<RouteInfo> {
         let mut routes = Vec::new();
         self.collect_routes("", &mut routes);
+        for host in self.hosts.iter().flat_map(|hosts| hosts.list()) {
+            let of_host = routes.len();
+            host.app().collect_routes("", &mut routes);
+            for route in &mut routes[of_host..] {
+                route.host.get_or_insert_with(|| host.name().to_owned());
+            }
+        }
         routes
     }
 
@@ -138,11 +146,25 @@ impl Onion {
                 Some(fallback) => {
                     let (name, place) = (fallback.name.to_string(), Some(fallback.place));
                     steps.push(Step { depth, kind: StepKind::Fallback, name, place });
+                    // One that chooses among hosts, if the app has some.
+                    if let Some((name, app)) = self.host(host).filter(|_| depth == 0) {
+                        steps.push(Step { depth, kind: StepKind::Mount, name, place: None });
+                        app.explain_below(method, host, path, depth + 1, steps);
+                    }
                 }
                 None if self.table.implements(method) => steps.push(answer("404 Not Found".to_owned())),
                 None => steps.push(answer("501 Not Implemented".to_owned())),
             },
         }
+    }
+}
+
+impl Onion {
+    /// The host for a name, as the way into it is called, and its app.
+    fn host(&self, name: &str) -> Option<(String, &Arc<Onion>)> {
+        let hosts = self.hosts.as_ref()?;
+        let host = &hosts.list()[hosts.find(name)?];
+        Some((format!("host {}", host.name()), host.app()))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::Onion;
-use crate::{Ctx, Error, Request, Response, panic::catch};
+use crate::{Ctx, Error, Request, Response, hosts::Place, panic::catch, statistics::Began};
 
 /// The answer to come of [`Onion::handle`].
 ///
@@ -48,12 +48,12 @@ thread_local! {
 
 impl Handling {
     #[inline(always)]
-    pub(super) fn new(onion: Arc<Onion>, request: Request) -> Self {
+    pub(crate) fn new(onion: Arc<Onion>, request: Request, place: Place) -> Self {
         let spare = SPARE.with_borrow_mut(Vec::pop);
         let mut work = spare.unwrap_or_else(Work::new);
         let mut room = work.room.take().unwrap_or_default();
         // Made where it stays.
-        *room = Some(Ctx::new(request, Arc::clone(&onion)));
+        *room = Some(Ctx::new(request, Arc::clone(&onion), place));
         work.run.begin(onion, room);
         Self(Some(work))
     }
@@ -125,13 +125,15 @@ where
 
 async fn run(onion: Arc<Onion>, mut room: Room) -> Room {
     let ctx = room.as_mut().as_mut().expect("`Handling::new` has put it there");
-    let result = onion.run(ctx).await;
+    let began = Began::now();
+    let result = onion.tally.watch(onion.run(ctx)).await;
     // It asks the app's error for its text, and the app's body for its length.
     if let Err(panicked) = catch(|| ctx.finish(result)) {
         finish_panicked(ctx, panicked);
     }
     // The answer alone says now whether the body is still read.
     ctx.request.body_mut().stop();
+    ctx.response.count(&onion, began);
     room
 }
 

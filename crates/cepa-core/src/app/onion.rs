@@ -2,7 +2,9 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     fmt,
+    rc::Rc,
     sync::{Arc, OnceLock},
 };
 
@@ -10,11 +12,14 @@ use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
 use super::{Handling, check, order, settings::Settings};
 use crate::{
-    App, Body, Ctx, Handler, LocalBoxFuture, Middleware, Next, Request, Result, Run,
+    App, Body, Connection, Ctx, Handler, Hosts, LocalBoxFuture, Middleware, Next, Parked, Request, Result,
+    Run, Statistics,
+    hosts::Place,
     middleware::Core,
     response::TEXT,
     router::{BuildError, Endpoint, Fault, Found, Layer, Mount, Table, TableBuilder},
     state::Provided,
+    statistics::Tally,
 };
 
 /// An [`App`] with its layers and routes resolved. It is shared by all threads; doors call
@@ -25,8 +30,12 @@ pub struct Onion {
     pub(crate) table: Table,
     pub(crate) fallback: Option<Endpoint>,
     pub(crate) settings: Settings,
+    pub(crate) hosts: Option<Arc<Hosts>>,
+    pub(crate) tally: Tally,
     provided: Vec<Arc<Provided>>,
     later: Option<Arc<OnceLock<Provided>>>,
+    /// What goes on with connections of other processes, by name.
+    resumes: HashMap<String, Arc<Onion>>,
 }
 
 /// What a mounted app has from those around it.
@@ -35,6 +44,7 @@ struct Outer<'a> {
     settings: Settings,
     provided: &'a [Arc<Provided>],
     later: Option<&'a Arc<OnceLock<Provided>>>,
+    hosts: Option<&'a Arc<Hosts>>,
     fallback: Option<&'a Endpoint>,
 }
 
@@ -53,22 +63,30 @@ impl Onion {
         let mut provided = vec![Arc::new(app.provided)];
         provided.extend_from_slice(outer.provided);
         let later = app.later.or_else(|| outer.later.cloned());
+        let hosts = app.hosts.or_else(|| outer.hosts.cloned());
         let fallback = app.fallback.or_else(|| outer.fallback.cloned());
         let this = Outer {
             settings: settings.clone(),
             provided: &provided,
             later: later.as_ref(),
+            hosts: hosts.as_ref(),
             fallback: fallback.as_ref(),
         };
         let mut mount =
             |mount: Mount, faults: &mut Vec<Fault>| mount.resolve(|app| Self::resolve(app, &this, faults));
+        let resumes = app.resumes.into_iter().map(|(name, endpoint)| {
+            let core = App { fallback: Some(endpoint), ..App::default() };
+            (name, Arc::new(Self::resolve(core, &this, faults)))
+        });
+        let resumes = resumes.collect();
         let mut builder = TableBuilder::default();
         builder.add_app(app.router.entries, app.router.options, &mut mount);
         let (table, new_faults) = builder.finish();
         faults.extend(new_faults);
         let places = app.router.layers;
         let layers = places.iter().map(|layer| layer.layer.clone()).collect();
-        Self { layers, places, table, fallback, settings, provided, later }
+        let tally = Tally::new();
+        Self { layers, places, table, fallback, settings, hosts, tally, provided, later, resumes }
     }
 
     /// A value that the app [provides](App::provide), or one around it, or that was provided
@@ -85,13 +103,30 @@ impl Onion {
     /// status a log line; a panic becomes a 500.
     #[inline]
     pub fn handle(self: &Arc<Self>, request: Request) -> Handling {
-        Handling::new(Arc::clone(self), request)
+        Handling::new(Arc::clone(self), request, Place::Here)
+    }
+
+    /// Has the handler of that name go on with a connection of another process, see [`App::resume`]; `None` if there is
+    /// none, or what it would get is no request.
+    pub fn resume(&self, parked: Parked, connection: Rc<dyn Connection>) -> Option<Handling> {
+        let onion = self.resumes.get(&parked.handler)?;
+        Some(onion.handle(parked.request(connection)?))
     }
 
     /// A ctx for work that no request asked for: the app's [provided](Self::provided) values and services are found in
     /// it, and no layer has run.
     pub fn ctx(self: &Arc<Self>, request: Request) -> Ctx {
-        Ctx::new(request, Arc::clone(self))
+        Ctx::new(request, Arc::clone(self), Place::Here)
+    }
+
+    /// What this app has done in this process, since it was built.
+    pub fn statistics(&self) -> Statistics {
+        self.tally.read()
+    }
+
+    /// The hosts that the app [was told of](App::hosts).
+    pub fn hosts(&self) -> Option<&Arc<Hosts>> {
+        self.hosts.as_ref()
     }
 
     pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx) -> Run<'a> {

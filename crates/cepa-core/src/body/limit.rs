@@ -29,6 +29,10 @@ impl Limit {
         if other.most < self.most { other } else { self }
     }
 
+    pub(super) fn is_none(self) -> bool {
+        self.most == u64::MAX
+    }
+
     pub(super) fn set(&mut self, most: u64) {
         self.most = most;
     }

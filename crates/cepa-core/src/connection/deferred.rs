@@ -129,6 +129,10 @@ impl Connection for Holding {
         self.inner.set_policy(policy);
     }
 
+    fn calls_left(&self) -> u32 {
+        self.inner.calls_left()
+    }
+
     fn is_draining(&self) -> bool {
         self.inner.is_draining()
     }

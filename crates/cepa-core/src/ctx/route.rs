@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{Ctx, request::host_of};
 use crate::{
     Error, Handler, Onion, Result, Step, Target, de, host,
+    hosts::{Hosts, Place},
     router::{BELOW, Found, ParamSpans, Params, Resolved, Table, append_query},
 };
 
@@ -207,7 +208,18 @@ impl Ctx {
             self.request.change_target(|target| target.set_path(&below));
         }
         let onion = onion.map(|onion| std::mem::replace(&mut self.onion, onion));
-        Below { ctx: self, onion, target, mount_path }
+        if let (Some(onion), Place::Here) = (&onion, &self.place) {
+            self.place = Place::Below(Arc::clone(onion));
+        }
+        Below { ctx: self, onion, target, mount_path, place: None }
+    }
+
+    /// Goes into the app of a host.
+    pub(crate) fn descend_to(&mut self, hosts: &Arc<Hosts>, at: usize) -> Below<'_> {
+        let mut below = self.descend(Some(Arc::clone(hosts.list()[at].app())), None);
+        let place = Place::Host(Arc::clone(hosts), at);
+        below.place = Some(std::mem::replace(&mut below.ctx.place, place));
+        below
     }
 }
 
@@ -262,6 +274,8 @@ pub(crate) struct Below<'c> {
     onion: Option<Arc<Onion>>,
     target: Option<Target>,
     mount_path: usize,
+    /// Where the request was, if it has gone to a host.
+    place: Option<Place>,
 }
 
 impl Drop for Below<'_> {
@@ -277,5 +291,8 @@ impl Drop for Below<'_> {
             ctx.matched.onion.get_or_insert(inner);
         }
         ctx.mount_path.truncate(self.mount_path);
+        if let Some(place) = self.place.take() {
+            ctx.place = place;
+        }
     }
 }

@@ -42,7 +42,7 @@ pub enum InvalidGuard {
 }
 
 impl Guard {
-    pub(super) fn new(options: &super::Options) -> Result<Self, InvalidGuard> {
+    pub(crate) fn new(options: &super::Options) -> Result<Self, InvalidGuard> {
         let blocks = |entries: &[String]| {
             let block = |entry: &String| {
                 entry.parse().map_err(|reason| InvalidGuard::Block { entry: entry.clone(), reason })
@@ -79,7 +79,7 @@ impl Guard {
     }
 
     /// The addresses that may be connected to.
-    pub(super) fn choose(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
+    pub(crate) fn choose(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
         let refused =
             addresses.first().map(|first| Failure::Address { host: host.to_owned(), address: first.ip() });
         let allowed: Vec<_> =

@@ -16,15 +16,15 @@ const LONGEST: usize = 16 * 1024;
 
 /// A URL as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
-    pub(super) origin: Origin,
-    pub(super) target: PathAndQuery,
+pub(crate) struct Url {
+    pub(crate) origin: Origin,
+    pub(crate) target: PathAndQuery,
 }
 
 impl Url {
     /// Takes an absolute `http` or `https` URL. What a URL cannot hold is percent-encoded in path and query; a
     /// fragment is left out. User information is refused: it is where people hide the host.
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let failed = |reason| Failure::Url { url: text.chars().take(200).collect(), reason };
         if text.len() > LONGEST {
             return Err(failed("it is too long"));

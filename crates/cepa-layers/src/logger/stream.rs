@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cepa_core::{Body, Ctx, Error};
+use cepa_core::{Body, Ctx, Error, Park, Parked};
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
@@ -35,8 +35,8 @@ impl Counted {
         let facts = Facts { ctx, status, hidden: &logger.hidden, sent: None };
         let line = Line::new(&logger.pattern, &facts, String::new());
         let declared = ctx.response.headers().get(CONTENT_LENGTH).cloned();
-        let counted = Self { body, writer: logger.writer, line, started, length: 0, is_open: true };
-        ctx.response.replace_body(Body::new(counted));
+        let counted = Self { body, writer: logger.writer.clone(), line, started, length: 0, is_open: true };
+        ctx.response.replace_body(Body::parks(counted));
         // The length that was declared still holds.
         if let Some(length) = declared {
             ctx.response.headers_mut().insert(CONTENT_LENGTH, length);
@@ -80,6 +80,15 @@ impl HttpBody for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// One that goes on in another process has its line here; nobody counts what is sent there.
+impl Park for Counted {
+    fn park(mut self: Pin<&mut Self>) -> Option<Parked> {
+        let parked = self.body.park()?;
+        self.close(Outcome::Done);
+        Some(parked)
     }
 }
 

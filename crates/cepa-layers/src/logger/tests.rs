@@ -11,7 +11,7 @@ use tracing::{
     span,
 };
 
-use super::*;
+use super::{write::TARGET, *};
 use crate::auth::User;
 
 /// What was logged, each line with its level.
@@ -270,6 +270,16 @@ fn what_a_client_sends_stays_in_its_field() {
     });
     let expected = r#"INFO "/a\x0A\x22 200 \xE2\x80\xAE" "a\x09b\x22c\x5C\xFF" "a\x09b\x22c\x5C\xFF""#;
     assert_eq!(log.take(), [expected]);
+}
+
+#[test]
+fn a_category_of_its_own_is_a_field() {
+    for format in [Format::Dev, Format::Common, Format::Fields] {
+        let options = Options { format, category: "access.shop".parse().unwrap(), ..Options::default() };
+        let lines = lines(options, &[(Method::GET, "/a/1"), (Method::GET, "/stream")]);
+        let says = |line: &String| line.contains("category=\"access.shop\" ");
+        assert!(lines.len() >= 2 && lines.iter().all(says), "{lines:?}");
+    }
 }
 
 #[test]

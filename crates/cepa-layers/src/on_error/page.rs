@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-use cepa_core::{Ctx, Result, location::html_escape};
+use cepa_core::location::html_escape;
 
 use super::{
     Failure,
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The page that tells what may be told, without a style: no policy can get in its way.
-pub(super) fn plain(_: &Ctx, failure: &Failure<'_>) -> Result<String> {
+pub(super) fn plain(failure: &Failure<'_>) -> String {
     let Failure { status, title, detail, id, .. } = failure;
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -31,7 +31,7 @@ pub(super) fn plain(_: &Ctx, failure: &Failure<'_>) -> Result<String> {
     if let Some(id) = id {
         put(&mut page, format_args!("<p>Request <code>{}</code></p>\n", html_escape(id)));
     }
-    Ok(page)
+    page
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;\

@@ -16,10 +16,10 @@ use super::{DialOptions, Failure, Http, Origin, Place, Stage, tls::Tls};
 const MOST_ADDRESSES: usize = 8;
 
 /// A connection, encrypted or not.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-pub(super) type Stream = Box<dyn Duplex>;
+pub(crate) type Stream = Box<dyn Duplex>;
 
 /// A connection and the protocol that is spoken on it.
 pub(super) struct Opened {

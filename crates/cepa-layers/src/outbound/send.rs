@@ -14,7 +14,7 @@ use tokio::{task::spawn_local, time::timeout_at};
 use super::{
     DialOptions, Failure, Origin, Stage,
     body::{Arriving, Outgoing, Progress},
-    connect::{Resolved, open},
+    connect::{Resolved, Stream, open},
     pool::{Place, Pool, Sender},
     tls::Tls,
 };
@@ -124,6 +124,15 @@ impl Dialer {
         Ok(arriving(answer.map_err(Failure::Http)?, place))
     }
 
+    /// A connection for whatever the caller speaks on it, which counts among no others.
+    pub(crate) async fn connect(
+        &self,
+        origin: &Origin,
+        check: Option<Resolved<'_>>,
+    ) -> Result<Stream, Failure> {
+        Ok(open(origin, &self.options, &self.tls, check, true).await?.stream)
+    }
+
     async fn exchange(
         &self,
         pool: &Rc<Pool>,
@@ -136,7 +145,7 @@ impl Dialer {
         progress.begin();
         match sender {
             Sender::One(mut sender, place) => {
-                let request = outgoing(for_one(request), progress);
+                let request = outgoing(for_one(request, self.options.to_proxy), progress);
                 let answer = await_head(sender.try_send_request(request), progress, head).await?;
                 let answer = answer.map_err(unsent)?;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -195,9 +204,9 @@ fn outgoing(request: Request<Body>, progress: &Rc<Progress>) -> Request<Outgoing
 }
 
 /// The request with the framing of HTTP/1.1, which is made here and nowhere else.
-fn for_one(mut request: Request<Body>) -> Request<Body> {
+fn for_one(mut request: Request<Body>, to_proxy: bool) -> Request<Body> {
     *request.version_mut() = Version::HTTP_11;
-    if let Some(authority) = request.uri().authority() {
+    if !to_proxy && let Some(authority) = request.uri().authority() {
         // It came back from an HTTP/2 connection that has taken none.
         let host = HeaderValue::from_str(authority.as_str());
         let target = request.uri().path_and_query().map(|path| Uri::from(path.clone()));

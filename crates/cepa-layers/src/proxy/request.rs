@@ -5,14 +5,12 @@ use std::net::IpAddr;
 use cepa_core::{Ctx, Error, Peer, Proxies, Request, Result};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
-    header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-        TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
-    },
+    header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, VIA},
     uri::PathAndQuery,
 };
 
 use super::{Forwarded, HostPolicy, Inner, path::climbs, upstream::Upstream};
+use crate::outbound::hop::{remove_hop_by_hop, takes_trailers, via_of};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -102,36 +100,6 @@ fn asked_upgrade(request: &Request, allowed: &[String]) -> Option<HeaderValue> {
     known.filter(|_| further.is_none()).and_then(|known| HeaderValue::from_str(known).ok())
 }
 
-/// Whether the client takes trailers, which is all that `TE` may say to the next server.
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
-    let mut codings = values.flat_map(|value| value.split(','));
-    codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
-}
-
-/// Removes what speaks of one connection (RFC 9110, section 7.6.1), and what `Connection` names.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    const KNOWN: [HeaderName; 7] =
-        [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-    if headers.contains_key(CONNECTION) {
-        let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        let named: Vec<HeaderName> =
-            values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
-        for name in named {
-            // Nobody may have the host taken away: it says for whom the request is.
-            if name != HOST {
-                headers.remove(name);
-            }
-        }
-    }
-    for name in KNOWN {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
-        headers.remove(name);
-    }
-}
-
 /// Says who the client is. What came from a trusted proxy is continued; anything else is replaced, under whatever
 /// spelling a server may take for it.
 fn forward(ctx: &Ctx, how: Forwarded, headers: &mut HeaderMap) -> Result {
@@ -202,17 +170,6 @@ fn speaks_of_client(name: &HeaderName) -> bool {
     plain.clone().take(FAMILY.len()).eq(FAMILY.iter().copied()) || is(b"forwarded") || is(b"x-real-ip")
 }
 
-/// `Via` with the version by which the message came.
-pub(super) fn via_of(via: &HeaderValue, version: Version) -> HeaderValue {
-    let number = match version {
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2.0",
-        _ => return via.clone(),
-    };
-    let name = via.to_str().unwrap_or_default().trim_start_matches("1.1 ");
-    HeaderValue::from_str(&format!("{number} {name}")).unwrap_or_else(|_| via.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,33 +217,6 @@ mod tests {
         for path in staying {
             assert!(!climbs(path), "{path}");
         }
-    }
-
-    #[test]
-    fn what_belongs_to_the_connection_is_removed() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "keep-alive, X-Mine"),
-            ("connection", "close, host, ,x y"),
-            ("x-mine", "1"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "keep-alive"),
-            ("te", "gzip"),
-            ("trailer", "x"),
-            ("transfer-encoding", "chunked"),
-            ("upgrade", "h2c"),
-            ("http2-settings", "x"),
-            ("proxy-authorization", "x"),
-            ("host", "a"),
-            ("x-stays", "1"),
-            ("cookie", "a=b"),
-        ] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        remove_hop_by_hop(&mut headers);
-        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["cookie", "host", "x-stays"]);
     }
 
     #[test]

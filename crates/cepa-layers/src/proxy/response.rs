@@ -6,12 +6,11 @@ use http::{
     header::{CONTENT_LENGTH, LOCATION, VIA},
 };
 
-use super::{
-    Inner,
-    request::{remove_hop_by_hop, via_of},
-    upstream::Lease,
+use super::{Inner, upstream::Lease};
+use crate::outbound::{
+    Arriving, Received, Wait,
+    hop::{remove_hop_by_hop, via_of},
 };
-use crate::outbound::{Arriving, Received, Wait};
 
 impl Inner {
     /// Makes the answer of an upstream the response.

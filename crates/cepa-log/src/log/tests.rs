@@ -91,6 +91,45 @@ fn events_go_where_their_category_says() {
 }
 
 #[test]
+fn an_event_may_say_a_category_below_its_target() {
+    let (folder, log, _) = log(&format!(
+        "
+        [appenders]
+        all = {{ type = 'file', filename = 'DIR/all.log', {PATTERN} }}
+        shop = {{ type = 'file', filename = 'DIR/shop.log', {PATTERN} }}
+        [categories]
+        default = {{ appenders = ['all'], level = 'warn' }}
+        'access.shop' = {{ appenders = ['shop'], level = 'info', inherit = false }}
+        'access.quiet' = {{ level = 'off' }}
+        "
+    ));
+    let event = |category: Option<&str>| {
+        info!(target: "access", category, "told");
+        warn!(target: "access", category, "warned");
+    };
+    logging(&log, || {
+        let categories = [None, Some("access.shop"), Some("access.shop.till"), Some("access.quiet")];
+        categories.into_iter().for_each(event);
+        // Fields of that name that mean something else.
+        ["access", "access.", "accessible", "app.access", ""].into_iter().map(Some).for_each(event);
+        warn!(target: "app", category = 7, "warned");
+    });
+    let shop = ["shop", "shop.till"]
+        .map(|name| format!("INFO access.{name} null: told\nWARN access.{name} null: warned\n"));
+    assert_eq!(read(&folder, "shop.log"), shop.concat());
+    let others = r#"
+        WARN access null: warned
+        WARN access null: warned category="access"
+        WARN access null: warned category="access."
+        WARN access null: warned category="accessible"
+        WARN access null: warned category="app.access"
+        WARN access null: warned category=""
+        WARN app null: warned category=7"#;
+    let others: String = others.lines().skip(1).map(|line| format!("{}\n", line.trim_start())).collect();
+    assert_eq!(read(&folder, "all.log"), others);
+}
+
+#[test]
 fn spans_are_the_context() {
     let (folder, log, turned) = log("
         zone = 'utc'

@@ -83,6 +83,10 @@ impl Connection for Link {
         self.policy.set(policy);
     }
 
+    fn calls_left(&self) -> u32 {
+        self.floor.limits.call_depth
+    }
+
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
     }

@@ -2,7 +2,7 @@
 
 use std::{io, rc::Rc, task::Waker, time::Duration};
 
-use super::{HeadScan, link::Link};
+use super::{HeadScan, exchange::Left, link::Link};
 use crate::{floor::Floor, moved::MovedConnection, timer::Entry, transport::Transport};
 
 /// A connection between requests.
@@ -68,7 +68,7 @@ impl<S: Transport> Conn<S> {
 
     /// Whether a drain means that this connection goes on in another process.
     pub(super) fn moves(&self) -> bool {
-        self.floor().heir().is_some() && !self.link.is_tls()
+        self.floor().heir().is_some() && self.link.is_plain()
     }
 
     /// Whether this connection has to end with what it is at, because the server drains.
@@ -80,11 +80,27 @@ impl<S: Transport> Conn<S> {
     pub(super) fn hand_over(self) -> io::Result<()> {
         let age = self.floor().timers.now_tick().wrapping_sub(self.born);
         let floor = Rc::clone(self.floor());
-        let moved = MovedConnection { socket: self.io.into_socket()?, served: self.served, age };
+        let socket = self.io.into_socket()?;
         if let Some(heir) = floor.heir() {
-            // If the heir is gone the connection is closed, as it would be without one.
-            let _ = heir.send(moved);
+            heir.give_idle(MovedConnection {
+                socket,
+                served: self.served,
+                age,
+                unfinished: None,
+                receipt: None,
+            });
         }
+        Ok(())
+    }
+
+    /// Has the connection go on in another process with the answer that has left.
+    pub(super) fn leave(self, left: Left) -> io::Result<()> {
+        let age = self.floor().timers.now_tick().wrapping_sub(self.born);
+        let Left { unfinished, pass } = left;
+        // Who waits for its end has nothing left to wait for here.
+        self.link.close();
+        let (socket, unfinished) = (self.io.into_socket()?, Some(Box::new(unfinished)));
+        pass.send(MovedConnection { socket, served: self.served, age, unfinished, receipt: None });
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! connection is idle again. It reads from the socket only what the app asks for, and asks the app for
 //! more only when the client has taken what was written.
 
+mod leave;
 mod time;
 
 use std::{
@@ -13,11 +14,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use cepa_core::{Handling, OnUpgrade};
+use cepa_core::{Body, Handling, OnUpgrade};
 use tokio::io::ReadBuf;
 
+pub(super) use self::leave::Left;
 pub(super) use super::reading::Reading;
 use super::{
+    Framing,
     conn::Conn,
     outgoing::Outgoing,
     respond::{Answer, CONTINUE, DRAINED, Kind, Respond},
@@ -46,6 +49,10 @@ pub(crate) struct Exchange {
     since: u32,
     /// The tick at which the limits of time were last looked at.
     checked: u32,
+    /// Its number among those that wait to leave for another process.
+    number: u32,
+    /// It has left.
+    left: Option<Box<Left>>,
 }
 
 /// Where the client is.
@@ -60,8 +67,12 @@ enum Client {
 /// What follows an exchange.
 pub(super) enum After {
     Next,
-    Close { linger: bool },
+    Close {
+        linger: bool,
+    },
     Upgrade(OnUpgrade),
+    /// The answer goes on in another process.
+    Leave(Box<Left>),
 }
 
 /// A handler at work.
@@ -85,6 +96,8 @@ impl Exchange {
             thrown: 0,
             since: 0,
             checked: 0,
+            number: 0,
+            left: None,
         }
     }
 
@@ -99,6 +112,13 @@ impl Exchange {
         let base = Self::new(respond.method, Outgoing::default(), respond.keeps());
         let mut exchange = Self { reading, linger: respond.lingers(), ..base };
         exchange.take_answer(answer);
+        exchange
+    }
+
+    /// Goes on with an answer that has begun in another process.
+    pub(super) fn resumed(body: Body, framing: Framing, keep: bool) -> Self {
+        let mut exchange = Self::new(Kind::Safe, Outgoing::default(), keep);
+        exchange.outgoing.set_stream(body, framing);
         exchange
     }
 
@@ -149,6 +169,9 @@ impl Exchange {
         conn.link.end_hints();
         conn.link.deferred.begin();
         let kept = ended?;
+        if let Some(left) = self.left.take() {
+            return Poll::Ready(Ok(After::Leave(left)));
+        }
         if conn.left.is_empty() {
             // Its memory goes too: what follows may last.
             conn.left = Vec::new();
@@ -213,6 +236,12 @@ impl Exchange {
             }
             if self.outgoing.awaits_stream() && self.is_left(conn) {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            if self.outgoing.awaits_stream() && self.poll_leave(cx, conn) {
+                if self.left.is_some() {
+                    return Poll::Ready(Ok(self.keep));
+                }
+                continue;
             }
             break;
         }

@@ -24,6 +24,10 @@ pub(crate) struct Link {
     pub(crate) ends: Rc<Ends>,
     policy: Cell<Policy>,
     closed: Cell<bool>,
+    /// Whether a proxy has said who the client is: only this process knows it.
+    is_announced: Cell<bool>,
+    /// Whether the answer at hand stays in this process until it ends.
+    stays: Cell<bool>,
     /// Whether an informational response may go out: HTTP/1.1, and the final one has not begun.
     informs: Cell<bool>,
     /// Informational responses that wait to be written.
@@ -45,6 +49,8 @@ impl Link {
             ends,
             policy: Cell::default(),
             closed: Cell::new(false),
+            is_announced: Cell::new(false),
+            stays: Cell::new(false),
             informs: Cell::new(false),
             hints: RefCell::default(),
             watchers: Watchers::default(),
@@ -64,6 +70,26 @@ impl Link {
         self.task.take();
     }
 
+    /// Says that a proxy has announced the client.
+    pub(crate) fn announced(&self) {
+        self.is_announced.set(true);
+    }
+
+    /// Whether the socket alone tells another process all that it has to know.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.is_tls() && !self.is_announced.get()
+    }
+
+    /// Whether an answer that waits may go on in another process, now that the server drains.
+    pub(crate) fn may_leave(&self) -> bool {
+        self.floor.leaving().is_some_and(|leaving| leaving.is_open()) && self.is_plain() && !self.stays.get()
+    }
+
+    /// Says that the answer at hand cannot go on in another process.
+    pub(crate) fn stay(&self) {
+        self.stays.set(true);
+    }
+
     fn wake_task(&self) {
         if let Some(task) = self.task.take() {
             task.wake_by_ref();
@@ -81,6 +107,7 @@ impl Link {
     /// Begins a request.
     pub(crate) fn begin(&self, informs: bool) {
         self.policy.set(Policy::default());
+        self.stays.set(false);
         self.informs.set(informs);
         // Who still waits since an earlier request says so again; nothing is kept of those who do not.
         self.watchers.wake();
@@ -182,16 +209,22 @@ impl Connection for Link {
         self.deferred.add(&self.floor, work)
     }
 
+    fn calls_left(&self) -> u32 {
+        self.floor.limits.call_depth
+    }
+
     fn is_draining(&self) -> bool {
         self.floor.is_draining()
     }
 
     fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_task = self.is_task(cx.waker());
         if self.is_draining() {
-            return Poll::Ready(());
+            // The body that this task sends need not end as long as it may leave.
+            return if is_task && self.may_leave() { Poll::Pending } else { Poll::Ready(()) };
         }
         // A million streams of events wait like this: they cost nothing more.
-        if self.is_task(cx.waker()) {
+        if is_task {
             return Poll::Pending;
         }
         let mut draining = self.draining.take().unwrap_or_else(|| self.draining());

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use cepa_core::Body;
+use cepa_core::{Body, Parked};
 use http_body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
 
@@ -17,7 +17,7 @@ use super::{Framing, chunk, chunk_end, chunk_head, last_chunk};
 
 /// A response body up to this size is copied behind its head; a larger one is written from where it is.
 pub(super) const COPIED: usize = 8 * 1024;
-use crate::floor::Floor;
+use crate::{floor::Floor, moved::Rest};
 
 /// A stream is asked for more while fewer bytes than this wait to be written.
 const AHEAD: usize = 32 * 1024;
@@ -84,6 +84,24 @@ impl Outgoing {
     /// Whether everything that there is has been sent, and a stream is to bring more.
     pub(super) fn awaits_stream(&self) -> bool {
         self.stream.is_some() && !self.is_held_up()
+    }
+
+    /// Has the stream leave for another process, if it can; with how the rest is framed.
+    pub(super) fn park(&mut self) -> Option<(Parked, Rest)> {
+        let stream = self.stream.as_mut()?;
+        let rest = match stream.framing {
+            Framing::Chunked => Rest::Chunked,
+            Framing::UntilClose => Rest::UntilClose,
+            Framing::Length(_) | Framing::None => return None,
+        };
+        let parked = catch_unwind(AssertUnwindSafe(|| stream.body.park())).ok().flatten()?;
+        if !parked.fits() {
+            // It is not read any more: this is its end.
+            stream.body = parked.farewell.into();
+            return None;
+        }
+        self.stream = None;
+        Some((parked, rest))
     }
 
     /// Whether something was written since this was last asked.

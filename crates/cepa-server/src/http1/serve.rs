@@ -11,13 +11,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use cepa_core::LocalBoxFuture;
+use cepa_core::{LocalBoxFuture, OnUpgrade};
 
 use super::{
     conn::Conn,
     exchange::{After, Exchange},
     linger::Linger,
     link::Link,
+    resume::{Arriving, Resume, Resumed},
     turn::Turn,
     upgrade::Raw,
 };
@@ -47,7 +48,9 @@ pub(crate) struct Serve<S: Transport> {
 
 /// What a connection is at.
 enum Doing {
-    Nothing,
+    /// Nothing yet; it comes from another process if there is something to go on with.
+    Nothing(Option<Box<Arriving>>),
+    Resume(Box<Resume>),
     Turns,
     Exchange(Box<Exchange>),
     Linger(Linger),
@@ -56,12 +59,17 @@ enum Doing {
 
 impl<S: Transport> Serve<S> {
     pub(crate) fn new(io: S, link: Rc<Link>) -> Self {
-        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing }
+        Self { conn: Some(Conn::new(io, link)), doing: Doing::Nothing(None) }
     }
 
     /// Goes on with a connection that has served requests in another process.
-    pub(crate) fn resumed(io: S, link: Rc<Link>, served: u32, age: u32) -> Self {
-        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing }
+    pub(crate) fn resumed(
+        io: S,
+        link: Rc<Link>,
+        (served, age): (u32, u32),
+        arriving: Option<Box<Arriving>>,
+    ) -> Self {
+        Self { conn: Some(Conn::resumed(io, link, served, age)), doing: Doing::Nothing(arriving) }
     }
 
     /// Does one thing; ready with how the connection ended, or `None` to go on.
@@ -71,11 +79,29 @@ impl<S: Transport> Serve<S> {
             return run.as_mut().poll(cx).map(|()| Ok(Some(End::Closed)));
         };
         match &mut self.doing {
-            Doing::Nothing => {
+            Doing::Nothing(arriving) => {
+                let arriving = arriving.take();
                 conn.link.set_task(cx.waker());
                 // Not expired yet: this tells the timer which task to wake.
                 let _ = conn.timer.poll_expired(cx);
-                self.doing = Doing::Turns;
+                self.doing = match arriving {
+                    None => Doing::Turns,
+                    Some(arriving) => Doing::Resume(Box::new(Resume::new(*arriving, conn))),
+                };
+            }
+            Doing::Resume(resume) => {
+                let (resumed, receipt) = ready!(resume.poll(cx, conn));
+                match resumed {
+                    Resumed::Exchange(mut exchange) => {
+                        exchange.begin(conn);
+                        self.doing = Doing::Exchange(exchange);
+                    }
+                    Resumed::Upgrade(run) => self.upgrade(run),
+                }
+                // It has arrived when it hears what happens.
+                let polled = self.poll_next(cx);
+                drop(receipt);
+                return polled;
             }
             Doing::Turns => match ready!(conn.poll_turn(cx))? {
                 Turn::Again => {}
@@ -98,10 +124,11 @@ impl<S: Transport> Serve<S> {
             Doing::Exchange(exchange) => match ready!(exchange.poll_end(cx, conn))? {
                 After::Next => self.doing = Doing::Turns,
                 After::Close { linger } => return Poll::Ready(Ok(self.close(linger))),
-                After::Upgrade(run) => {
+                After::Upgrade(run) => self.upgrade(run),
+                After::Leave(left) => {
                     let conn = self.conn.take().expect("it was there above");
-                    conn.link.upgrade();
-                    self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
+                    conn.leave(*left)?;
+                    return Poll::Ready(Ok(Some(End::Closed)));
                 }
             },
             Doing::Linger(linger) => {
@@ -111,6 +138,13 @@ impl<S: Transport> Serve<S> {
             Doing::Upgraded(_) => return Poll::Ready(Ok(Some(End::Closed))),
         }
         Poll::Ready(Ok(None))
+    }
+
+    fn upgrade(&mut self, run: OnUpgrade) {
+        if let Some(conn) = self.conn.take() {
+            conn.link.upgrade();
+            self.doing = Doing::Upgraded(run(Box::new(Raw::new(conn.io, conn.left, conn.link))));
+        }
     }
 
     fn close(&mut self, linger: bool) -> Option<End<S>> {

@@ -116,6 +116,10 @@ impl Connection for Link {
         self.deferred.add(&self.streams.floor, work)
     }
 
+    fn calls_left(&self) -> u32 {
+        self.streams.floor.limits.call_depth
+    }
+
     fn is_draining(&self) -> bool {
         self.streams.floor.is_draining()
     }

@@ -1,6 +1,7 @@
 //! An accepted connection, TCP or Unix, behind one type.
 
 use super::Endpoint;
+use rustix::net::RecvFlags;
 use socket2::Domain;
 use std::{
     io::{self, IoSlice},
@@ -9,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -89,6 +90,18 @@ impl Stream {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is nothing yet, and what the connection fails with.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         on!(self, stream => stream.try_read(buffer))
+    }
+
+    /// [`try_read`](Self::try_read) that leaves the bytes to be read again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        on!(self, stream => stream.try_io(Interest::READABLE, || {
+            // Of the standard library and tokio only TCP has this.
+            let (seen, _) = rustix::net::recv(stream, &mut *buffer, RecvFlags::PEEK)?;
+            Ok(seen)
+        }))
     }
 
     /// Writes as much as the kernel takes, without waiting.

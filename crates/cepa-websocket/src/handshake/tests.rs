@@ -97,3 +97,19 @@ fn our_best_subprotocol_that_is_offered_is_taken() {
         assert_eq!(chosen, (101, taken.to_owned()), "{offered}");
     }
 }
+
+#[test]
+fn what_comes_from_another_process_has_had_its_handshake() {
+    let resume = async |ctx: &mut Ctx| {
+        ctx.websocket(&Options::default(), async |socket: &mut Socket| {
+            assert_eq!(socket.protocol(), Some("talk"));
+            Ok(())
+        })
+    };
+    let onion = App::new().resume("it", resume).build().unwrap();
+    let parked = cepa_core::Parked::new("it", &()).unwrap().with_header("sec-websocket-protocol", "talk");
+    let handling = onion.resume(parked, std::rc::Rc::new(cepa_core::Memory::default())).unwrap();
+    let mut response = block_on(handling);
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    assert!(response.take_upgrade().is_some());
+}

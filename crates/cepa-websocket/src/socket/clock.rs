@@ -94,7 +94,7 @@ pub(super) struct Clock {
     message: Option<Instant>,
     /// Since when the client takes nothing.
     stalled: Option<Instant>,
-    /// When the end began.
+    /// When the end began, or the drain of the server.
     ending: Option<Instant>,
     /// Messages of this window, and when it began.
     taken: u32,
@@ -194,7 +194,8 @@ impl Clock {
         let Times { message, ping, pong, stall, close, .. } = self.times;
         let after =
             |since: Option<Instant>, time: Millis, due: Due| since.map(|since| (time.after(since), due));
-        let ending = if open { None } else { Some(self.ending.unwrap_or(self.came)) };
+        // While it is open: until it must have come to rest, because the server drains.
+        let ending = self.ending.or((!open).then_some(self.came));
         let over = reads && self.is_over_rate();
         // What a client sends while it is not heard is no reason to end it.
         let heard = open && reads && !over;

@@ -40,6 +40,15 @@ impl Input {
         self.decoder.is_partial()
     }
 
+    /// Whether nothing has come that was not given out.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.left.is_empty() && !self.is_partial()
+    }
+
+    pub(super) fn compresses(&self) -> bool {
+        self.decoder.compresses()
+    }
+
     /// Throws away what was read.
     pub(super) fn clear(&mut self) {
         (self.left, self.decoded) = (Vec::new(), 0);

@@ -29,6 +29,12 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        let is_written = self.written == self.bytes.len() && self.rest.is_empty() && !self.unflushed;
+        is_written && self.pong.is_none() && !self.ping && self.close.is_none()
+    }
+
     /// Whether a frame may be put in before what is there is written.
     pub(super) fn has_room(&self) -> bool {
         self.rest.is_empty() && self.bytes.len() - self.written <= ROOM

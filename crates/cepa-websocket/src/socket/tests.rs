@@ -1,5 +1,7 @@
 //! Sockets over a connection in memory, with a clock that jumps.
 
+mod leaving;
+
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
 use proptest::prelude::*;

@@ -108,6 +108,8 @@ impl Lifecycle {
             app = panicking::caught(|| plugin.extend(boot, app)).map_err(LifecycleError::App)?;
         }
         app = acme::around(app, boot)?;
+        #[cfg(feature = "bus")]
+        let app = cepa_bus::resume(app);
         let onion = app.provide_later(Arc::clone(&boot.provided)).build()?;
         // Only now is it known which sections there are.
         boot.config.check_sections()?;

@@ -70,7 +70,12 @@ mod tests {
     use crate::{boot::Surroundings, command};
 
     fn parsed(arguments: &[&str]) -> Result<(Command, Surroundings), clap::Error> {
-        command::parse(["/opt/app"].iter().chain(arguments).map(|&argument| argument.into()), "app", "1.2.3")
+        command::parse(
+            ["/opt/app"].iter().chain(arguments).map(|&argument| argument.into()),
+            "app",
+            "1.2.3",
+            false,
+        )
     }
 
     #[test]

@@ -55,6 +55,15 @@ impl Node {
         Self { value, origin: origin.clone(), written: None, secret: Cell::new(false) }
     }
 
+    /// The value of a key, or at a place of a list.
+    pub(super) fn step(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Table(table) => table.get(key),
+            Value::List(list) => list.get(key.parse::<usize>().ok()?),
+            _ => None,
+        }
+    }
+
     /// The value below these keys.
     pub(super) fn at<'a>(&self, mut keys: impl Iterator<Item = &'a str>) -> Option<&Self> {
         keys.try_fold(self, |node, key| match &node.value {

@@ -27,6 +27,7 @@ impl Folder {
 
     fn load(&self, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config, String> {
         let layers = Layers {
+            file: None,
             dir: &self.0,
             env: "test",
             variables: variables.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
@@ -134,8 +135,13 @@ fn a_later_layer_wins_and_tables_merge() {
 
 #[test]
 fn a_missing_folder_is_an_empty_configuration() {
-    let layers =
-        Layers { dir: Path::new("/no/such/folder"), env: "test", variables: Vec::new(), flags: Vec::new() };
+    let layers = Layers {
+        file: None,
+        dir: Path::new("/no/such/folder"),
+        env: "test",
+        variables: Vec::new(),
+        flags: Vec::new(),
+    };
     let config = Config::load(layers).unwrap();
     assert!(config.files().is_empty());
     assert_eq!(config.section::<Mail>("mail").unwrap(), Mail::default());

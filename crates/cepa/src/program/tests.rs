@@ -10,6 +10,9 @@ fn check(settings: &[&str], app: impl FnOnce(&mut Boot) -> Result<App>) -> Strin
 
 fn performed(command: &Command, settings: &[&str], app: impl FnOnce(&mut Boot) -> Result<App>) -> String {
     let surroundings = Surroundings {
+        folder: None,
+        file: None,
+        settle: None,
         name: "hello".to_owned(),
         env: Some("test".parse().unwrap()),
         dir: None,
@@ -84,6 +87,9 @@ fn the_operator_reads_what_is_at_fault_and_where() {
 #[test]
 fn a_folder_that_was_asked_for_must_be_there() {
     let surroundings = Surroundings {
+        folder: None,
+        file: None,
+        settle: None,
         name: String::new(),
         env: None,
         dir: Some("/no/such/folder".into()),

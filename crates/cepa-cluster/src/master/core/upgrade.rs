@@ -57,7 +57,7 @@ impl<W: World> Core<W> {
                     upgrade.reason = Some(reason);
                 }
             }
-            Report::Beat(_) | Report::Retire { .. } | Report::ScheduleRan { .. } => {}
+            Report::Beat(_) | Report::Retire { .. } | Report::ScheduleRan { .. } | Report::Figures(_) => {}
         }
     }
 
