@@ -192,6 +192,11 @@ fn a_cluster_answers_over_tls_and_renews_under_open_connections() {
     assert!(pebble.issued() >= 2);
     let log = cluster.log();
     assert!(!log.contains("no certificate was got"), "{log}");
+    let at = |said: &str| log.find(said).unwrap();
+    assert!(
+        at("the app is built") < at("certificates are looked after"),
+        "before a worker could answer\n{log}"
+    );
     drop(open);
     cluster.stop();
 }

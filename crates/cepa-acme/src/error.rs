@@ -126,11 +126,16 @@ impl OrderError {
         }
     }
 
+    /// Whether a limit has refused the order. It may be one of the account, or of this name only: nobody says.
+    pub(crate) fn is_limit(&self) -> bool {
+        matches!(self, Self::Protocol(_)) && self.kind() == Some("rateLimited")
+    }
+
     /// Whether other names would fare no better now: the authority cannot be asked, or does not want to be.
     pub(crate) fn is_of_all(&self) -> bool {
         match self {
             Self::Account(_) => true,
-            Self::Protocol(Protocol::Api(_)) => self.kind() == Some("rateLimited"),
+            Self::Protocol(Protocol::Api(_)) => self.is_limit(),
             // It is still at work for this one.
             Self::Protocol(Protocol::Timeout(_)) => false,
             Self::Protocol(_) => true,

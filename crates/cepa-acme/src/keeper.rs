@@ -32,6 +32,9 @@ const BREATH: Duration = Duration::from_secs(1);
 /// How long to wait while another process asks for certificates.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// The longest time for which a limit that one name has met holds up all others.
+const LIMITED: Duration = Duration::from_secs(3600);
+
 /// How often the authority is asked when it wants a certificate renewed, at most and at least.
 const SUGGESTED: (Duration, Duration) = (Duration::from_secs(6 * 3600), Duration::from_secs(86_400));
 
@@ -140,6 +143,8 @@ impl Keeper {
 
     /// Does what is due, and says when to come again.
     async fn turn(&mut self) -> Duration {
+        // Those that fail come last: they take from nobody what time, and what limits, leave.
+        self.names.sort_by_key(|name| name.failures);
         for at in 0..self.names.len() {
             self.look(at).await;
             self.ask(at).await;
@@ -318,6 +323,8 @@ impl Keeper {
         name.due = told.into_iter().fold(now + wait(name.failures), SystemTime::max);
         if error.is_of_all() {
             self.failures = self.failures.saturating_add(1);
+            // A limit that is this name's only may last for days: after an hour another is tried.
+            let told = if error.is_limit() { told.map(|until| until.min(now + LIMITED)) } else { told };
             self.paused = told.into_iter().fold(now + wait(self.failures), SystemTime::max);
             name.due = name.due.max(self.paused);
         }

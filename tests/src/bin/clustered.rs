@@ -24,6 +24,7 @@ fn app(_: &mut Boot) -> Result<App> {
         },
         (version, _) => version.to_owned(),
     };
+    cepa::tracing::info!("the app is built");
     Ok(App::new()
         .with(stamp)
         .provide(Bus::new())

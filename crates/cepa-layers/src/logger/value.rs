@@ -57,7 +57,9 @@ pub(super) fn write_url(out: &mut String, url: &[u8], hidden: &[String], style: 
         out.push(char::from(*separator));
         let (pair, others) = split_at(after, b"&#");
         let (name, value) = split_at(pair, b"=");
-        match value.is_empty() || !is_hidden(name, hidden) {
+        // A page that keeps its own addresses in the fragment has a query there: `#/done?token=..`.
+        let own = name.rsplit(|byte| *byte == b'?').next().unwrap_or(name);
+        match value.is_empty() || !is_hidden(own, hidden) {
             true => write(out, pair),
             false => {
                 write(out, name);
@@ -165,6 +167,7 @@ mod tests {
             ("/a?token=x?y#z", "/a?token=***#z"),
             ("https://b/#a=1&token=x", "https://b/#a=1&token=***"),
             ("/a?b=1#token=x", "/a?b=1#token=***"),
+            ("/a#/b?token=x&c=1", "/a#/b?token=***&c=1"),
             ("/a#", "/a#"),
             ("/é?é=1&token=x", "/\\xC3\\xA9?\\xC3\\xA9=1&token=***"),
         ] {

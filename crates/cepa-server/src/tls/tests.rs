@@ -11,7 +11,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use std::{fs, path::PathBuf};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    time::timeout,
+};
 use tokio_rustls::{TlsConnector, client, server};
 
 /// Certificate and key in PEM.
@@ -340,6 +343,17 @@ async fn hostile_beginnings_end_in_an_error() {
         far.shutdown().await.unwrap();
         assert!(tls.accept(near).await.is_err());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_message_is_not_waited_for_if_it_is_to_be_too_long() {
+    let folder = Folder::new();
+    let tls = load(&config(vec![install(&folder, "a", &["a.test"]).0])).unwrap();
+    let (near, mut far) = duplex(64 << 10);
+    // A ClientHello of 64 KiB, of which no more has come than that.
+    far.write_all(&[22, 3, 1, 0, 4, 1, 1, 0, 0]).await.unwrap();
+    let accepted = timeout(Duration::from_secs(1), tls.accept(near)).await.expect("it is refused at once");
+    assert!(accepted.unwrap_err().to_string().contains("HandshakePayloadTooLarge"));
 }
 
 #[cfg(feature = "self-signed")]

@@ -1,7 +1,9 @@
 //! The certificates of a cluster: its agent gets them, and hears from workers when others may be wanted.
 
+use std::{rc::Rc, time::Duration};
+
 use cepa_bus::{Bus, NameError, Queue};
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tracing::{error, warn};
 
 use super::{Certificates, CertificatesError, Wanted};
@@ -9,6 +11,10 @@ use crate::{
     boot::{Boot, Surroundings},
     program::{Failure, Own},
 };
+
+/// How long the agent waits at its start for a worker that answers the authority. That some serve already, as after the
+/// end of another agent, nobody tells it.
+const FIRST: Duration = Duration::from_secs(60);
 
 /// The queue on which workers say that they serve, in a namespace that no app has.
 fn served(bus: &Bus) -> Result<Queue<()>, NameError> {
@@ -47,11 +53,16 @@ impl Keeping {
     /// what somebody has only written down is not.
     pub(crate) async fn keep(self) {
         let Self { surroundings, mut wanted, certificates, served } = self;
-        let mut keeping = JoinSet::new();
-        keeping.spawn_local(certificates.keep());
+        let (answered, mut keeping) = (Rc::new(Notify::new()), JoinSet::new());
+        let first = Rc::clone(&answered);
+        keeping.spawn_local(async move {
+            let _ = timeout(FIRST, first.notified()).await;
+            certificates.keep().await;
+        });
         match served.subscribe() {
             Ok(mut served) => {
                 while served.next().await.is_some() {
+                    answered.notify_one();
                     let changed = match read(&surroundings) {
                         Ok(now) if now == wanted => continue,
                         Ok(now) => {
