@@ -268,9 +268,30 @@ fn an_empty_folder_explains_itself() {
     assert!(page.text().contains("<h1>Cepa is running</h1>"));
     assert!(page.all("content-security-policy").any(|policy| policy.contains("default-src 'none'")));
     assert_eq!(served.get("localhost", "/x").status, 404);
-    eventually("it says so on the terminal", || served.said().contains("nothing to serve yet"));
-    for word in ["public/", "cgi/", "errors/", "cepa.toml", "cepa new NAME"] {
+    eventually("it says so on the terminal, to the last line", || served.said().contains("cepa new NAME"));
+    for word in ["nothing to serve yet", "public/", "cgi/", "errors/", "cepa.toml"] {
         assert!(served.said().contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_folder_alone_is_no_command() {
+    let (is_well, said) = folder().run(&[]);
+    assert!(!is_well && said.contains("is a folder, no command; `cepa serve "), "{said}");
+}
+
+#[test]
+fn shells_complete_all_commands() {
+    let cepa = |line: &[&str]| Command::new(env!("CARGO_BIN_EXE_cepa")).args(line).output().unwrap().stdout;
+    let (help, script) = (cepa(&["--help"]), cepa(&["completions", "bash"]));
+    let (help, script) = (String::from_utf8_lossy(&help), String::from_utf8_lossy(&script));
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands =
+        commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split(' ').nth(2));
+    let commands: Vec<_> = commands.collect();
+    assert!(commands.len() > 12, "{help}");
+    for command in commands {
+        assert!(script.contains(&format!("cepa,{command})")), "{command}\n{script}");
     }
 }
 
