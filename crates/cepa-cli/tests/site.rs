@@ -10,7 +10,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use cepa_programs::needs;
 use cepa_tests::{
+    acme::{Authority, free_port},
     hosted::{self, Folder, Hosted},
     stats::eventually,
     wire::Wire,
@@ -422,6 +424,32 @@ fn each_host_has_its_certificate() {
     let made: Vec<_> = made.collect();
     assert_eq!(made.len(), 1, "{made:?}");
     assert_eq!(ask("own.test", made[0].to_str().unwrap()), "home");
+}
+
+#[test]
+fn the_certificate_of_a_host_is_got_by_its_cluster() {
+    needs!("pebble");
+    needs!("curl");
+    let authority = Authority::default();
+    let (http, tls) = (authority.http, free_port());
+    let pebble = authority.start();
+    let folder = folder();
+    folder.write("public/index.html", "home");
+    // The agent gets it, which knows of hosts by the configuration alone.
+    folder.write(
+        "cepa.toml",
+        &format!(
+            "server.listen = ['127.0.0.1:{http}', {{ address = '127.0.0.1:{tls}', tls = {{}} }}]\n\
+             cluster.workers = 1\n{}[[hosts]]\nnames = ['shop.acme.test']\ntls = 'acme'\n",
+            pebble.section()
+        ),
+    );
+    let (is_well, said) = folder.run(&["start", "--daemon"]);
+    let _stops = hosted::Stops(&folder);
+    assert!(is_well, "{said}");
+    eventually("who believes the authority is answered", || {
+        pebble.fetch("shop.acme.test", tls).stdout == b"home"
+    });
 }
 
 #[test]
