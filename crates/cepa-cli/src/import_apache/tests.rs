@@ -184,6 +184,18 @@ fn the_file_of_one_host_says_where_it_listens() {
 }
 
 #[test]
+fn a_script_is_no_index_however_it_is_written() {
+    for (written, index) in
+        [("a.PHP b.html", "b.html"), ("a.php", ""), ("a.Cgi disabled", ""), ("c.htm", "c.htm")]
+    {
+        let php = "<FilesMatch \\.php$>\nSetHandler proxy:fcgi://127.0.0.1:9000\n</FilesMatch>";
+        let hosts = hosts(&format!("DocumentRoot /x\nDirectoryIndex {written}\n{php}"));
+        let files = hosts[0].mounts[0].files.as_ref().unwrap();
+        assert_eq!(files.index, index, "{written}");
+    }
+}
+
+#[test]
 fn every_address_of_one_family_is_not_that_of_both() {
     for (listen, bound) in [
         ("Listen 80", &["[::]:80 of both"][..]),

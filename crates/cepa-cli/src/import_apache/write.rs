@@ -336,7 +336,10 @@ fn tls(scope: &Scope, base: &Scope) -> Option<TlsTable> {
 /// The file that stands for its folder: the first that is there, else the first that is no script.
 fn index(root: &Path, candidates: Option<&Vec<String>>) -> String {
     let Some(candidates) = candidates else { return "index.html".to_owned() };
-    let is_script = |name: &&String| [".php", ".cgi", ".pl"].iter().any(|suffix| name.ends_with(suffix));
+    let is_script = |name: &&String| {
+        let name = name.to_ascii_lowercase();
+        [".php", ".cgi", ".pl"].iter().any(|suffix| name.ends_with(suffix))
+    };
     let mut plain = candidates.iter().filter(|name| !is_script(name) && !name.contains('/'));
     let first = plain.clone().next();
     match plain.find(|name| root.join(name).is_file()).or(first) {
