@@ -3,7 +3,9 @@
 mod file;
 mod watched;
 
+#[cfg(any(feature = "basic_auth", feature = "client"))]
 use cepa_core::Ctx;
+#[cfg(any(feature = "basic_auth", feature = "client"))]
 use http::Method;
 
 pub use self::file::{AuthError, LineFault};
@@ -13,6 +15,7 @@ pub(crate) use self::{
 };
 
 /// Whether a request uses this server as a proxy: it asks for a tunnel, or for a URL with a host.
+#[cfg(any(feature = "basic_auth", feature = "client"))]
 pub(crate) fn is_for_proxy(ctx: &Ctx) -> bool {
     *ctx.method() == Method::CONNECT || ctx.request.target().is_absolute()
 }
