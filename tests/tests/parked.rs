@@ -187,6 +187,19 @@ fn what_the_new_program_does_not_know_is_ended_in_order() {
 }
 
 #[test]
+fn of_a_host_moves_what_needs_no_handler_of_its_app() {
+    let starting = parked();
+    std::fs::write(starting.folder().join("how"), "hosts").expect("there is room");
+    let mut cluster = starting.start();
+    let mut stream = open(&cluster, "/events");
+    until(&mut stream, b"\n\n\r\n");
+    are_ended_in_order(&mut cluster, &["/named"], &["/socket"], |_| ());
+    say(&cluster, "events", 7);
+    until(&mut stream, b"data: 7\n\n\r\n");
+    cluster.stop();
+}
+
+#[test]
 fn what_cannot_move_is_ended_in_order() {
     let mut cluster = parked().start();
     are_ended_in_order(&mut cluster, &["/own"], &["/echo"], |_| ());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cepa::server::cgi::process;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     import_apache,
@@ -72,7 +72,7 @@ const OF_SITES: [(&str, &str); 12] = [
 fn definition() -> clap::Command {
     let of_sites =
         OF_SITES.map(|(name, about)| clap::Command::new(name).about(about).disable_help_flag(true));
-    let line = CommandLine::command().subcommands(of_sites).override_usage("cepa [COMMAND] [SITE]");
+    let line = CommandLine::command().subcommands(of_sites).override_usage("cepa [COMMAND [SITE]]");
     line.after_help(
         "SITE is a folder, this one by default. `cepa COMMAND --help` lists the flags of a command.",
     )
@@ -93,16 +93,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
     // The arguments of a CGI program are those of the client.
     if process::is_cgi() || !is_own(arguments.get(1)) {
-        return cepa_site::program("cepa", env!("CARGO_PKG_VERSION")).run(cepa_site::app);
+        let mut program = cepa_site::program("cepa", env!("CARGO_PKG_VERSION"));
+        for own in CommandLine::command().get_subcommands() {
+            let about = own.get_about().map_or_else(String::new, ToString::to_string);
+            program = program.read_elsewhere(own.get_name(), about);
+        }
+        return program.run(cepa_site::app);
     }
+    let first = arguments.get(1).map(PathBuf::from);
     let read = definition().try_get_matches_from(arguments);
     let line = match read.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
-        Err(text) => {
-            // Nobody is left to be told that this cannot be printed.
-            let _ = text.print();
-            return ExitCode::from(if text.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return told(&error, first.as_deref()),
     };
     match line.command {
         Command::ImportApache { file, defines } => import(&file, defines),
@@ -122,6 +124,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
         },
     }
+}
+
+/// Prints why a command line is none, or the help that it asks for.
+fn told(error: &clap::Error, first: Option<&Path>) -> ExitCode {
+    let folder = first.filter(|first| error.kind() == ErrorKind::InvalidSubcommand && first.is_dir());
+    // Nobody is left to be told that this cannot be printed.
+    let _ = match folder.map(Path::display) {
+        Some(folder) => {
+            writeln!(io::stderr(), "error: {folder} is a folder, no command; `cepa serve {folder}` serves it")
+        }
+        None => error.print(),
+    };
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
 /// Prints what becomes of a configuration of Apache, and notes what does not.

@@ -10,7 +10,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use cepa_programs::needs;
 use cepa_tests::{
+    acme::{Authority, free_port},
     hosted::{self, Folder, Hosted},
     stats::eventually,
     wire::Wire,
@@ -268,9 +270,30 @@ fn an_empty_folder_explains_itself() {
     assert!(page.text().contains("<h1>Cepa is running</h1>"));
     assert!(page.all("content-security-policy").any(|policy| policy.contains("default-src 'none'")));
     assert_eq!(served.get("localhost", "/x").status, 404);
-    eventually("it says so on the terminal", || served.said().contains("nothing to serve yet"));
-    for word in ["public/", "cgi/", "errors/", "cepa.toml", "cepa new NAME"] {
+    eventually("it says so on the terminal, to the last line", || served.said().contains("cepa new NAME"));
+    for word in ["nothing to serve yet", "public/", "cgi/", "errors/", "cepa.toml"] {
         assert!(served.said().contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_folder_alone_is_no_command() {
+    let (is_well, said) = folder().run(&[]);
+    assert!(!is_well && said.contains("is a folder, no command; `cepa serve "), "{said}");
+}
+
+#[test]
+fn shells_complete_all_commands() {
+    let cepa = |line: &[&str]| Command::new(env!("CARGO_BIN_EXE_cepa")).args(line).output().unwrap().stdout;
+    let (help, script) = (cepa(&["--help"]), cepa(&["completions", "bash"]));
+    let (help, script) = (String::from_utf8_lossy(&help), String::from_utf8_lossy(&script));
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands =
+        commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split(' ').nth(2));
+    let commands: Vec<_> = commands.collect();
+    assert!(commands.len() > 12, "{help}");
+    for command in commands {
+        assert!(script.contains(&format!("cepa,{command})")), "{command}\n{script}");
     }
 }
 
@@ -401,6 +424,32 @@ fn each_host_has_its_certificate() {
     let made: Vec<_> = made.collect();
     assert_eq!(made.len(), 1, "{made:?}");
     assert_eq!(ask("own.test", made[0].to_str().unwrap()), "home");
+}
+
+#[test]
+fn the_certificate_of_a_host_is_got_by_its_cluster() {
+    needs!("pebble");
+    needs!("curl");
+    let authority = Authority::default();
+    let (http, tls) = (authority.http, free_port());
+    let pebble = authority.start();
+    let folder = folder();
+    folder.write("public/index.html", "home");
+    // The agent gets it, which knows of hosts by the configuration alone.
+    folder.write(
+        "cepa.toml",
+        &format!(
+            "server.listen = ['127.0.0.1:{http}', {{ address = '127.0.0.1:{tls}', tls = {{}} }}]\n\
+             cluster.workers = 1\n{}[[hosts]]\nnames = ['shop.acme.test']\ntls = 'acme'\n",
+            pebble.section()
+        ),
+    );
+    let (is_well, said) = folder.run(&["start", "--daemon"]);
+    let _stops = hosted::Stops(&folder);
+    assert!(is_well, "{said}");
+    eventually("who believes the authority is answered", || {
+        pebble.fetch("shop.acme.test", tls).stdout == b"home"
+    });
 }
 
 #[test]
@@ -546,7 +595,9 @@ fn what_is_wrong_is_said_with_its_place() {
         "[[hosts]]\n[[hosts.mounts]]\nfiles.root = '..'",
         "[[hosts]]\n[[hosts.mounts]]\nfiles.root = 'www'\n[[hosts.mounts]]\npath = '/p'\ncgi.root = 'www/programs'",
         "server.listen = [{ address = '127.0.0.1:0', tls = {} }]\n[[hosts]]\ntls = { cert = 'c.pem', key = 'www/k.pem' }\n[[hosts.mounts]]\nfiles.root = 'www'",
+        "server.listen = [{ address = '127.0.0.1:0', tls.acme = ['a.test'] }]\nserver.tls_dir = 'www/keys'\n[[hosts]]\n[[hosts.mounts]]\nfiles.root = 'www'",
         "[[hosts]]\n[[hosts.mounts]]\nfiles.index = 'index.php'\nfastcgi.root = 'www'",
+        "[[hosts]]\n[[hosts.mounts]]\nfiles = { root = 'www', index = 'index.php' }\n[[hosts.mounts]]\npath = '/p'\nfastcgi = { upstream = 'unix:s', root = 'www/public' }",
         "[[hosts]]\n[[hosts.mounts]]\nlisting = true\nredirect = '/b'",
         "[[hosts]]\n[[hosts.mounts]]\nfiles.root = 'www'\n[[hosts.mounts]]\nfiles.root = 'www'",
         "[[hosts]]\n[[hosts.mounts]]\napp = 'shop'",

@@ -165,7 +165,8 @@ impl App {
     /// is sent. No layer runs, because the request has passed them already. If there is no handler of that name, or it
     /// answers anything else, the connection ends as it would have.
     ///
-    /// It holds for an app that is served by itself, not for one that is mounted in another. The last of a name counts.
+    /// It holds for an app that is served by itself, not for one that is mounted in another or is that of one of its
+    /// [hosts](Self::hosts), of which two could mean something else by a name. The last of a name counts.
     #[must_use]
     #[track_caller]
     pub fn resume<R: 'static>(mut self, name: &str, handler: impl Handler<R>) -> Self {

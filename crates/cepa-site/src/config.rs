@@ -290,14 +290,7 @@ impl MountConfig {
         if files.deferred {
             return Err("files.deferred: files answer first in a mount".to_owned());
         }
-        // As files, scripts would show their sources.
-        let suffixes = self.scripts();
-        let extensions = files.extensions.iter().map(|extension| format!(".{extension}"));
-        let shown = extensions.chain([files.index.clone()]).find(|name| is_script(name, suffixes));
-        match shown {
-            Some(name) => Err(format!("files: {name:?} would show the source of a script")),
-            None => Ok(()),
-        }
+        shows_none(files, self.scripts()).map_err(|fault| format!("files: {fault}"))
     }
 
     /// How the names of scripts end, which are not among the files.
@@ -305,6 +298,13 @@ impl MountConfig {
         let options = self.fastcgi.as_ref().or(self.scgi.as_ref());
         options.filter(|options| options.root.is_some()).map_or(&[], |options| &options.suffixes)
     }
+}
+
+/// Checks that no file is among these whose name was not asked for, but added, and is a script's: it would show its source.
+pub(crate) fn shows_none(files: &static_files::Options, suffixes: &[String]) -> Result<(), String> {
+    let extensions = files.extensions.iter().map(|extension| format!(".{extension}"));
+    let shown = extensions.chain([files.index.clone()]).find(|name| is_script(name, suffixes));
+    shown.map_or(Ok(()), |name| Err(format!("{name:?} would show the source of a script")))
 }
 
 /// Whether a name ends as scripts do, in whatever case: what differs from a script in that only is no file to be shown.

@@ -10,7 +10,7 @@ use cepa_layers::{When, cgi, directory, fastcgi_pass, proxy, scgi_pass, static_f
 use http::{Method, StatusCode, header};
 
 use crate::{
-    config::{MountConfig, is_script},
+    config::{MountConfig, is_script, shows_none},
     redirect::Redirect,
     roots::Roots,
 };
@@ -78,6 +78,7 @@ impl Placed {
         if let Some(files) = &config.files {
             let suffixes = roots.scripts_in(&files.root).map_err(MountFault::of("files.root"))?;
             let suffixes = [config.scripts(), &suffixes].concat();
+            shows_none(files, &suffixes).map_err(MountFault::of("files"))?;
             let layer = static_files(files.clone()).map_err(MountFault::of("files.root"))?;
             around = match suffixes.is_empty() {
                 true => around.with(layer),

@@ -2,10 +2,12 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
-use crate::{config::HostTls, mount::Placed};
+use cepa::ServerConfig;
+
+use crate::mount::Placed;
 
 /// What must not be served as files: the folder of the site, programs, keys; and the sources of scripts.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +25,7 @@ pub(crate) enum Exposed {
     #[error("{0:?} cannot be served: {1}")]
     Missing(PathBuf, #[source] io::Error),
     /// Something in it is not for everybody.
-    #[error("{root:?} cannot be served: {what}, {kept:?}, would be shown; serve a folder beside it")]
+    #[error("{root:?} cannot be served: {what}, {kept:?}, would be shown; choose a folder without it")]
     Kept {
         /// The folder.
         root: PathBuf,
@@ -43,8 +45,9 @@ impl Roots {
     }
 
     fn keep(&mut self, place: &Path, what: &'static str) {
-        // What is not there is told of by whoever needs it.
-        self.kept.extend(place.canonicalize().ok().map(|place| (place, what)));
+        // What is not there may come.
+        let place = place.canonicalize().or_else(|_| path::absolute(place));
+        self.kept.extend(place.ok().map(|place| (place, what)));
     }
 
     /// Adds the folders of a mount.
@@ -60,9 +63,13 @@ impl Roots {
         }
     }
 
-    /// Adds the key of a host.
-    pub(crate) fn add_tls(&mut self, tls: &HostTls) {
-        if let HostTls::Files(files) = tls {
+    /// Adds the keys of the listeners, those of hosts among them, and the folder of those that are made or got.
+    pub(crate) fn add_server(&mut self, server: &ServerConfig) {
+        let mut listeners = server.listen.iter().filter_map(|listen| listen.tls.as_ref()).peekable();
+        if listeners.peek().is_some() {
+            self.keep(&server.tls_dir, "the folder of certificates");
+        }
+        for files in listeners.flat_map(|tls| &tls.certificates) {
             self.keep(&files.key, "the key of a certificate");
         }
     }

@@ -79,9 +79,9 @@ impl Site {
         certificates::listeners(boot)?;
         let folder = boot.root().to_owned();
         let mut roots = Roots::of_site(&folder);
+        roots.add_server(&boot.config("server")?);
         let mut all = Vec::new();
         for host in &hosts {
-            host.tls.iter().for_each(|tls| roots.add_tls(tls));
             let mounts = host::mounts(host, &below(&folder, &host.folder));
             mounts.iter().for_each(|mount| roots.add(mount));
             all.push(mounts);

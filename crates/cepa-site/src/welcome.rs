@@ -39,9 +39,14 @@ async fn page(ctx: &mut Ctx) -> Result<Html<&'static str>> {
 }
 
 fn told(folder: &Path) -> String {
+    let index = match folder.join("index.html").is_file() {
+        true => "Its index.html is not served: what everybody may see goes into public/.\n",
+        false => "",
+    };
     format!(
         "
-{} has nothing to serve yet, so that there is a welcome page. Put into it
+{} has nothing to serve yet, so that there is a welcome page.
+{index}Put into it
 
   public/      files as they are; index.html is the first page
   cgi/         programs, each started for one request to /cgi-bin/NAME
@@ -57,10 +62,20 @@ and start it again. An app in Rust begins with: cepa new NAME
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use base64::{Engine, engine::general_purpose::STANDARD};
     use sha2::{Digest, Sha256};
 
     use super::*;
+
+    #[test]
+    fn a_page_in_the_wrong_place_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!told(folder.path()).contains("is not served"));
+        fs::write(folder.path().join("index.html"), "home").unwrap();
+        assert!(told(folder.path()).contains("index.html is not served"));
+    }
 
     #[test]
     fn the_policy_allows_the_style_and_nothing_else() {

@@ -260,10 +260,22 @@ pub(crate) fn that_asks_for(
     lines.find(|line| parse(line.iter().cloned(), "", "", true).is_ok_and(|(command, _)| command == *what))
 }
 
-/// What a shell needs to complete command lines of the program.
-pub(crate) fn completions(shell: Shell, name: &str, hosts_folders: bool) -> String {
+/// What a shell needs to complete command lines of the program, with commands that are read elsewhere.
+pub(crate) fn completions(
+    shell: Shell,
+    name: &str,
+    hosts_folders: bool,
+    elsewhere: &[(String, String)],
+) -> String {
+    let mut line = command_line(hosts_folders);
+    for (command, about) in elsewhere {
+        line = match line.find_subcommand(command) {
+            Some(_) => line.mut_subcommand(command, |command| command.hide(false)),
+            None => line.subcommand(clap::Command::new(command.clone()).about(about.clone())),
+        };
+    }
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command_line(hosts_folders), name, &mut script);
+    clap_complete::generate(shell, &mut line, name, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
@@ -416,8 +428,11 @@ mod tests {
     #[test]
     fn completions_are_for_the_program_by_its_name() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
-            let script = completions(shell, "my-app", false);
-            assert!(script.contains("my-app") && script.contains("explain"), "{shell}: {script}");
+            let elsewhere = [("plant".to_owned(), "Plants an onion".to_owned())];
+            let script = completions(shell, "my-app", false, &elsewhere);
+            for word in ["my-app", "explain", "plant"] {
+                assert!(script.contains(word), "{shell}: {script}");
+            }
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Program {
     /// The configuration file of the folder that it works in, if that is named on its command line.
     file: Option<&'static str>,
     settle: Option<Settle>,
+    /// Commands that are read elsewhere, and what they do.
+    elsewhere: Vec<(String, String)>,
     plugins: Vec<Box<dyn Erased>>,
 }
 
@@ -82,7 +84,8 @@ macro_rules! program {
 impl Program {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into(), file: None, settle: None, plugins: Vec::new() }
+        let (name, version) = (name.into(), version.into());
+        Self { name, version, file: None, settle: None, elsewhere: Vec::new(), plugins: Vec::new() }
     }
 
     /// A program that hosts folders: one may be named behind each command, and the program works in it as if it had been
@@ -108,6 +111,13 @@ impl Program {
         self
     }
 
+    /// Names a command, and what it does, that whoever calls [`run`](Self::run) has read before: shells complete it too.
+    #[must_use]
+    pub fn read_elsewhere(mut self, command: impl Into<String>, about: impl Into<String>) -> Self {
+        self.elsewhere.push((command.into(), about.into()));
+        self
+    }
+
     /// The program that the process was started as.
     pub(crate) fn of_process() -> Self {
         Self::new(boot::process_name(), concat!("(cepa ", env!("CARGO_PKG_VERSION"), ")"))
@@ -127,7 +137,8 @@ impl Program {
         (surroundings.file, surroundings.settle) = (self.file, self.settle);
         match &command {
             Command::Completions(shell) => {
-                return self.end(Ok(command::completions(*shell, &self.name, hosts)));
+                let script = command::completions(*shell, &self.name, hosts, &self.elsewhere);
+                return self.end(Ok(script));
             }
             #[cfg(feature = "cluster")]
             Command::Start => return start::start(self, surroundings, app),

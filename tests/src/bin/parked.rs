@@ -1,9 +1,10 @@
 //! The program whose connections wait: streams of events, long polls and WebSockets of a queue that all workers share.
 
-use std::{fs, process};
+use std::{fs, process, sync::Arc};
 
 use cepa::{
     bus::{Bus, BusConfig, Delivery, EventId, Live, Queue, SseOptions, Stopped},
+    core::Hosts,
     prelude::*,
     websocket::{Options, Socket, WebSocketExt},
 };
@@ -71,7 +72,7 @@ async fn tell(socket: &mut Socket, told: Option<Delivery<u64>>) -> Result {
 }
 
 fn app(boot: &mut Boot) -> Result<App> {
-    let bus = Bus::connect(&boot.config::<BusConfig>("bus")?)?;
+    boot.provide(Bus::connect(&boot.config::<BusConfig>("bus")?)?);
     let app = App::new()
         .get("/", async |_: &mut Ctx| process::id().to_string())
         .get("/events", async |ctx: &mut Ctx| ctx.sse(&queue(ctx, "events")?))
@@ -99,13 +100,22 @@ fn app(boot: &mut Boot) -> Result<App> {
             let (name, number): (String, u64) = ctx.params()?;
             queue(ctx, &name)?.notify(&number).await?;
             Ok("said")
-        })
-        .provide(bus);
+        });
+    let how = fs::read_to_string("how").unwrap_or_default();
     // A program that knows nothing of what waits in the one before it.
-    if fs::read_to_string("how").unwrap_or_default().trim() == "forgets" {
+    if how.trim() == "forgets" {
         return Ok(app);
     }
-    Ok(app.resume("named", named).resume("socket", async |ctx: &mut Ctx| socket(ctx, Some(ctx.resumed()?))))
+    let resumes = async |ctx: &mut Ctx| socket(ctx, Some(ctx.resumed()?));
+    let app = app.resume("named", named).resume("socket", resumes);
+    Ok(if how.trim() == "hosts" { hosted(boot.equip(app))? } else { app })
+}
+
+/// The app of the only host.
+fn hosted(app: App) -> Result<App> {
+    let hosts = Hosts::new([("a".to_owned(), app.build()?)], |_| Some(0));
+    let around = App::new().hosts(Arc::clone(&hosts));
+    Ok(around.fallback(async move |ctx: &mut Ctx| hosts.enter(0, ctx).await))
 }
 
 fn main() -> ExitCode {

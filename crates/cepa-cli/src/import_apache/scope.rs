@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(super) use self::words::is_ip;
 use self::words::{LIMITS_ACCESS, WITHOUT_EFFECT, bare_name, fastcgi, has_referrer, lists, upstreams};
+pub(super) use self::words::{is_every_ip, is_ip};
 use super::{
     Note, Place,
     routes::{Rule, Target},
@@ -268,7 +268,7 @@ impl Gatherer {
     fn listen(&mut self, directive: &Directive) {
         let text = directive.word(0);
         let (ip, port) = text.rsplit_once(':').map_or((None, text), |(ip, port)| (Some(ip), port));
-        let ip = ip.filter(|ip| !matches!(*ip, "*" | "0.0.0.0")).map(str::to_owned);
+        let ip = ip.filter(|ip| !is_every_ip(ip)).map(str::to_owned);
         let is_ip = ip.as_deref().is_none_or(is_ip);
         match port.parse() {
             Ok(port) if is_ip && port > 0 => {

@@ -94,8 +94,9 @@ fn bounded(file: &Path) -> io::Result<Vec<u8>> {
 fn envvars(file: &Path) -> BTreeMap<String, String> {
     let mut known = BTreeMap::new();
     // Without it the variables are unknown, which is noted where they are used.
-    let text = fs::read_to_string(file).unwrap_or_default();
-    for line in text.lines().filter_map(|line| line.trim().strip_prefix("export ")) {
+    let text = bounded(file).unwrap_or_default();
+    for line in String::from_utf8_lossy(&text).lines().filter_map(|line| line.trim().strip_prefix("export "))
+    {
         if let Some((name, value)) = line.split_once('=') {
             let value = value.trim_matches(['"', '\'']).replace("$SUFFIX", "");
             if !value.contains('$') {

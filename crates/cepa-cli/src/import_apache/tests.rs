@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cepa::ServerConfig;
+use cepa::{ServerConfig, server::ListenConfig};
 use cepa_site::HostConfig;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -181,6 +181,43 @@ fn the_file_of_one_host_says_where_it_listens() {
         "<VirtualHost 127.0.0.1:8080 *:81>\nServerName a.test\nDocumentRoot www\nDirectoryIndex disabled\n</VirtualHost>\n",
     );
     insta::assert_snapshot!(format!("{text}\n=== notes\n{notes}"));
+}
+
+#[test]
+fn a_script_is_no_index_however_it_is_written() {
+    for (written, index) in
+        [("a.PHP b.html", "b.html"), ("a.php", ""), ("a.Cgi disabled", ""), ("c.htm", "c.htm")]
+    {
+        let php = "<FilesMatch \\.php$>\nSetHandler proxy:fcgi://127.0.0.1:9000\n</FilesMatch>";
+        let hosts = hosts(&format!("DocumentRoot /x\nDirectoryIndex {written}\n{php}"));
+        let files = hosts[0].mounts[0].files.as_ref().unwrap();
+        assert_eq!(files.index, index, "{written}");
+    }
+}
+
+#[test]
+fn every_address_of_one_family_is_not_that_of_both() {
+    for (listen, bound) in [
+        ("Listen 80", &["[::]:80 of both"][..]),
+        ("Listen *:80", &["[::]:80 of both"]),
+        ("Listen [::]:80", &["[::]:80 of both"]),
+        ("Listen 0.0.0.0:80", &["0.0.0.0:80"]),
+        ("Listen 0.0.0.0:80\nListen [::]:80\nListen 80", &["[::]:80 of both"]),
+        ("Listen 0.0.0.0:80\nListen 81", &["0.0.0.0:80", "[::]:81 of both"]),
+        ("Listen 10.0.0.1:80\nListen [::1]:80\nListen 10.0.0.1:80", &["10.0.0.1:80", "[::1]:80"]),
+    ] {
+        let text =
+            format!("{listen}\n<VirtualHost 127.0.0.1:9>\nDocumentRoot x\n</VirtualHost>\nDocumentRoot y");
+        let form: Form = toml::from_str(&import_text(&text).0).unwrap();
+        let told = |listen: &ListenConfig| match listen.options.ipv6_only {
+            true => listen.address.to_string(),
+            false => format!("{} of both", listen.address),
+        };
+        assert_eq!(form.server.listen.iter().map(told).collect::<Vec<_>>(), bound, "{listen}");
+        // Requests come to no such address.
+        let main = &form.hosts[1].listen;
+        assert!(main.iter().all(|at| !at.to_string().starts_with("0.0.0.0")), "{main:?}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use self::tables::{
 use super::{
     ImportError, Note,
     routes::{Target, routes},
-    scope::{Host, Listen, Scope, Server, is_ip},
+    scope::{Host, Listen, Scope, Server, is_every_ip, is_ip},
 };
 
 /// The text; `None` where nothing would answer.
@@ -109,7 +109,7 @@ impl Writer<'_> {
                 Some((ip, port)) if !port.ends_with(']') => (ip, port),
                 _ => (address.as_str(), "*"),
             };
-            let any_ip = matches!(ip, "*" | "_default_" | "0.0.0.0" | "[::]");
+            let any_ip = is_every_ip(ip) || ip == "0.0.0.0";
             match (any_ip, port) {
                 (true, "*") => return Some(Vec::new()),
                 (true, port) if is_port(port) => listen.push(format!("*:{port}")),
@@ -149,7 +149,7 @@ impl Writer<'_> {
     fn main(&mut self) -> Option<HostTable> {
         let covers = |listen: &Listen, address: &String| {
             let (ip, port) = address.rsplit_once(':').unwrap_or((address, "*"));
-            let same_ip = matches!(ip, "*" | "_default_") || listen.ip.as_deref() == Some(ip);
+            let same_ip = is_every_ip(ip) || ip == "0.0.0.0" || listen.ip.as_deref() == Some(ip);
             same_ip && (port == "*" || port.parse() == Ok(listen.port))
         };
         let open = self.server.listen.iter().filter(|listen| {
@@ -157,8 +157,8 @@ impl Writer<'_> {
         });
         let open: Vec<String> = open
             .map(|listen| match &listen.ip {
-                Some(ip) => format!("{ip}:{}", listen.port),
-                None => format!("*:{}", listen.port),
+                Some(ip) if ip != "0.0.0.0" => format!("{ip}:{}", listen.port),
+                _ => format!("*:{}", listen.port),
             })
             .collect();
         if !self.server.hosts.is_empty() && open.is_empty() {
@@ -256,7 +256,7 @@ impl Writer<'_> {
     /// What is listened on: what is said, or in the file of a single host what it asks for.
     fn listeners(&self) -> Vec<Listener> {
         if !self.server.listen.is_empty() {
-            return self.server.listen.iter().map(|listen| self.listener(listen)).collect();
+            return self.bound(&self.server.listen);
         }
         let mut listen: Vec<Listen> = Vec::new();
         for address in self.server.hosts.iter().flat_map(|host| &host.addresses) {
@@ -266,13 +266,23 @@ impl Writer<'_> {
             if port == 0 {
                 continue;
             }
-            let ip = is_ip(ip).then(|| ip.to_owned());
-            let asked = Listen { ip, port, https: false };
-            if !listen.contains(&asked) {
-                listen.push(asked);
+            let ip = (is_ip(ip) && !is_every_ip(ip)).then(|| ip.to_owned());
+            listen.push(Listen { ip, port, https: false });
+        }
+        self.bound(&listen)
+    }
+
+    /// Each once: what listens on every address does so for those of IPv4, too.
+    fn bound(&self, listen: &[Listen]) -> Vec<Listener> {
+        let is_every = |at: &Listen| listen.iter().any(|other| other.ip.is_none() && other.port == at.port);
+        let mut bound: Vec<&Listen> = Vec::new();
+        for at in listen {
+            let is_part = at.ip.as_deref() == Some("0.0.0.0") && is_every(at);
+            if !is_part && !bound.iter().any(|other| (&other.ip, other.port) == (&at.ip, at.port)) {
+                bound.push(at);
             }
         }
-        listen.iter().map(|listen| self.listener(listen)).collect()
+        bound.into_iter().map(|listen| self.listener(listen)).collect()
     }
 
     fn listener(&self, listen: &Listen) -> Listener {
@@ -326,7 +336,10 @@ fn tls(scope: &Scope, base: &Scope) -> Option<TlsTable> {
 /// The file that stands for its folder: the first that is there, else the first that is no script.
 fn index(root: &Path, candidates: Option<&Vec<String>>) -> String {
     let Some(candidates) = candidates else { return "index.html".to_owned() };
-    let is_script = |name: &&String| [".php", ".cgi", ".pl"].iter().any(|suffix| name.ends_with(suffix));
+    let is_script = |name: &&String| {
+        let name = name.to_ascii_lowercase();
+        [".php", ".cgi", ".pl"].iter().any(|suffix| name.ends_with(suffix))
+    };
     let mut plain = candidates.iter().filter(|name| !is_script(name) && !name.contains('/'));
     let first = plain.clone().next();
     match plain.find(|name| root.join(name).is_file()).or(first) {

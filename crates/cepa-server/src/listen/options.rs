@@ -11,7 +11,8 @@ pub struct BindOptions {
     /// the kernel lowers it to `net.core.somaxconn`.
     pub backlog: u32,
     /// Whether an IPv6 listener takes IPv6 connections only, default true, whatever `net.ipv6.bindv6only` says:
-    /// `[::]:80` and `0.0.0.0:80` are two listeners then. If false, `[::]:80` takes both.
+    /// `[::]:80` and `0.0.0.0:80` are two listeners then. If false, `[::]:80` takes both, and is
+    /// `0.0.0.0:80` on a machine without IPv6.
     pub ipv6_only: bool,
     /// Who may connect to a Unix socket: the permissions of its file, default `"0660"`.
     pub mode: FileMode,

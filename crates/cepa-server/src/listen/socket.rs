@@ -1,10 +1,11 @@
 //! A bound, listening socket, not yet tied to a runtime.
 
 use super::{Address, BindOptions, Endpoint, ListenError, socket_file::SocketFile};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
@@ -32,7 +33,14 @@ impl Socket {
         address: &Address,
         options: &BindOptions,
     ) -> Result<Self, ListenError> {
-        let socket = new_tcp(addr, options).map_err(ListenError::at(address, "making a socket"))?;
+        let made = new_tcp(addr, options).map(|socket| (addr, socket));
+        let made = made.or_else(|error| match without_ipv6(addr, options) {
+            Some(addr) if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+                new_tcp(addr, options).map(|socket| (addr, socket))
+            }
+            _ => Err(error),
+        });
+        let (addr, socket) = made.map_err(ListenError::at(address, "making a socket"))?;
         // Bound without SO_REUSEPORT, the socket tolerates no other listener, not even another instance of this
         // server. From here on it lets siblings in.
         socket.bind(&addr.into()).map_err(ListenError::at(address, "binding"))?;
@@ -176,6 +184,12 @@ fn new_tcp(addr: SocketAddr, options: &BindOptions) -> io::Result<socket2::Socke
     Ok(socket)
 }
 
+/// What an address of both families is on a machine that has only the older one; `None` for one of IPv6 alone.
+fn without_ipv6(addr: SocketAddr, options: &BindOptions) -> Option<SocketAddr> {
+    let is_both = addr.is_ipv6() && addr.ip().is_unspecified() && !options.ipv6_only;
+    is_both.then(|| (Ipv4Addr::UNSPECIFIED, addr.port()).into())
+}
+
 /// Sets what accepted connections inherit on Linux, which saves system calls for each.
 fn set_for_all(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
@@ -199,4 +213,24 @@ fn local(socket: &socket2::Socket) -> io::Result<Endpoint> {
         Some(addr) => Endpoint::Tcp(addr),
         None => Endpoint::Unix(addr.as_pathname().map(Into::into)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_are_one_where_there_is_one() {
+        let both = BindOptions { ipv6_only: false, ..BindOptions::default() };
+        let alone = BindOptions::default();
+        for (addr, options, expected) in [
+            ("[::]:80", &both, Some("0.0.0.0:80")),
+            ("[::]:80", &alone, None),
+            ("[::1]:80", &both, None),
+            ("0.0.0.0:80", &both, None),
+        ] {
+            let expected = expected.map(|addr| addr.parse().unwrap());
+            assert_eq!(without_ipv6(addr.parse().unwrap(), options), expected, "{addr}");
+        }
+    }
 }

@@ -120,6 +120,11 @@ pub(in crate::import_apache) fn is_ip(text: &str) -> bool {
     bare.parse::<std::net::IpAddr>().is_ok()
 }
 
+/// Whether an address is every address of both families, as `[::]` is too for Apache as Debian and most others build it.
+pub(in crate::import_apache) fn is_every_ip(text: &str) -> bool {
+    matches!(text, "*" | "_default_" | "[::]")
+}
+
 /// The servers of a URL, as `proxy` names them.
 pub(in crate::import_apache) fn upstreams(
     url: &str,
