@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's answer")]
 
+use std::time::Instant;
+
 use cepa::cluster::control::Request;
 use cepa_tests::{
     cluster::{Cluster, Starting},
-    wire::Wire,
+    wire::{PATIENCE, Wire},
 };
 
 fn start() -> Cluster {
@@ -15,10 +17,11 @@ fn start() -> Cluster {
     starting.set(&run).start()
 }
 
-/// Reads up to this text.
+/// Reads up to this text. Signs of life come for ever, so that a read alone does not end.
 fn until(wire: &mut Wire, text: &str) -> String {
-    let mut bytes = Vec::new();
+    let (mut bytes, begun) = (Vec::new(), Instant::now());
     while !bytes.ends_with(text.as_bytes()) {
+        assert!(begun.elapsed() < PATIENCE, "no {text} in {}", bytes.escape_ascii());
         bytes.extend(wire.read_exact(1).unwrap());
     }
     String::from_utf8_lossy(&bytes).into_owned()
