@@ -3,8 +3,8 @@
 mod file;
 mod watched;
 
-use cepa_core::Ctx;
-use http::Method;
+#[cfg(any(feature = "basic_auth", feature = "client"))]
+use {cepa_core::Ctx, http::Method};
 
 pub use self::file::{AuthError, LineFault};
 pub(crate) use self::{
@@ -13,6 +13,7 @@ pub(crate) use self::{
 };
 
 /// Whether a request uses this server as a proxy: it asks for a tunnel, or for a URL with a host.
+#[cfg(any(feature = "basic_auth", feature = "client"))]
 pub(crate) fn is_for_proxy(ctx: &Ctx) -> bool {
     *ctx.method() == Method::CONNECT || ctx.request.target().is_absolute()
 }
