@@ -344,7 +344,7 @@ fn staying() -> App {
                 if poll_fn(|cx| io.poll_leave(cx)).await {
                     poll_fn(|cx| io.poll_write(cx, b"stay")).await.unwrap();
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await;
             })
         }));
     })
