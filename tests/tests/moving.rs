@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     os::fd::OwnedFd,
     pin::Pin,
@@ -330,6 +331,43 @@ fn answers_that_nobody_takes_or_that_are_too_much_end_where_they_are() {
         old.join().unwrap();
         moving.join().unwrap();
     }
+}
+
+/// Speaks once it may leave, and stays.
+fn staying() -> App {
+    App::new().get("/", async |ctx: &mut Ctx| {
+        let draining = ctx.connection().draining();
+        ctx.response.set_status(http::StatusCode::SWITCHING_PROTOCOLS);
+        ctx.response.on_upgrade(Box::new(|mut io| {
+            Box::pin(async move {
+                draining.await;
+                if poll_fn(|cx| io.poll_leave(cx)).await {
+                    poll_fn(|cx| io.poll_write(cx, b"stay")).await.unwrap();
+                }
+                std::future::pending::<()>().await;
+            })
+        }));
+    })
+}
+
+#[test]
+fn who_may_leave_and_does_not_keeps_nobody_from_leaving() {
+    let pair = Pair::new();
+    let (old, old_adopter) = pair.start_with(staying(), Limits::default());
+    let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: it\r\n\r\n";
+    let mut wires: Vec<Wire> = (0..3).map(|_| Wire::open(pair.address, request)).collect();
+    for wire in &mut wires {
+        assert_eq!(wire.response().status, 101);
+    }
+    let (idle, _) = unbounded_channel();
+    let (unfinished, moved) = channel(1);
+    old.stopper().drain_into(Heir::from(idle).with_unfinished(unfinished));
+    for wire in &mut wires {
+        assert_eq!(wire.read_exact(4).unwrap(), b"stay");
+    }
+    drop((old_adopter, moved));
+    old.stopper().cut();
+    old.join().unwrap();
 }
 
 /// A connection at the middle of an answer, and its client.

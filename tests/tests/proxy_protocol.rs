@@ -3,19 +3,25 @@
 
 use std::{
     fs,
+    future::poll_fn,
     io::{BufReader, Write},
+    iter::from_fn,
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
+    pin::Pin,
     process::{Child, Command, Stdio},
+    rc::Rc,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use cepa_core::{App, Ctx};
+use cepa_core::{App, Body, Connection, Ctx, Park, Parked, Result};
 use cepa_programs::needs;
 use cepa_server::{
     FrontServers, Protocol, ServerConfig,
     limits::Limits,
+    moved::Heir,
     proxy_protocol::{ProxyProtocol, Version},
     tls::{CertificateFiles, TlsConfig, self_signed},
 };
@@ -24,10 +30,11 @@ use cepa_tests::{
     fastcgi::{Answer, get},
     http::Response,
     stats::pause,
-    wire::{PATIENCE, Wire},
+    wire::{Ended, PATIENCE, Wire},
 };
+use http::StatusCode;
 use tempfile::TempDir;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{channel, unbounded_channel};
 
 const LINE: &str = "PROXY TCP4 203.0.113.9 198.51.100.1 5555 443\r\n";
 const GET: &str = "GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";
@@ -225,6 +232,81 @@ fn an_announced_connection_does_not_move_to_a_process_that_would_not_know_its_cl
     let connection = moved.blocking_recv().unwrap();
     let peer = TcpStream::from(connection.socket).peer_addr().unwrap();
     assert_eq!(peer, own.stream().local_addr().unwrap());
+    served.join().unwrap();
+    assert!(moved.try_recv().is_err());
+}
+
+/// A stream that leaves if it may, and otherwise ends when the server drains.
+struct Waiting(Rc<dyn Connection>);
+
+impl http_body::Body for Waiting {
+    type Data = bytes::Bytes;
+    type Error = cepa_core::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>>>> {
+        self.0.poll_draining(cx).map(|()| None)
+    }
+}
+
+impl Park for Waiting {
+    fn park(self: Pin<&mut Self>) -> Option<Parked> {
+        Parked::new("stream", &()).ok()
+    }
+}
+
+/// Both kinds of what waits: `/stream`, and `/upgrade` to another protocol.
+fn waiting() -> App {
+    App::new()
+        .get("/stream", async |ctx: &mut Ctx| {
+            let connection = Rc::clone(ctx.connection());
+            ctx.set_body(Body::parks(Waiting(connection)))
+        })
+        .get("/upgrade", async |ctx: &mut Ctx| {
+            let draining = ctx.connection().draining();
+            ctx.response.set_status(StatusCode::SWITCHING_PROTOCOLS);
+            ctx.response.on_upgrade(Box::new(|mut io| {
+                Box::pin(async move {
+                    draining.await;
+                    if poll_fn(|cx| io.poll_leave(cx)).await {
+                        io.leave(Parked::new("upgrade", &()).unwrap());
+                    }
+                })
+            }));
+        })
+}
+
+#[test]
+fn what_an_announced_client_waits_for_stays_as_well() {
+    let served = Serving::new(waiting()).announced(&from(&["loopback"])).start().unwrap();
+    let open = |header: &str, path: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: a.test\r\nconnection: upgrade\r\nupgrade: it\r\n\r\n");
+        let mut wire = Wire::open(served.address(), format!("{header}{request}"));
+        // The answer has begun.
+        assert_eq!(wire.read_exact(9).unwrap(), b"HTTP/1.1 ");
+        wire
+    };
+    let [mut announced, own] =
+        [LINE, "PROXY UNKNOWN\r\n"].map(|header| ["/stream", "/upgrade"].map(|path| open(header, path)));
+    let (idle, _) = unbounded_channel();
+    let (unfinished, mut moved) = channel(1);
+    served.stopper().drain_into(Heir::from(idle).with_unfinished(unfinished));
+    for wire in &mut announced {
+        assert_eq!(wire.rest().1, Ended::Closed);
+    }
+    let mut left: Vec<_> = from_fn(|| moved.blocking_recv())
+        .take(2)
+        .map(|connection| {
+            let handler = connection.unfinished.unwrap().parked.handler;
+            (handler, TcpStream::from(connection.socket).peer_addr().unwrap())
+        })
+        .collect();
+    left.sort();
+    let own = own.map(|wire| wire.stream().local_addr().unwrap());
+    assert_eq!(left, [("stream".to_owned(), own[0]), ("upgrade".to_owned(), own[1])]);
     served.join().unwrap();
     assert!(moved.try_recv().is_err());
 }

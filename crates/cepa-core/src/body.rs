@@ -8,6 +8,7 @@ mod writer;
 use std::{
     fmt, mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -21,7 +22,7 @@ pub use self::{
     writer::BodyWriter,
 };
 pub(crate) use self::{limit::Limit, send::Pump};
-use crate::{Error, Park, Parked, Result};
+use crate::{Error, Onion, Park, Parked, Result};
 
 /// The body of a request or a response.
 ///
@@ -45,7 +46,12 @@ enum Kind {
     Empty,
     Bytes(Bytes),
     Incoming(Incoming),
-    Stream(Pin<Box<dyn Streamed>>),
+    Stream {
+        body: Pin<Box<dyn Streamed>>,
+        /// The app for which its bytes are counted as they are read: beside it, so that a million streams that wait need no
+        /// more memory for it.
+        counted: Option<Arc<Onion>>,
+    },
 }
 
 /// A stream that may go on in another process.
@@ -64,6 +70,10 @@ impl Body {
         Self { kind, limit: Limit::NONE }
     }
 
+    fn stream(body: impl Streamed + 'static) -> Self {
+        Self::of(Kind::Stream { body: Box::pin(body), counted: None })
+    }
+
     /// A body of no bytes.
     pub const fn empty() -> Self {
         Self::of(Kind::Empty)
@@ -77,7 +87,7 @@ impl Body {
     {
         match body.is_end_stream() {
             true => Self::empty(),
-            false => Self::of(Kind::Stream(Box::pin(MapError { body }))),
+            false => Self::stream(MapError { body }),
         }
     }
 
@@ -87,7 +97,7 @@ impl Body {
         B: Park + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self::of(Kind::Stream(Box::pin(Parks { body: MapError { body } })))
+        Self::stream(Parks { body: MapError { body } })
     }
 
     /// Has the body leave for another process, if it can: for doors, and for whoever wraps a body.
@@ -95,7 +105,7 @@ impl Body {
     /// All that it has given must be sent before, and nothing else be there to be read. A body with a [limit](Self::set_limit) stays.
     pub fn park(&mut self) -> Option<Parked> {
         match &mut self.kind {
-            Kind::Stream(stream) if self.limit.is_none() => stream.as_mut().park(),
+            Kind::Stream { body, .. } if self.limit.is_none() => body.as_mut().park(),
             _ => None,
         }
     }
@@ -107,7 +117,7 @@ impl Body {
         B: Into<Bytes> + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        Self::of(Kind::Stream(Box::pin(StreamBody { stream })))
+        Self::stream(StreamBody { stream })
     }
 
     /// A streamed body, written by an async closure.
@@ -131,7 +141,7 @@ impl Body {
     /// # });
     /// ```
     pub fn from_async(write: impl AsyncFnOnce(BodyWriter) -> Result + 'static) -> Self {
-        Self::of(Kind::Stream(Box::pin(writer::Written::new(write))))
+        Self::stream(writer::Written::new(write))
     }
 
     /// The number of bytes, when it is known beforehand.
@@ -140,7 +150,7 @@ impl Body {
             Kind::Empty => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint().exact(),
-            Kind::Stream(stream) => stream.size_hint().exact(),
+            Kind::Stream { body, .. } => body.size_hint().exact(),
         }
     }
 
@@ -151,7 +161,7 @@ impl Body {
 
     /// Whether the body is produced piece by piece rather than held in memory.
     pub fn is_stream(&self) -> bool {
-        matches!(self.kind, Kind::Incoming(_) | Kind::Stream(_))
+        matches!(self.kind, Kind::Incoming(_) | Kind::Stream { .. })
     }
 
     /// The bytes, if the whole body is in memory and none was read yet.
@@ -185,6 +195,19 @@ impl Body {
     /// Sets the most bytes that may be read of the body, those that were read already included; 413 past it.
     pub fn set_limit(&mut self, bytes: u64) {
         self.limit.set(bytes);
+    }
+
+    /// Has the bytes counted for an app as they are read, because nobody knows before how many they will be.
+    ///
+    /// What goes on elsewhere is counted here no more.
+    pub(crate) fn count_for(&mut self, onion: &Arc<Onion>) {
+        // One that counts for an app already, as that of a host does, is a stream to the app around it.
+        if !matches!(self.kind, Kind::Stream { counted: None, .. }) {
+            *self = Self::stream(mem::take(self));
+        }
+        if let Kind::Stream { counted, .. } = &mut self.kind {
+            *counted = Some(Arc::clone(onion));
+        }
     }
 
     /// Gives up a stream, as dropping it does.
@@ -276,7 +299,15 @@ impl HttpBody for Body {
                 Some(Ok(Frame::data(bytes)))
             }
             Kind::Incoming(incoming) => ready!(incoming.poll_frame(cx)),
-            Kind::Stream(stream) => ready!(stream.as_mut().poll_frame(cx)),
+            Kind::Stream { body, counted } => {
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                if let (Some(onion), Some(Ok(frame))) = (counted, &frame)
+                    && let Some(data) = frame.data_ref()
+                {
+                    onion.tally.add_bytes(data.len() as u64);
+                }
+                frame
+            }
         };
         Poll::Ready(self.limit.pass(frame))
     }
@@ -286,7 +317,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::Incoming(incoming) => incoming.is_end_stream(),
-            Kind::Stream(stream) => stream.is_end_stream(),
+            Kind::Stream { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -295,7 +326,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint(),
-            Kind::Stream(stream) => stream.size_hint(),
+            Kind::Stream { body, .. } => body.size_hint(),
         }
     }
 }
@@ -306,7 +337,7 @@ impl fmt::Debug for Body {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Kind::Incoming(_) => f.write_str("Body(incoming)"),
-            Kind::Stream(_) => f.write_str("Body(stream)"),
+            Kind::Stream { .. } => f.write_str("Body(stream)"),
         }
     }
 }
@@ -452,3 +483,9 @@ where
 }
 
 impl Streamed for writer::Written {}
+
+impl Streamed for Body {
+    fn park(self: Pin<&mut Self>) -> Option<Parked> {
+        self.get_mut().park()
+    }
+}

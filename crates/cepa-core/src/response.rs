@@ -11,12 +11,8 @@ use http::{
 };
 
 use crate::{
-    Body, Error, Onion,
-    connection::OnUpgrade,
-    error::status_text,
-    panic::catch,
-    request::WithoutSecrets,
-    statistics::{Began, Counted},
+    Body, Error, Onion, connection::OnUpgrade, error::status_text, panic::catch, request::WithoutSecrets,
+    statistics::Began,
 };
 use fields::Fields;
 
@@ -333,8 +329,7 @@ impl Response {
         if let Ok(Some(length)) = catch(|| body.len()) {
             return length;
         }
-        let counted = Counted { body: std::mem::take(body), onion: Arc::clone(onion) };
-        self.content = Content::Body(Body::parks(counted));
+        body.count_for(onion);
         0
     }
 

@@ -5,7 +5,6 @@
 //! no look at the clock: of the requests of a thread the first few thousand are timed, and later about one of 128.
 
 mod began;
-mod counted;
 mod slot;
 mod tally;
 mod times;
@@ -13,7 +12,7 @@ mod times;
 use serde::{Deserialize, Serialize};
 
 pub use self::times::Times;
-pub(crate) use self::{began::Began, counted::Counted, tally::Tally};
+pub(crate) use self::{began::Began, tally::Tally};
 
 /// The figures of one app, of one process or of several [merged](Self::merge).
 ///

@@ -53,7 +53,7 @@ pub(crate) async fn stream(ctx: &mut Ctx) -> Result {
 /// A stream that another worker has begun, of one who has never been away.
 pub(crate) async fn go_on_streaming(ctx: &mut Ctx) -> Result {
     let place: Place = ctx.resumed()?;
-    let subscriber = Rooms::named(ctx, &place.room)?.stay(&place.who, ctx.last_event_id())?;
+    let subscriber = Rooms::named(ctx, &place.room)?.stay(&place.who, ctx.last_event_id()).await?;
     send_events(ctx, &place, subscriber)
 }
 
@@ -79,23 +79,24 @@ pub(crate) async fn say(ctx: &mut Ctx) -> Result<StatusCode> {
 /// `GET /rooms/{room}/socket`: both ways at once.
 pub(crate) async fn socket(ctx: &mut Ctx) -> Result {
     let place = Place::of(ctx)?;
-    talk(ctx, place, true)
+    talk(ctx, place, None)
 }
 
 /// A WebSocket that another worker has opened.
 pub(crate) async fn go_on_talking(ctx: &mut Ctx) -> Result {
-    let place = ctx.resumed()?;
-    talk(ctx, place, false)
+    let place: Place = ctx.resumed()?;
+    let subscriber = Rooms::named(ctx, &place.room)?.stay(&place.who, place.last()).await?;
+    talk(ctx, place, Some(subscriber))
 }
 
-fn talk(ctx: &mut Ctx, place: Place, is_new: bool) -> Result {
+fn talk(ctx: &mut Ctx, place: Place, stayed: Option<Subscriber<Event>>) -> Result {
     let room = Rooms::named(ctx, &place.room)?;
     let options = websocket::Options { message: 16 << 10, ..websocket::Options::default() };
     // Who is not let in has not come.
     ctx.websocket(&options, async move |socket: &mut Socket| {
-        let mut subscriber = match is_new {
-            true => room.enter(&place.who, place.last()).await?,
-            false => room.stay(&place.who, place.last())?,
+        let mut subscriber = match stayed {
+            Some(stayed) => stayed,
+            None => room.enter(&place.who, place.last()).await?,
         };
         loop {
             tokio::select! {

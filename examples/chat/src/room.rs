@@ -106,13 +106,19 @@ impl Room {
         if !fits(who, Line::LONGEST_NAME) {
             return Err(Error::new(422, "Who comes has a name, not empty nor too long"));
         }
-        let subscriber = self.stay(who, last)?;
+        let subscriber = self.sit_down(who, last)?;
         self.tell_who_is_here().await;
         Ok(subscriber)
     }
 
     /// [Enters](Self::enter) without a word, as one who was here all the time.
-    pub(crate) fn stay(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
+    pub(crate) async fn stay(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
+        let subscriber = self.sit_down(who, last)?;
+        subscriber.joined().await;
+        Ok(subscriber)
+    }
+
+    fn sit_down(&self, who: &str, last: Option<EventId>) -> Result<Subscriber<Event>> {
         let room = self.clone();
         Ok(self.hear(last)?.named(who).map_err(refused)?.on_stop(move |why| {
             // A server that ends has nobody to run it any more.

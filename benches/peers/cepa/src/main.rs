@@ -155,6 +155,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
             connection_age: Duration::ZERO,
             ..Limits::default()
         },
+        ..ServerConfig::default()
     };
     let log = Log::start(&LogConfig::default())?;
     log.install()?;

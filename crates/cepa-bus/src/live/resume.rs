@@ -18,7 +18,7 @@ const HANDLER: &str = "cepa.subscriber";
 /// [so](crate::Subscriber::resumed_by).
 #[must_use]
 pub fn resume(app: App) -> App {
-    app.resume(HANDLER, async |ctx: &mut Ctx| ctx.resumed::<Place>()?.go_on(ctx))
+    app.resume(HANDLER, async |ctx: &mut Ctx| ctx.resumed::<Place>()?.go_on(ctx).await)
 }
 
 /// What is made of a subscriber.
@@ -66,7 +66,7 @@ impl Place {
         Parked::new(HANDLER, self).ok()
     }
 
-    fn go_on(self, ctx: &mut Ctx) -> Result {
+    async fn go_on(self, ctx: &mut Ctx) -> Result {
         let bus = ctx.provided::<Bus>()?.namespace(&self.app)?;
         // Messages are passed on as they are, whatever they are.
         let queue = bus.any_queue(&self.queue, self.options)?;
@@ -75,6 +75,7 @@ impl Place {
         if let Some(who) = &self.who {
             subscriber = subscriber.named(who)?;
         }
+        subscriber.joined().await;
         match self.kind {
             Kind::Poll => ctx.long_poll_with(subscriber, Duration::MAX),
             Kind::Events { beat, retry } => {

@@ -175,6 +175,18 @@ impl<T> Subscriber<T> {
         Ok(self)
     }
 
+    /// Waits until the bus has been told of it, and of its [name](Self::named): in the memory of one process not at all, and not
+    /// longer than for one answer. A bus that is out of reach is told when it is there again.
+    ///
+    /// A handler that goes on with a connection of another process awaits this before it answers: until then the subscriber
+    /// there is not forgotten, and nobody who asks who is [present](super::Queue::present) finds neither.
+    pub async fn joined(&self) {
+        let Some(far) = &self.channel.far else { return };
+        if let Err(error) = far.subscribers(self.channel.key()).await {
+            tracing::debug!(%error, queue = &**self.channel.name(), "the bus will be told later who is here");
+        }
+    }
+
     /// Leaves for another process, if it can: what goes on with it there. It is asked when it has read what is there for it.
     pub(crate) fn park(&mut self, kind: Kind) -> Option<Parked> {
         // What is in the memory of this process stays there.

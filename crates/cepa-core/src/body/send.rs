@@ -33,7 +33,7 @@ impl SendBody {
             Kind::Empty => (SendKind::Bytes(None), None),
             Kind::Bytes(bytes) => (SendKind::Bytes(Some(bytes)), None),
             Kind::Incoming(incoming) => (SendKind::Incoming(incoming), None),
-            kind @ Kind::Stream(_) => {
+            kind @ Kind::Stream { .. } => {
                 let source = Body::of(kind);
                 let (sender, incoming) = channel(source.len(), u64::MAX);
                 (SendKind::Incoming(incoming), Some(Pump { source, sender: Some(sender) }))

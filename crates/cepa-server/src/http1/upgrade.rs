@@ -35,7 +35,7 @@ pub(crate) struct Raw<S> {
 impl<S> Raw<S> {
     pub(crate) fn new(io: S, left: Vec<u8>, link: Rc<Link>) -> Self {
         // Whom the request gave it to has it by now.
-        let floor = (!link.is_tls()).then(|| Rc::clone(&link.floor));
+        let floor = link.is_plain().then(|| Rc::clone(&link.floor));
         let link = (Rc::strong_count(&link) > 1).then_some(link);
         Self { io: Some(io), left, floor, number: 0, pass: None, link }
     }
@@ -78,6 +78,8 @@ impl<S: Transport> Io for Raw<S> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        // Who still has something to say does not leave now, and others wait for the room.
+        self.pass = None;
         match &mut self.io {
             Some(io) => Pin::new(io).poll_write(cx, from),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
