@@ -1,5 +1,11 @@
 //! A program around an app: from the command line to the exit code.
 
+mod check;
+mod failure;
+mod once;
+mod own;
+mod serving;
+
 #[cfg(feature = "dev")]
 use std::ffi::OsString;
 use std::{
@@ -7,44 +13,33 @@ use std::{
     io::{self, Write},
     mem,
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
-#[cfg(feature = "cluster")]
-use cepa_cluster::schedule::{Outcome, ScheduleError};
-use cepa_core::{App, Onion, Result};
-use cepa_log::{Log, LogConfig, LogConfigError, LogError};
-use cepa_server::{
-    ListenConfig, Protocol, Server, ServerConfig, ServerError,
-    cgi::process,
-    listen::Endpoint,
-    tls::{Tls, TlsConfig, TlsFolder},
-};
-use serde::Deserialize;
-use tokio::{
-    runtime::LocalRuntime,
-    task::{JoinSet, spawn_blocking},
-};
-use toml::Value;
-use tracing::{dispatcher, info};
+use cepa_core::{App, Result};
+use cepa_server::cgi::process;
+use tokio::runtime::LocalRuntime;
 
+#[cfg(feature = "cluster")]
+pub(crate) use self::own::SoundLog;
+#[cfg(feature = "dev")]
+pub(crate) use self::serving::{scheme, url};
+pub(crate) use self::{
+    failure::Failure,
+    own::{Logging, Own},
+};
 use crate::{
-    CertificatesError, Plugin,
+    Plugin,
     acme::{self, Certificates},
-    boot::{self, Boot, BootError, Lifecycle, LifecycleConfig, LifecycleError, Settle, Surroundings},
+    boot::{self, Boot, Lifecycle, LifecycleError, Settle, Surroundings},
     command::{self, Command},
-    config::ConfigError,
     dev,
     plugin::Erased,
     routes,
     signals::Signals,
 };
 #[cfg(feature = "cluster")]
-use crate::{
-    operate::{self, OperateError},
-    start,
-};
+use crate::{operate, start};
 
 /// A program around an app, with the name and version that `--help` and `--version` show, and its plugins.
 ///
@@ -154,7 +149,7 @@ impl Program {
             match operate::run_schedule(name, &surroundings) {
                 // There is no cluster: this process does it.
                 Ok(None) => {}
-                Ok(Some(outcome)) => return self.end(told_of_run(name, outcome)),
+                Ok(Some(outcome)) => return self.end(once::told_of_run(name, outcome)),
                 Err(error) => return self.end(Err(error.into())),
             }
         }
@@ -226,61 +221,6 @@ impl Program {
     }
 }
 
-/// Why a command has failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Boot(#[from] BootError),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Life(#[from] LifecycleError),
-    #[error("the configuration cannot be written: {0}")]
-    Dump(#[from] toml::ser::Error),
-    #[cfg(feature = "cluster")]
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    #[cfg(feature = "cluster")]
-    #[error("{0}: {1}")]
-    Run(String, Outcome),
-    #[error("the runtime cannot be made: {0}")]
-    Runtime(#[source] io::Error),
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    #[error(transparent)]
-    Certificates(#[from] CertificatesError),
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[cfg(feature = "cluster")]
-    #[error(transparent)]
-    Operate(#[from] OperateError),
-    #[cfg(feature = "cluster")]
-    #[error(transparent)]
-    Bus(#[from] cepa_bus::ConnectError),
-    #[cfg(feature = "cluster")]
-    #[error(transparent)]
-    Master(#[from] cepa_cluster::MasterError),
-    #[cfg(feature = "cluster")]
-    #[error(transparent)]
-    Process(#[from] cepa_cluster::WorkerError),
-    #[cfg(feature = "cluster")]
-    #[error("the program cannot be made part of a cluster: {0}")]
-    Cluster(#[source] io::Error),
-    /// Somebody else says why.
-    #[cfg(feature = "cluster")]
-    #[error("the master knows why")]
-    Told,
-    #[error("signals cannot be handled: {0}")]
-    Signals(#[source] io::Error),
-    #[error("a worker has failed: {0}")]
-    Worker(#[source] io::Error),
-    #[error("cannot write to standard output: {0}")]
-    Output(#[source] io::Error),
-    #[cfg(feature = "dev")]
-    #[error(transparent)]
-    Dev(#[from] dev::DevError),
-}
-
 /// Does what is asked, and gives the text that answers it.
 fn perform(
     command: &Command,
@@ -335,270 +275,22 @@ fn perform_on(
             // Before there is anything that a signal would have to end in order.
             let signals = Signals::take(log.0.clone()).map_err(Failure::Signals)?;
             let certificates = Certificates::of(life.boot(), &server)?;
-            let lived = runtime.block_on(live(life, onion, server, certificates, &signals));
+            let lived = runtime.block_on(serving::live(life, onion, server, certificates, &signals));
             lived.map(|()| String::new())
         }
-        Command::Cgi => answer_cgi(runtime, life, onion, &server),
+        Command::Cgi => once::answer_cgi(runtime, life, onion, &server),
         Command::Routes => Ok(routes::table(&onion)),
         Command::Explain(question) => Ok(routes::explanation(&onion, question)),
-        Command::Check => check(life.boot(), &onion, &server),
+        Command::Check => check::check(life.boot(), &onion, &server),
         #[cfg(feature = "cluster")]
-        Command::RunSchedule(name) => runtime.block_on(run_schedule(life, &onion, name)),
+        Command::RunSchedule(name) => runtime.block_on(once::run_schedule(life, &onion, name)),
         Command::Dump => {
-            let summary = check(life.boot(), &onion, &server)?;
-            Ok(format!("# {summary}{}", dump(life.boot())?))
+            let summary = check::check(life.boot(), &onion, &server)?;
+            Ok(format!("# {summary}{}", check::dump(life.boot())?))
         }
         // What needs no app, or is about a cluster, is done elsewhere.
         _ => Ok(String::new()),
     }
-}
-
-/// The sections that Cepa itself reads.
-pub(crate) struct Own {
-    pub(crate) log: SoundLog,
-    pub(crate) server: ServerConfig,
-    #[cfg(feature = "cluster")]
-    pub(crate) cluster: cepa_cluster::ClusterConfig,
-}
-
-impl Own {
-    pub(crate) fn of(boot: &Boot) -> Result<Self, ConfigError> {
-        let settings = boot.settings();
-        #[cfg(feature = "dev")]
-        settings.section::<dev::DevConfig>("dev")?;
-        Ok(Self {
-            log: settings.section("log")?,
-            server: settings.section("server")?,
-            #[cfg(feature = "cluster")]
-            cluster: settings.section("cluster")?,
-        })
-    }
-}
-
-/// A section `log` without a fault, so that a fault is told with its place.
-#[derive(Deserialize)]
-#[serde(try_from = "LogConfig")]
-pub(crate) struct SoundLog(pub(crate) LogConfig);
-
-impl TryFrom<LogConfig> for SoundLog {
-    type Error = LogConfigError;
-
-    fn try_from(config: LogConfig) -> Result<Self, LogConfigError> {
-        config.check()?;
-        Ok(Self(config))
-    }
-}
-
-/// How long the end of the program waits for the last lines of the log: a terminal or a disk that hangs does not
-/// keep it.
-const LAST_LINES: Duration = Duration::from_secs(5);
-
-/// The log of the program, which writes its last lines when it goes; `None` if the program logs elsewhere.
-pub(crate) struct Logging(pub(crate) Option<Log>);
-
-impl Logging {
-    /// Begins to log. A subscriber that the program has set before stays.
-    pub(crate) fn start(config: &LogConfig) -> Result<Self, LogError> {
-        if dispatcher::has_been_set() {
-            return Ok(Self(None));
-        }
-        let log = Log::start(config)?;
-        let installed = log.install();
-        Ok(Self(installed.is_ok().then_some(log)))
-    }
-}
-
-impl Drop for Logging {
-    fn drop(&mut self) {
-        if let Some(log) = &self.0 {
-            log.flush(LAST_LINES);
-        }
-    }
-}
-
-/// Opens what the app needs, runs a schedule, and closes.
-#[cfg(feature = "cluster")]
-async fn run_schedule(mut life: Lifecycle, onion: &Arc<Onion>, name: &str) -> Result<String, Failure> {
-    let loaded = life.load().await;
-    let outcome = match loaded {
-        Ok(()) => life.background().run_schedule(name, onion).await.map_err(Failure::from),
-        Err(error) => Err(error.into()),
-    };
-    life.close().await;
-    told_of_run(name, outcome?)
-}
-
-/// What came of a schedule, for whoever has run it.
-#[cfg(feature = "cluster")]
-fn told_of_run(name: &str, outcome: Outcome) -> Result<String, Failure> {
-    match outcome {
-        Outcome::Done => Ok(format!("{name}: done\n")),
-        outcome => Err(Failure::Run(name.to_owned(), outcome)),
-    }
-}
-
-/// Opens what the app needs, answers the one request that there is, and closes.
-fn answer_cgi(
-    runtime: &LocalRuntime,
-    mut life: Lifecycle,
-    onion: Arc<Onion>,
-    server: &ServerConfig,
-) -> Result<String, Failure> {
-    let opened = runtime.block_on(async {
-        life.load().await?;
-        life.ready().await
-    });
-    let answered = match opened {
-        Ok(()) => process::serve(onion, server).map_err(Failure::from),
-        Err(error) => Err(error.into()),
-    };
-    runtime.block_on(life.close());
-    answered.map(|()| String::new())
-}
-
-/// Opens what the app needs, serves until a signal ends it, and closes.
-async fn live(
-    mut life: Lifecycle,
-    onion: Arc<Onion>,
-    config: ServerConfig,
-    certificates: Certificates,
-    signals: &Signals,
-) -> Result<(), Failure> {
-    let opened = tokio::select! {
-        biased;
-        () = signals.told() => Ok(None),
-        opened = open(&mut life, Arc::clone(&onion), config) => opened.map(Some),
-    };
-    let ended = match opened {
-        Ok(Some(server)) => serve(&mut life, &onion, server, certificates, signals).await,
-        Ok(None) => Ok(()),
-        Err(failure) => Err(failure),
-    };
-    life.close().await;
-    info!(target: "cepa", "stopped");
-    ended
-}
-
-/// Opens what the app needs, and listens.
-async fn open(
-    life: &mut Lifecycle,
-    onion: Arc<Onion>,
-    config: ServerConfig,
-) -> Result<(Server, Vec<&'static str>), Failure> {
-    life.load().await?;
-    let schemes = config.listen.iter().map(scheme).collect();
-    let server = Server::bind(config, onion)?;
-    life.ready().await?;
-    Ok((server, schemes))
-}
-
-/// Serves until a signal ends it.
-async fn serve(
-    life: &mut Lifecycle,
-    onion: &Arc<Onion>,
-    (server, schemes): (Server, Vec<&'static str>),
-    certificates: Certificates,
-    signals: &Signals,
-) -> Result<(), Failure> {
-    let workers = server.workers();
-    let running = server.start()?;
-    let urls: Vec<_> = running.endpoints().iter().zip(schemes).map(|(at, scheme)| url(scheme, at)).collect();
-    let stopper = running.stopper();
-    signals.stop(stopper.clone());
-    if let Some(dev) = dev::served() {
-        dev.stops(stopper.clone());
-    }
-    info!(target: "cepa", env = life.boot().env(), workers, "listening on {}; Ctrl-C stops", urls.join(", "));
-    let ready = tokio::select! {
-        biased;
-        // Nobody waits for a hook that has not ended by then.
-        () = signals.told() => None,
-        ready = life.server_ready() => Some(ready),
-    };
-    match (&ready, dev::served()) {
-        (Some(Ok(())), dev) => {
-            life.begin(onion);
-            dev.map(dev::Served::ready).unwrap_or_default();
-        }
-        (Some(Err(_)), _) => stopper.drain(),
-        (None, _) => {}
-    }
-    // Ends with this function.
-    let mut kept = JoinSet::new();
-    kept.spawn_local(certificates.keep());
-    // This thread stays free for what has begun on it.
-    let mut ended = spawn_blocking(|| running.join());
-    let ended = tokio::select! {
-        ended = &mut ended => ended,
-        () = signals.told() => {
-            life.end();
-            ended.await
-        }
-    };
-    ready.transpose()?;
-    ended.map_err(io::Error::other).flatten().map_err(Failure::Worker)
-}
-
-/// What the URL of a listener begins with.
-pub(crate) fn scheme(listen: &ListenConfig) -> &'static str {
-    match listen.door {
-        Protocol::FastCgi => "fastcgi",
-        Protocol::Scgi => "scgi",
-        Protocol::Tora => "tora",
-        Protocol::Http if listen.tls.is_some() => "https",
-        Protocol::Http => "http",
-    }
-}
-
-/// What to type into a browser; a Unix socket has no URL.
-pub(crate) fn url(scheme: &str, endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::Tcp(address) => format!("{scheme}://{address}"),
-        Endpoint::Unix(_) => endpoint.to_string(),
-    }
-}
-
-/// Looks at what only serving would find, and says what there is.
-fn check(boot: &Boot, onion: &Onion, server: &ServerConfig) -> Result<String, Failure> {
-    let folder = TlsFolder::new(&server.tls_dir);
-    for tls in server.listen.iter().filter_map(|listen| listen.tls.as_ref()) {
-        // What serving makes is not made here.
-        let tls = TlsConfig { self_signed: Vec::new(), ..tls.clone() };
-        if !(tls.certificates.is_empty() && tls.acme.is_empty()) {
-            Tls::load(&tls, &folder).map_err(ServerError::from)?;
-        }
-    }
-    Certificates::of(boot, server)?;
-    Ok(summary(boot, onion))
-}
-
-/// The configuration as it takes effect.
-fn dump(boot: &Boot) -> Result<String, Failure> {
-    let mut defaults = toml::Table::new();
-    defaults.insert("server".to_owned(), Value::try_from(ServerConfig::default())?);
-    defaults.insert("lifecycle".to_owned(), Value::try_from(LifecycleConfig::default())?);
-    #[cfg(feature = "acme")]
-    if acme::is_wanted(boot)? {
-        defaults.insert("acme".to_owned(), Value::try_from(cepa_acme::AcmeConfig::default())?);
-    }
-    #[cfg(feature = "cluster")]
-    defaults.insert("jobs".to_owned(), Value::try_from(cepa_cluster::jobs::JobsConfig::default())?);
-    #[cfg(feature = "dev")]
-    defaults.insert("dev".to_owned(), Value::try_from(dev::DevConfig::default())?);
-    let log = [("level", "info"), ("zone", "local"), ("queue", "4 MiB")];
-    let log = log.map(|(key, value)| (key.to_owned(), value.into()));
-    defaults.insert("log".to_owned(), Value::Table(log.into_iter().collect()));
-    Ok(boot.settings().dump(&defaults))
-}
-
-fn summary(boot: &Boot, onion: &Onion) -> String {
-    let files: Vec<_> = boot.settings().files().iter().map(|path| path.display().to_string()).collect();
-    let files = if files.is_empty() { "no configuration file".to_owned() } else { files.join(", ") };
-    let routes = match onion.routes().len() {
-        1 => "1 route".to_owned(),
-        count => format!("{count} routes"),
-    };
-    format!("ok: environment {}, {files}, {routes}\n", boot.env())
 }
 
 impl fmt::Debug for Program {

@@ -103,17 +103,6 @@ fn a_folder_that_was_asked_for_must_be_there() {
 }
 
 #[test]
-fn an_endpoint_is_shown_as_what_a_browser_takes() {
-    for (endpoint, shown) in [
-        (Endpoint::Tcp(([127, 0, 0, 1], 80).into()), "https://127.0.0.1:80"),
-        (Endpoint::Tcp("[::1]:3000".parse().unwrap()), "https://[::1]:3000"),
-        (Endpoint::Unix(Some(std::path::Path::new("/run/app.sock").into())), "unix:/run/app.sock"),
-    ] {
-        assert_eq!(url("https", &endpoint), shown);
-    }
-}
-
-#[test]
 fn what_only_looks_opens_nothing() {
     let looked = check(&[], |boot| {
         boot.did_load(async |_: &mut Boot| Err(Error::new(500, "opened")));
