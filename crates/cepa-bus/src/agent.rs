@@ -6,6 +6,7 @@ mod far;
 mod inbox;
 mod link;
 mod outbox;
+mod peers;
 mod publishers;
 mod publishing;
 mod server;

@@ -7,6 +7,7 @@
 
 mod glob;
 mod routes;
+mod rule;
 mod scope;
 mod source;
 #[cfg(test)]

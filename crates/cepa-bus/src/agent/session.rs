@@ -19,8 +19,8 @@ use super::{
     answer::Desk,
     inbox::Inbox,
     outbox::Outbox,
+    peers::{Agent, Peer},
     publishers::Publisher,
-    server::{Agent, Peer},
     wire::{Answer, Ask, Down, Fault, Up, VERSION},
 };
 use crate::{

@@ -6,45 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Note, scope::Scope, source::Directive};
-
-/// What answers at and below a path.
-#[derive(Clone, Debug)]
-pub(super) struct Rule {
-    directive: Directive,
-    pub(super) path: String,
-    pub(super) target: Target,
-}
-
-/// What answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    Files(PathBuf),
-    Cgi(PathBuf),
-    Proxy {
-        upstreams: Vec<String>,
-    },
-    FastCgi {
-        upstream: String,
-    },
-    Redirect {
-        to: String,
-        status: u16,
-    },
-    /// None of its kind: the next kind is asked.
-    Nothing,
-}
-
-impl Rule {
-    pub(super) fn new(directive: &Directive, path: &str, target: Target) -> Self {
-        let path = format!("/{}", path.trim_matches('/'));
-        Self { directive: directive.clone(), path, target }
-    }
-
-    pub(super) fn note(&self, text: impl std::fmt::Display) -> Note {
-        self.directive.note(text)
-    }
-}
+use super::{
+    Note,
+    rule::{Rule, Target},
+    scope::Scope,
+};
 
 /// Whether a path is another one, or below it.
 fn is_below(path: &str, other: &str) -> bool {
@@ -67,7 +33,7 @@ pub(super) fn routes(host: &Scope, base: &Scope, notes: &mut Vec<Note>) -> Vec<(
     };
     for rule in &proxies {
         if taken.iter().any(|(other, _)| is_below(&rule.path, other)) {
-            notes.push(rule.directive.note("an earlier rule answers there already"));
+            notes.push(rule.note("an earlier rule answers there already"));
             continue;
         }
         taken.push((rule.path.clone(), rule.target.clone()));
@@ -76,7 +42,7 @@ pub(super) fn routes(host: &Scope, base: &Scope, notes: &mut Vec<Note>) -> Vec<(
         // Behind a proxy, but for what it leaves out.
         let hidden = covers(&taken, &rule.path, |target| *target != Target::Nothing);
         match hidden {
-            true => notes.push(rule.directive.note("an earlier rule answers there already")),
+            true => notes.push(rule.note("an earlier rule answers there already")),
             false => put(&mut taken, rule.path.clone(), rule.target.clone()),
         }
     }

@@ -11,7 +11,7 @@ use self::words::{LIMITS_ACCESS, WITHOUT_EFFECT, bare_name, fastcgi, has_referre
 pub(super) use self::words::{is_every_ip, is_ip};
 use super::{
     Note, Place,
-    routes::{Rule, Target},
+    rule::{Rule, Target},
     source::{Directive, Node, Source},
 };
 

@@ -15,7 +15,8 @@ use self::tables::{
 };
 use super::{
     ImportError, Note,
-    routes::{Target, routes},
+    routes::routes,
+    rule::Target,
     scope::{Host, Listen, Scope, Server, is_every_ip, is_ip},
 };
 
