@@ -12,7 +12,8 @@ use crate::{
 
 /// The crate whose features are independent of each other.
 const LAYERS: &str = "cepa-layers";
-/// The facade without layers, under either cryptography, and with the features that have code of their own. That it forwards their features cargo checks by itself.
+/// The facade without layers, under either cryptography, and with the features that have code of their own. That it
+/// forwards their features cargo checks by itself.
 const FACADE: [(&str, &str); 5] = [
     ("cepa", "aws-lc-rs"),
     ("cepa", "ring"),
@@ -25,7 +26,16 @@ const ACME: [(&str, &str); 2] = [("cepa-acme", "aws-lc-rs"), ("cepa-acme", "ring
 /// The bus, in memory only and with a file.
 const BUS: [(&str, &str); 2] = [("cepa-bus", ""), ("cepa-bus", "durable")];
 
-/// Checks the layers without features and with each feature alone, and the facade without layers.
+/// What others bring with them is not there when each is built by itself.
+const BELOW: [(&str, &str); 5] = [
+    ("cepa-core", ""),
+    ("cepa-log", ""),
+    ("cepa-websocket", "deflate"),
+    ("cepa-server", "ring"),
+    ("cepa-cluster", "ring"),
+];
+
+/// Checks the layers without features and with each feature alone, the facade without layers, and what both stand on.
 pub(crate) fn each(_: bool) -> Outcome {
     let manifest = root().join("crates").join(LAYERS).join("Cargo.toml");
     let features = match fs::read_to_string(&manifest) {
@@ -33,8 +43,8 @@ pub(crate) fn each(_: bool) -> Outcome {
         Err(error) => return Outcome::Failed(format!("{}: {error}", manifest.display())),
     };
     let alone = features.iter().map(|feature| (LAYERS, feature.as_str()));
-    let all: Vec<_> =
-        std::iter::once((LAYERS, "")).chain(alone).chain(FACADE).chain(ACME).chain(BUS).collect();
+    let others = FACADE.into_iter().chain(ACME).chain(BUS).chain(BELOW);
+    let all: Vec<_> = std::iter::once((LAYERS, "")).chain(alone).chain(others).collect();
     let failed: Vec<_> = all.iter().filter(|(name, features)| !is_clean(name, features)).collect();
     match failed.as_slice() {
         [] => Outcome::Passed(format!("{} combinations", all.len())),
