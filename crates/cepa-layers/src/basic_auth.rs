@@ -120,7 +120,7 @@ impl Middleware for BasicAuth {
 }
 
 impl BasicAuth {
-    /// Asks those who use this server as a [proxy](crate::forward_proxy), and nobody else: by 407, `Proxy-Authenticate` and
+    /// Asks those who use this server as a [proxy](mod@crate::forward_proxy), and nobody else: by 407, `Proxy-Authenticate` and
     /// `Proxy-Authorization` (RFC 9110, section 11.7).
     #[must_use]
     pub fn for_proxy(mut self) -> Self {

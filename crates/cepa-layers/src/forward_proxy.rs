@@ -22,7 +22,7 @@
 //!
 //! - **Who may use it** is said by `clients`: by default this machine alone. An address counts as the connection has it,
 //!   whatever headers say.
-//! - **Where it leads** is said as for [`fetch`](crate::fetch): by default to public addresses only, so that nobody reaches
+//! - **Where it leads** is said as for [`fetch`](mod@crate::fetch): by default to public addresses only, so that nobody reaches
 //!   through it what stands behind it; requests go to port 80, tunnels to port 443.
 //! - Headers that speak of a connection end here, `Via` is added (RFC 9110, section 7.6), and nothing is said of the client.
 //!   Bodies stream both ways.

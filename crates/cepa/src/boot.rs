@@ -311,7 +311,7 @@ impl Boot {
     /// Provides a value to the whole process: to all requests by [`Ctx::provided`](cepa_core::Ctx::provided), to
     /// hooks by [`provided`](Self::provided).
     ///
-    /// One value of each type; a later one takes the place of the one before. What an [`App`](cepa_core::App) itself
+    /// One value of each type; a later one takes the place of the one before. What an [`App`] itself
     /// provides goes before it, for its own requests.
     pub fn provide<T: Send + Sync + 'static>(&mut self, value: T) {
         self.providing.insert(value);
