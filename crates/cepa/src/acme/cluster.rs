@@ -1,9 +1,13 @@
 //! The certificates of a cluster: its agent gets them, and hears from workers when others may be wanted.
 
-use std::{rc::Rc, time::Duration};
+use std::{panic::resume_unwind, rc::Rc, time::Duration};
 
 use cepa_bus::{Bus, NameError, Queue};
-use tokio::{sync::Notify, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
 use tracing::{error, warn};
 
 use super::{Certificates, CertificatesError, Wanted};
@@ -61,7 +65,14 @@ impl Keeping {
         });
         match served.subscribe() {
             Ok(mut served) => {
-                while served.next().await.is_some() {
+                loop {
+                    tokio::select! {
+                        told = served.next() => if told.is_none() { break },
+                        Some(ended) = keeping.join_next() => {
+                            pass_on(ended);
+                            continue;
+                        }
+                    }
                     answered.notify_one();
                     let changed = match read(&surroundings) {
                         Ok(now) if now == wanted => continue,
@@ -87,7 +98,16 @@ impl Keeping {
                 error!(target: "cepa::acme", %error, "names that are new are got after a restart only");
             }
         }
-        while keeping.join_next().await.is_some() {}
+        while let Some(ended) = keeping.join_next().await {
+            pass_on(ended);
+        }
+    }
+}
+
+/// A panic is the agent's: another one takes its place, and looks after the certificates.
+fn pass_on(ended: Result<(), JoinError>) {
+    if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+        resume_unwind(panic);
     }
 }
 

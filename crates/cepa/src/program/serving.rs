@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use cepa_core::Onion;
 use cepa_server::{ListenConfig, Protocol, Server, ServerConfig, listen::Endpoint};
 use tokio::task::{JoinSet, spawn_blocking};
-use tracing::info;
+use tracing::{error, info};
 
 use super::Failure;
 use crate::{acme::Certificates, boot::Lifecycle, dev, signals::Signals};
@@ -82,11 +82,16 @@ async fn serve(
     kept.spawn_local(certificates.keep());
     // This thread stays free for what has begun on it.
     let mut ended = spawn_blocking(|| running.join());
-    let ended = tokio::select! {
-        ended = &mut ended => ended,
-        () = signals.told() => {
-            life.end();
-            ended.await
+    let ended = loop {
+        tokio::select! {
+            ended = &mut ended => break ended,
+            () = signals.told() => {
+                life.end();
+                break ended.await;
+            }
+            Some(Err(panic)) = kept.join_next() => {
+                error!(target: "cepa", %panic, "certificates are not renewed any more: start this again");
+            }
         }
     };
     ready.transpose()?;
